@@ -1,0 +1,1 @@
+"""Hydra configs, reachable as ``pkg://lt_callbacks.conf``."""

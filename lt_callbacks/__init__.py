@@ -1,0 +1,37 @@
+"""PyTorch Lightning plug-ins for learning from data that is long-tailed and wrongly labelled at once."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+#: Public name -> the room it lives in. Imported on first use, so that `import lt_callbacks` itself does no work.
+_HOMES = {
+    "DSink": "lt_callbacks.plugins",
+    "DSinkCallback": "lt_callbacks.plugins",
+    "DSinkMixin": "lt_callbacks.plugins",
+    "ProxyLabelMonitor": "lt_callbacks.plugins",
+    "ShotAccuracy": "lt_callbacks.metrics",
+    "train_teachers": "lt_callbacks.teachers",
+}
+
+__all__ = ["DSink", "DSinkCallback", "DSinkMixin", "ProxyLabelMonitor", "ShotAccuracy", "train_teachers"]
+
+if TYPE_CHECKING:
+    from lt_callbacks.metrics import ShotAccuracy
+    from lt_callbacks.plugins import DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor
+    from lt_callbacks.teachers import train_teachers
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

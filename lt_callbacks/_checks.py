@@ -1,0 +1,70 @@
+"""Argument checks with one message form: argument, rule, value received, way out. Standard library only."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+
+
+def one_of(name: str, value: object, allowed: Iterable[str], *, hint: str = "") -> str:
+    """Return ``value`` if it is one of ``allowed``, otherwise raise with the nearest allowed name."""
+    options = list(allowed)
+    if isinstance(value, str) and value in options:
+        return value
+    near = difflib.get_close_matches(str(value), options, n=1)
+    way_out = hint or (f"Did you mean {near[0]!r}?" if near else "")
+    listed = ", ".join(repr(option) for option in options)
+    raise ValueError(f"`{name}` must be one of {listed}; got {value!r}. {way_out}".rstrip())
+
+
+def real(
+    name: str,
+    value: object,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    hint: str = "",
+) -> float:
+    """Return ``value`` as a finite float inside the given bounds."""
+    rule = _rule("a finite number", at_least, above, at_most, below)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+    if not math.isfinite(value) or not _inside(float(value), at_least, above, at_most, below):
+        raise ValueError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+    return float(value)
+
+
+def integer(
+    name: str, value: object, *, at_least: int | None = None, at_most: int | None = None, hint: str = ""
+) -> int:
+    """Return ``value`` as an int inside the given bounds; a bool or a float is a ``TypeError``."""
+    rule = _rule("an integer", at_least, None, at_most, None)
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+    if not _inside(int(value), at_least, None, at_most, None):
+        raise ValueError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+    return int(value)
+
+
+def _inside(
+    value: float, at_least: float | None, above: float | None, at_most: float | None, below: float | None
+) -> bool:
+    return (
+        (at_least is None or value >= at_least)
+        and (above is None or value > above)
+        and (at_most is None or value <= at_most)
+        and (below is None or value < below)
+    )
+
+
+def _rule(kind: str, at_least: float | None, above: float | None, at_most: float | None, below: float | None) -> str:
+    bounds = [
+        f"{sign} {bound:g}"
+        for sign, bound in ((">=", at_least), (">", above), ("<=", at_most), ("<", below))
+        if bound is not None
+    ]
+    return " ".join([kind, " and ".join(bounds)]).strip()

@@ -1,0 +1,1 @@
+"""The commands and their config schemas; the only room that imports Hydra."""

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lt_callbacks.metrics import ShotAccuracy
+
+
+class History(Callback):
+    """Keeps what the curves show: training loss, held-out accuracy, and now and then the test accuracy.
+
+    Nothing is chosen by it.
+
+    Args:
+        test_every_n_epochs: 0: never.
+    """
+
+    def __init__(self, *, test_every_n_epochs: int = 0) -> None:
+        self.test_every_n_epochs = test_every_n_epochs
+        self.curves: dict[str, list[float]] = defaultdict(list)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Appends the epoch's values."""
+        metrics = trainer.callback_metrics
+        epoch = trainer.current_epoch + 1
+        self.curves["epoch"].append(epoch)
+        self.curves["train_loss"].append(float(metrics["train/loss"]))
+        if "val/accuracy" in metrics:
+            self.curves["val_accuracy"].append(100 * float(metrics["val/accuracy"]))
+        if self.test_every_n_epochs:
+            is_due = epoch % self.test_every_n_epochs == 0 or epoch == trainer.max_epochs
+            self.curves["test_accuracy"].append(self._test(trainer, pl_module) if is_due else float("nan"))
+
+    @torch.no_grad()
+    def _test(self, trainer: Trainer, pl_module: LightningModule) -> float:
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        accuracy = ShotAccuracy(class_counts=datamodule.true_class_counts).to(pl_module.device)
+        pl_module.eval()
+        with trainer.precision_plugin.forward_context():
+            for batch in datamodule.test_dataloader():
+                images, label, _ = trainer.strategy.batch_to_device(batch)
+                accuracy.update(pl_module(images).float(), label)
+        pl_module.train()
+        return 100 * float(accuracy.compute()["all"])

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+_SECONDS_BETWEEN_LINES = 20.0
+
+
+class RunProgress:
+    """One bar for a run of many trainings on a terminal, plain lines elsewhere.
+
+    Args:
+        total: Trainings to come.
+        stream: Where to; None: standard error.
+    """
+
+    def __init__(self, *, total: int, stream: Any = None) -> None:
+        from rich.console import Console
+
+        self.total = total
+        self.done = 0
+        self.console = Console(file=stream if stream is not None else sys.stderr)
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> RunProgress:
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed:.1f}/{task.total} trainings"),
+                TimeElapsedColumn(),
+                console=self.console,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self.total)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(text, highlight=False)
+
+    @contextmanager
+    def training(self, name: str) -> Iterator[Callback]:
+        """A callback that moves the bar while ``name`` trains."""
+        started = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, description=name)
+        yield _EpochProgress(self, name)
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done)
+        else:
+            self.say(f"[{self.done}/{self.total}] {name}: {time.monotonic() - started:.0f} s".replace("[", "\\[", 1))
+
+    def advance(self, name: str, epoch: int, max_epochs: int) -> None:
+        """Show that ``epoch`` epochs are done."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done + epoch / max_epochs)
+        else:
+            self.say(f"  {name}: epoch {epoch}/{max_epochs}")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a bar is shown, which may move often."""
+        return self._bar is not None
+
+
+class _EpochProgress(Callback):
+    def __init__(self, progress: RunProgress, name: str) -> None:
+        self.progress, self.name = progress, name
+        self._last = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Moves the bar; in a log file, a line now and then."""
+        if not trainer.is_global_zero or not trainer.max_epochs:
+            return
+        now = time.monotonic()
+        if self.progress.is_live or now - self._last > _SECONDS_BETWEEN_LINES:
+            self._last = now
+            self.progress.advance(self.name, trainer.current_epoch + 1, trainer.max_epochs)

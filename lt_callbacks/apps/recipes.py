@@ -1,0 +1,62 @@
+"""The methods that `lt-train` compares, by name: what each trains, or which teacher it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lt_callbacks.apps.schemas import TrainConfig
+from lt_callbacks.plugins import DSink, NaiveDistillation
+from lt_callbacks.teachers import FrozenTeacher
+
+#: Two frozen teachers, f_N and f_L, to what is added to the base loss.
+MakeDSink = Callable[[TrainConfig, FrozenTeacher, FrozenTeacher], DSink]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of the table.
+
+    Attributes:
+        label: How the table calls it.
+        teacher: ``"imbalance"`` or ``"noise"`` where the row is that teacher itself.
+        dsink: What is added to the base loss; None: nothing.
+        matches_marginal: The row is f_N with its test predictions matched to f_L's class marginal; nothing is trained.
+    """
+
+    label: str
+    teacher: str | None = None
+    dsink: MakeDSink | None = None
+    matches_marginal: bool = False
+
+
+def _dsink(**changes: Any) -> MakeDSink:
+    def make(config: TrainConfig, noise: FrozenTeacher, imbalance: FrozenTeacher) -> DSink:
+        return DSink(noise_teacher=noise, imbalance_teacher=imbalance, **{**vars(config.dsink), **changes})
+
+    return make
+
+
+def _naive(config: TrainConfig, noise: FrozenTeacher, imbalance: FrozenTeacher) -> DSink:
+    return NaiveDistillation(
+        noise_teacher=noise,
+        imbalance_teacher=imbalance,
+        alpha=config.dsink.alpha,
+        warmup_epochs=config.dsink.warmup_epochs,
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    "ce": Recipe("CE"),
+    "imbalance_teacher": Recipe("f_L alone", teacher="imbalance"),
+    "noise_teacher": Recipe("f_N alone", teacher="noise"),
+    "naive": Recipe("naive distillation", dsink=_naive),
+    "dsink": Recipe("D-SINK", dsink=_dsink()),
+    "rows_only": Recipe("D-SINK, rows only", dsink=_dsink(class_marginal="none")),
+    "uniform_marginal": Recipe("D-SINK, uniform marginal", dsink=_dsink(class_marginal="uniform")),
+    "own_marginal": Recipe("D-SINK, own marginal (no f_L)", dsink=_dsink(class_marginal="student")),
+    "no_noise_teacher": Recipe("D-SINK, no f_N", dsink=_dsink(student_weight=1.0)),
+    "running_marginal": Recipe("D-SINK, running marginal", dsink=_dsink(class_marginal="running")),
+    "noise_teacher_matched": Recipe("f_N matched to f_L, no training", teacher="noise", matches_marginal=True),
+}

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lt_callbacks.apps.schemas import TrainConfig
+from lt_callbacks.apps.study import SeedStudy
+from lt_callbacks.dsink import ProxyLabeler
+from lt_callbacks.evaluation import (
+    CellResult,
+    class_counts_figure,
+    per_class_accuracy_figure,
+    proxy_labels_figure,
+    rich_table,
+    summarise,
+    training_curves_figure,
+    transition_figure,
+    write_run_report,
+)
+
+REFERENCE = "CE"
+_NUM_SHOWN = 8
+
+
+def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], study: SeedStudy) -> None:
+    """``report.md`` and its figures: data, curves, accuracy by class, and the proxy labels of some samples."""
+    datamodule = study.datamodule
+    given, true = datamodule.given_labels, datamodule.true_labels
+    true_counts = np.bincount(true, minlength=datamodule.num_classes)
+    names = datamodule.class_names
+    figures = {
+        "class_counts": class_counts_figure(
+            np.bincount(given, minlength=datamodule.num_classes), true_counts, class_names=names
+        ),
+        "transition": transition_figure(
+            datamodule.manifest.realised_transition, class_names=names, true_counts=true_counts
+        ),
+        "per_class_accuracy": per_class_accuracy_figure(
+            cells, true_counts=datamodule.true_class_counts, class_names=names
+        ),
+    }
+    curves = _curves(cells)
+    if curves:
+        figures["training_curves"] = training_curves_figure(curves)
+    if study.student is not None:
+        figures["proxy_labels"] = _proxy_labels(config, study)
+    write_run_report(
+        output,
+        title=f"{datamodule.manifest.dataset}: imbalance {config.imbalance.factor:g}, {config.noise.kind} noise "
+        f"{config.noise.ratio:g}",
+        results=cells,
+        reference=_reference(cells),
+        settings=asdict(config),
+        figures=figures,
+    )
+
+
+def show(cells: list[CellResult], output: Path) -> None:
+    """The table on the terminal, and where everything is."""
+    from rich.console import Console
+
+    console = Console()
+    rows = summarise(cells, reference=_reference(cells))
+    console.print(rich_table(rows))
+    console.print(f"Report, figures, metrics.json and manifests: {output}", highlight=False, soft_wrap=True)
+
+
+def _reference(cells: list[CellResult]) -> str | None:
+    return REFERENCE if any(cell.method == REFERENCE for cell in cells) else None
+
+
+def _curves(cells: list[CellResult]) -> dict[str, dict[str, Any]]:
+    """Method -> curves of all its seeds; methods without a training of their own in this run have none."""
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        if "curves" in cell.extra:
+            by_method.setdefault(cell.method, []).append(cell.extra["curves"])
+    stacked = {}
+    for method, records in by_method.items():
+        names = [name for name in records[0] if name != "epoch"]
+        stacked[method] = {
+            "epoch": np.array(records[0]["epoch"], dtype=float),
+            **{name: np.array([record[name] for record in records], dtype=float) for name in names},
+        }
+    return stacked
+
+
+@torch.no_grad()
+def _proxy_labels(config: TrainConfig, study: SeedStudy) -> Any:
+    """What the models say about some samples of one training batch, wrongly labelled ones first."""
+    datamodule, student = study.datamodule, study.student
+    if student is None:
+        raise RuntimeError("The proxy-label picture needs the D-SINK student; train the method `dsink`.")
+    images, given, index = next(iter(datamodule.train_dataloader()))
+    noise, imbalance = (teacher.log_probs(images.cpu()) for teacher in study.frozen_teachers())
+    logits = student.cpu().eval()(images.cpu()).float()
+    settings = {k: v for k, v in vars(config.dsink).items() if k not in ("alpha", "warmup_epochs", "queue_batches")}
+    proxy = ProxyLabeler(**{**settings, "class_marginal": "batch"})(logits, noise, imbalance)
+    true = torch.tensor(datamodule.true_labels)[index.cpu()]
+    rows = _instructive(given.cpu(), true, torch.tensor(datamodule.true_class_counts))
+    return proxy_labels_figure(
+        images=_pixels(images.cpu()[rows], study),
+        given_label=given.cpu()[rows].numpy(),
+        true_label=true[rows].numpy(),
+        noise_probs=noise[rows].exp().double().numpy(),
+        imbalance_probs=imbalance[rows].exp().double().numpy(),
+        student_probs=logits[rows].double().softmax(dim=1).numpy(),
+        proxy_labels=proxy.labels[rows].double().numpy(),
+        class_names=datamodule.class_names,
+    )
+
+
+def _instructive(given: Tensor, true: Tensor, counts: Tensor) -> Tensor:
+    """Positions of the samples to show: most wrongly labelled, half of all from the smallest classes of the batch."""
+    rarest_first = counts[true].argsort(stable=True)
+    wrong = rarest_first[(given != true)[rarest_first]]
+    right = rarest_first[(given == true)[rarest_first]]
+    num_right = min(2, len(right))
+    num_wrong = _NUM_SHOWN - num_right
+    tail, rest = wrong[: num_wrong // 2], wrong[num_wrong // 2 :]
+    spread = rest[torch.linspace(0, max(len(rest) - 1, 0), num_wrong - len(tail)).long()] if len(rest) else rest
+    return torch.cat([tail, spread, right[:num_right]])
+
+
+def _pixels(images: Tensor, study: SeedStudy) -> np.ndarray:
+    """Normalised images back in [0, 1]."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in (study.source.mean, study.source.std))
+    return (images.float() * std + mean).clamp(0, 1).numpy()

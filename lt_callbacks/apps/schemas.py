@@ -1,0 +1,169 @@
+"""Names, types and defaults of every setting; ranges are checked by the objects that are built from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from hydra.core.config_store import ConfigStore
+
+# Hydra evaluates these annotations, and its parser does not know `X | None` on Python 3.10.
+# ruff: noqa: UP007, UP045
+
+
+@dataclass
+class DataConfig:
+    """Which images, and how they are fed; what a source does not read must stay null."""
+
+    name: str = "digits"
+    root: Optional[str] = None
+    path: Optional[str] = None
+    train_csv: Optional[str] = None
+    test_csv: Optional[str] = None
+    image_size: Optional[int] = None
+    test_fraction: Optional[float] = None
+    batch_size: int = 128
+    eval_batch_size: int = 512
+    validation_fraction: float = 0.1
+    augment: bool = True
+    residence: str = "auto"
+    num_workers: int = 2
+
+
+@dataclass
+class ImbalanceConfig:
+    """See `lt_callbacks.corruption.Imbalance`."""
+
+    profile: str = "exponential"
+    factor: float = 20.0
+    class_order: Optional[list[int]] = None
+
+
+@dataclass
+class NoiseConfig:
+    """See `lt_callbacks.corruption.Noise`."""
+
+    kind: str = "symmetric"
+    ratio: float = 0.4
+    given_labels_file: Optional[str] = None
+    given_labels_key: Optional[str] = None
+    transition_file: Optional[str] = None
+
+
+@dataclass
+class ModelConfig:
+    """See `lt_callbacks.models.build_model`."""
+
+    name: str = "small_cnn"
+    width: Optional[int] = None
+    channels_last: bool = False
+
+
+@dataclass
+class ObjectiveConfig:
+    """A name in `lt_callbacks.objectives.OBJECTIVES` and its settings."""
+
+    name: str = "cross_entropy"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class OptimisationConfig:
+    """See `lt_callbacks.methods.Optimisation`."""
+
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "cosine"
+    warmup: float = 0.0
+    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
+    step_factor: float = 10.0
+
+
+@dataclass
+class TeacherConfig:
+    """A teacher to train, or a checkpoint of one; null settings are those of the target model."""
+
+    name: str = "logit_adjustment"
+    settings: dict[str, Any] = field(default_factory=dict)
+    max_epochs: Optional[int] = None
+    learning_rate: Optional[float] = None
+    checkpoint: Optional[str] = None
+
+
+@dataclass
+class DSinkConfig:
+    """See `lt_callbacks.DSink`."""
+
+    alpha: float = 10.0
+    warmup_epochs: int = 0
+    student_weight: float = 0.5
+    class_marginal: str = "batch"
+    queue_batches: int = 0
+    scope: str = "global"
+    max_iterations: int = 100
+    tolerance: float = 1e-3
+
+
+@dataclass
+class TrainerConfig:
+    """The arguments of `lightning.Trainer` that a study changes."""
+
+    max_epochs: int = 60
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    deterministic: bool = True
+    gradient_clip_val: Optional[float] = None
+
+
+@dataclass
+class TrainConfig:
+    """Everything `lt-train` does."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    imbalance: ImbalanceConfig = field(default_factory=ImbalanceConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    imbalance_teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    noise_teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    dsink: DSinkConfig = field(default_factory=DSinkConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+    methods: list[str] = field(
+        default_factory=lambda: ["ce", "imbalance_teacher", "noise_teacher", "naive", "dsink"]
+    )
+    seed: int = 0
+    num_seeds: int = 1
+    corruption_seed: Optional[int] = None
+    manifest: Optional[str] = None
+    store: str = "~/.cache/lt_callbacks/teachers"
+    output: str = "???"
+    results: Optional[str] = None
+    cell: str = ""
+    test_every_n_epochs: int = 0
+    threads: Optional[int] = None
+
+
+def register_schemas() -> None:
+    """Make the schemas known to Hydra under the names that the YAML files extend."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    groups = {
+        "data": DataConfig,
+        "imbalance": ImbalanceConfig,
+        "noise": NoiseConfig,
+        "model": ModelConfig,
+        "objective": ObjectiveConfig,
+        "optimisation": OptimisationConfig,
+        "imbalance_teacher": TeacherConfig,
+        "noise_teacher": TeacherConfig,
+        "dsink": DSinkConfig,
+        "trainer": TrainerConfig,
+    }
+    for group, schema in groups.items():
+        store.store(group=group, name="schema", node=schema)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def integer_array(name: str, values: ArrayLike, *, hint: str = "") -> NDArray[np.int64]:
+    """Return ``values`` as a new (N,) int64 array after checking that they are integers >= 0.
+
+    Floats are refused rather than rounded: a column of probabilities passed for labels must not go unnoticed.
+
+    Args:
+        name: The argument's name in messages.
+        values: (N,) of any integer dtype, N >= 0.
+        hint: Way out, added to every message.
+
+    Raises:
+        TypeError: The dtype is not an integer.
+        ValueError: The shape is not (N,), or a value is negative.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"`{name}` must have shape (N,); got shape {array.shape}. {hint}".rstrip())
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"`{name}` must be integers; got dtype {array.dtype}. {hint}".rstrip())
+    result = array.astype(np.int64)
+    if result.size and result.min() < 0:
+        where = int(np.argmin(result))
+        raise ValueError(f"`{name}` must be >= 0; got {result[where]} at index {where}. {hint}".rstrip())
+    return result
+
+
+def checked_labels(
+    name: str, values: ArrayLike, *, num_classes: int | None = None, hint: str = ""
+) -> NDArray[np.int64]:
+    """Return ``values`` as a new (N,) int64 array of labels, N >= 1, below ``num_classes`` where that is given.
+
+    Raises:
+        TypeError: The dtype is not an integer.
+        ValueError: The shape is not (N,), the array is empty, or a label is out of range.
+    """
+    labels = integer_array(name, values, hint=hint)
+    if labels.size == 0:
+        raise ValueError(f"`{name}` must hold at least one label; got none. {hint}".rstrip())
+    if num_classes is not None and labels.max() >= num_classes:
+        where = int(np.argmax(labels))
+        raise ValueError(
+            f"`{name}` must be in 0..{num_classes - 1}; got {labels[where]} at index {where}. {hint}".rstrip()
+        )
+    return labels

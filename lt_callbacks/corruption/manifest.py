@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lt_callbacks._checks import integer
+from lt_callbacks._files import canonical_json, sha256, write_bytes
+from lt_callbacks.corruption.labels import checked_labels, integer_array
+
+FORMAT = "lt_callbacks.manifest"
+FORMAT_VERSION = 1
+ARRAYS = ("indices", "true_labels", "given_labels")
+FIELDS = ("dataset", "num_classes", "settings", *ARRAYS)
+
+# Where a file lay is not part of what was done to the labels; what it held shows in the given labels.
+LOCATIONS = ("given_labels_file", "given_labels_key", "transition_file")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Manifest:
+    """A corrupted training set as a fact: which samples are in it, and which labels they carry.
+
+    Sample k of the corrupted set is sample ``indices[k]`` of the original one. The arrays are copies and read-only.
+    Two manifests are equal if their ``sha256`` is.
+
+    Args:
+        dataset: Name of the original data set; a remark, not part of ``sha256``.
+        num_classes: C >= 2.
+        indices: (N,) integer, ascending positions in the original training set.
+        true_labels: (N,) integer in 0..C-1.
+        given_labels: (N,) integer in 0..C-1.
+        settings: What made the set; JSON values only.
+
+    Raises:
+        TypeError: An array is not integer, or ``settings`` is not JSON.
+        ValueError: Shapes disagree, a label is out of range or ``indices`` do not ascend.
+    """
+
+    dataset: str
+    num_classes: int
+    indices: NDArray[np.int64]
+    true_labels: NDArray[np.int64]
+    given_labels: NDArray[np.int64]
+    settings: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dataset, str) or not self.dataset:
+            raise ValueError(f"`dataset` must be a name; got {self.dataset!r}. Use the name of the data source.")
+        num_classes = integer("num_classes", self.num_classes, at_least=2)
+        object.__setattr__(self, "num_classes", num_classes)
+        arrays = {
+            "indices": integer_array("indices", self.indices),
+            "true_labels": checked_labels("true_labels", self.true_labels, num_classes=num_classes),
+            "given_labels": checked_labels("given_labels", self.given_labels, num_classes=num_classes),
+        }
+        if len({len(array) for array in arrays.values()}) != 1:
+            lengths = ", ".join(f"`{name}` {len(array)}" for name, array in arrays.items())
+            raise ValueError(f"`indices` and both labels must have one length; got {lengths}. One of each a sample.")
+        steps = np.diff(arrays["indices"])
+        if (steps <= 0).any():
+            where = int(np.argmax(steps <= 0))
+            pair = arrays["indices"][where : where + 2].tolist()
+            raise ValueError(f"`indices` must ascend; got {pair} at index {where}. Sort indices and labels together.")
+        for name, array in arrays.items():
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        try:
+            settings = json.loads(canonical_json(self.settings))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`settings` must be JSON values; got {self.settings!r}: {error}. Convert them.") from error
+        object.__setattr__(self, "settings", settings)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __eq__(self, other: object) -> bool:
+        return self.sha256 == other.sha256 if isinstance(other, Manifest) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of the samples whose given label is wrong."""
+        return float(np.mean(self.given_labels != self.true_labels))
+
+    @property
+    def realised_transition(self) -> NDArray[np.float64]:
+        """(C, C) share of true class i that carries label j; a class with no sample has a row of zeros."""
+        pairs = np.bincount(self.true_labels * self.num_classes + self.given_labels, minlength=self.num_classes**2)
+        counts = pairs.reshape(self.num_classes, self.num_classes)
+        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of format version, C, N, settings (less the locations of files), positions and both labels.
+
+        The same on every platform: numbers are hashed as little-endian 64-bit words, settings as JSON with sorted keys.
+        """
+        header = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "num_classes": self.num_classes,
+            "num_samples": len(self),
+            "settings": _meaning(self.settings),
+        }
+        words = [getattr(self, name).astype("<i8").tobytes() for name in ARRAYS]
+        return sha256(b"".join([canonical_json(header), b"\n", *words]))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one JSON file, whole or not at all; returns its path."""
+        content = self._content()
+        content["checksum"] = sha256(canonical_json(content))
+        lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
+        return write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Manifest:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is not a manifest, is truncated, was edited, or has another format version.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"`path` must be a manifest file; got {str(path)!r}. Check the path.")
+        try:
+            content = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise _refusal(path, f"is damaged or truncated ({error})") from error
+        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+            raise _refusal(path, "is not a manifest")
+        if content.get("format_version") != FORMAT_VERSION:
+            raise _refusal(
+                path, f"has format version {content.get('format_version')!r} where this release reads {FORMAT_VERSION}"
+            )
+        if not _checksum_fits(content):
+            raise _refusal(path, "was edited or damaged: its checksum does not fit its content")
+        return cls(**{name: content[name] for name in FIELDS})
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "sha256": self.sha256,
+            "dataset": self.dataset,
+            "num_classes": self.num_classes,
+            "settings": self.settings,
+            **{name: getattr(self, name).tolist() for name in ARRAYS},
+        }
+
+
+def _meaning(settings: Any) -> Any:
+    """``settings`` less locations and what is not set, so that a later release may add settings and keep the hashes."""
+    if not isinstance(settings, Mapping):
+        return settings
+    kept = {name: value for name, value in settings.items() if name not in LOCATIONS and value is not None}
+    return {name: _meaning(value) for name, value in kept.items()}
+
+
+def _checksum_fits(content: Mapping[str, Any]) -> bool:
+    body = {name: value for name, value in content.items() if name != "checksum"}
+    try:
+        return sha256(canonical_json(body)) == content.get("checksum")
+    except ValueError:  # NaN or infinity, which `save` never writes
+        return False
+
+
+def _refusal(path: Path, reason: str) -> ValueError:
+    return ValueError(
+        f"`path` must be a whole manifest as `Manifest.save` wrote it; got {str(path)!r}, which {reason}. Restore the "
+        "file, or build it again with `build_manifest` from its settings."
+    )

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks.corruption.counts import checked_profile
+from lt_callbacks.corruption.transitions import TRANSITION_KINDS
+
+#: Noise types by name: the matrices, human labels from a file, and the user's own transition from a file.
+NOISE_KINDS = (*TRANSITION_KINDS, "human", "custom")
+
+# The file that a kind reads; kinds without one are a matrix with a ratio.
+FILE_OF_KIND = {"human": "given_labels_file", "custom": "transition_file"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imbalance:
+    """How class sizes fall from head to tail. The default, factor 1, keeps every sample.
+
+    Args:
+        profile: ``"exponential"``, ``"step"`` or ``"none"``; see :func:`class_counts`.
+        factor: Head size over tail size, >= 1; must be 1 with ``"none"``.
+        class_order: The classes from head to tail, each once; default label order. Not with ``"none"``.
+
+    Raises:
+        TypeError: A number has the wrong type.
+        ValueError: A setting is unknown, out of range or does not belong to ``profile``.
+    """
+
+    profile: str = "exponential"
+    factor: float = 1.0
+    class_order: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        _, factor = checked_profile(self.profile, self.factor, factor_name="factor")
+        object.__setattr__(self, "factor", factor)
+        if self.class_order is None:
+            return
+        if self.profile == "none":
+            raise ValueError(
+                f"`class_order` must be left out with profile 'none', which has no head; got {self.class_order!r}. "
+                "Remove it."
+            )
+        order = tuple(integer("class_order", label, at_least=0) for label in self.class_order)
+        object.__setattr__(self, "class_order", order)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """Which labels become wrong, and how.
+
+    Args:
+        kind: A kind of :func:`transition_matrix`; ``"human"``: given labels from ``given_labels_file``;
+            ``"custom"``: a transition matrix, or one row a sample, from ``transition_file``.
+        ratio: Noise ratio in [0, 1) by the convention of ``kind``; 0 with ``"none"``, ``"human"`` and ``"custom"``.
+        given_labels_file: ``.npy``, ``.npz``, ``.pt`` or ``.txt`` aligned with the full original training set.
+        given_labels_key: Entry of an ``.npz`` or ``.pt`` file.
+        transition_file: ``.npy`` or ``.csv``, (C, C) or one row for each sample of the full original training set.
+
+    Raises:
+        TypeError: A number has the wrong type.
+        ValueError: A setting is unknown, out of range, missing or does not belong to ``kind``.
+    """
+
+    kind: str = "none"
+    ratio: float = 0.0
+    given_labels_file: str | os.PathLike[str] | None = None
+    given_labels_key: str | None = None
+    transition_file: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        one_of("kind", self.kind, NOISE_KINDS)
+        ratio = real("ratio", self.ratio, at_least=0, below=1)
+        if self.kind in ("none", *FILE_OF_KIND) and ratio != 0:
+            raise ValueError(
+                f"`ratio` must be 0 with kind {self.kind!r}, which has no ratio; got {ratio:g}. Remove it, or choose "
+                "another kind."
+            )
+        object.__setattr__(self, "ratio", ratio)
+        for owner, name in FILE_OF_KIND.items():
+            path = getattr(self, name)
+            if (path is not None) != (self.kind == owner):
+                raise ValueError(
+                    f"`{name}` must be given with kind {owner!r} and with no other; got {path!r} with kind "
+                    f"{self.kind!r}. Set both or none."
+                )
+            if path is not None:
+                object.__setattr__(self, name, os.fspath(path))
+        if self.given_labels_key is not None and self.kind != "human":
+            raise ValueError(
+                f"`given_labels_key` must be left out with kind {self.kind!r}; got {self.given_labels_key!r}. It "
+                "belongs to kind 'human'."
+            )

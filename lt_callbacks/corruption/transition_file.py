@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lt_callbacks._checks import one_of
+from lt_callbacks.corruption.transitions import checked_transition
+
+SUFFIXES = (".npy", ".csv")
+
+
+def load_transition(path: str | os.PathLike[str], *, num_classes: int, num_samples: int) -> NDArray[np.float64]:
+    """Read a user's transition: one matrix, or one row for each sample of the full original training set.
+
+    Args:
+        path: ``.npy``, or ``.csv`` with commas and no header.
+        num_classes: C.
+        num_samples: N, size of the full original training set.
+
+    Returns:
+        (C, C) or (N, C) float64, rows sum to 1.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be read, or what it holds is not such a transition.
+    """
+    path = Path(path)
+    one_of("transition_file", path.suffix, SUFFIXES, hint=f"The kind of {path.name!r} is told from its suffix.")
+    if not path.is_file():
+        raise FileNotFoundError(f"`transition_file` must be a file; got {str(path)!r}. Check the path.")
+    try:
+        if path.suffix == ".csv":
+            rows = [line.split(",") for line in path.read_text().splitlines() if line.strip()]
+            matrix = np.array(rows, dtype=np.float64)
+        else:
+            with path.open("rb") as stream:
+                matrix = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(
+            f"`transition_file` must hold a matrix of numbers; got {path.name!r}: {error}. Write it again with "
+            "`numpy.save(path, matrix)`."
+        ) from error
+    if matrix.ndim != 2 or matrix.shape[1] != num_classes:
+        raise ValueError(
+            f"`transition_file` must have one column for each of the {num_classes} classes; got shape {matrix.shape} "
+            f"in {path.name!r}. Entry (i, j) is the probability of given label j for row i."
+        )
+    return checked_transition(matrix, num_samples=num_samples, name="transition_file")

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks.data.image_set import ImageSet, Source
+
+_FORMAT_VERSION = 1
+
+
+def data_fingerprint(
+    source: Source, indices: np.ndarray, *, manifest_sha256: str, split: dict[str, Any], augment: bool
+) -> str:
+    """SHA-256 of all that decides which images and labels a network is trained on.
+
+    It holds no path, device or version, so that a stored teacher is found again on another machine.
+
+    Args:
+        source: The clean data.
+        indices: (N,) positions in ``source.train`` that are left after the imbalance.
+        manifest_sha256: Of the labels.
+        split: Settings of the held-out share, as JSON holds them.
+        augment: Whether training views are random.
+    """
+    content = {
+        "format": _FORMAT_VERSION,
+        "images": _images_sha256(source.train, indices),
+        "manifest": manifest_sha256,
+        "split": split,
+        "view": {
+            "augment": augment,
+            "crop_padding": source.crop_padding,
+            "flip": source.flip,
+            "image_size": source.image_size,
+            "mean": source.mean,
+            "std": source.std,
+        },
+    }
+    return sha256(canonical_json(content))
+
+
+def _images_sha256(part: ImageSet, indices: np.ndarray) -> str:
+    """Of the pixels, or of the names and sizes of the files: reading every file would take as long as an epoch."""
+    if isinstance(part.images, Tensor):
+        digest = hashlib.sha256(canonical_json(list(part.images.shape[1:])))
+        for start in range(0, len(indices), 1024):
+            digest.update(part.images[indices[start : start + 1024]].numpy().data)
+        return digest.hexdigest()
+    paths = [part.images[position].absolute() for position in indices]
+    common = Path(os.path.commonpath([path.parent for path in paths]))
+    return sha256(canonical_json([[path.relative_to(common).as_posix(), path.stat().st_size] for path in paths]))

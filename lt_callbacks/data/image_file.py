@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from lt_callbacks.data.counter_random import random_uniforms, stream_key
+
+#: Share of the image's area and ratio of width to height that a random crop takes: the ImageNet recipe.
+CROP_AREA = (0.08, 1.0)
+CROP_RATIO = (3 / 4, 4 / 3)
+#: Evaluation resizes to this multiple of the size given out before it crops the centre: 256 for 224.
+CENTER_RESIZE = 256 / 224
+_CROP_TRIES = 10
+
+
+def read_image(path: Path) -> Image.Image:
+    """The file as an RGB image.
+
+    Raises:
+        ValueError: It is not an image that Pillow can decode; the message has the path, which Pillow's often lacks.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as a SyntaxError
+        raise ValueError(
+            f"`images` must be files that Pillow can decode; {path} is not ({error}). Replace the file, or remove it "
+            "from the data set."
+        ) from error
+
+
+def random_resized_crop(image: Image.Image, size: tuple[int, int], *, index: int, seed: int, epoch: int) -> Tensor:
+    """(3, H, W) uint8: a random part of ``image``, the same one for equal (seed, epoch, index), resized to ``size``."""
+    top, left, height, width = random_crop_box(image.height, image.width, index=index, seed=seed, epoch=epoch)
+    return transforms.pil_to_tensor(transforms.resized_crop(image, top, left, height, width, list(size)))
+
+
+def center_crop(image: Image.Image, size: tuple[int, int], *, resize: float = CENTER_RESIZE) -> Tensor:
+    """(3, H, W) uint8: ``image`` made as small as still covers ``resize`` times ``size``, then its centre."""
+    scale = resize * max(size[0] / image.height, size[1] / image.width)
+    scaled = [max(side, round(scale * full)) for side, full in zip(size, (image.height, image.width), strict=True)]
+    return transforms.pil_to_tensor(transforms.center_crop(transforms.resize(image, scaled), list(size)))
+
+
+def random_crop_box(height: int, width: int, *, index: int, seed: int, epoch: int) -> tuple[int, int, int, int]:
+    """Top, left, height, width of a sample's random crop.
+
+    torchvision's ``RandomResizedCrop`` with its defaults, except that the numbers are hashed and not drawn.
+
+    Args:
+        height: Of the image, in pixels.
+        width: Likewise.
+        index: The sample's identity.
+        seed: The training seed.
+        epoch: The epoch of the view.
+    """
+    counters = index * (2 * _CROP_TRIES + 2) + torch.arange(2 * _CROP_TRIES + 2)
+    key = stream_key("resized crop", seed=seed, epoch=epoch)
+    down, right, *tries = random_uniforms(counters, key).tolist()
+    for area_share, ratio_share in zip(tries[::2], tries[1::2], strict=True):
+        area = height * width * (CROP_AREA[0] + area_share * (CROP_AREA[1] - CROP_AREA[0]))
+        log_ratio = [math.log(bound) for bound in CROP_RATIO]
+        ratio = math.exp(log_ratio[0] + ratio_share * (log_ratio[1] - log_ratio[0]))
+        box_width, box_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            top, left = int(down * (height - box_height + 1)), int(right * (width - box_width + 1))
+            return top, left, box_height, box_width
+    # A very long image: the largest part in its middle whose ratio is allowed.
+    box_height = min(height, max(1, round(width / CROP_RATIO[0])))
+    box_width = min(width, max(1, round(height * CROP_RATIO[1])))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lt_callbacks._checks import integer, real
+
+#: Channels of images that are read from files: always decoded to RGB.
+FILE_CHANNELS = 3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageSet:
+    """Images and their labels, in memory or as files.
+
+    Attributes:
+        images: (N, C, H, W) uint8 tensor, or N paths of image files that are decoded when a batch needs them.
+        labels: (N,) int64.
+
+    Raises:
+        TypeError: ``images`` or ``labels`` have another type.
+        ValueError: Lengths disagree, a label is negative, or there is no sample.
+    """
+
+    images: Tensor | tuple[Path, ...]
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        labels = np.asarray(self.labels)
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise TypeError(
+                f"`labels` must be a vector of integers; got shape {labels.shape}, dtype {labels.dtype}. "
+                "Pass class indices 0..C-1."
+            )
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+        object.__setattr__(self, "images", _checked_images(self.images))
+        if len(self.images) != len(labels):
+            raise ValueError(
+                f"`images` and `labels` must have equal lengths; got {len(self.images)} and {len(labels)}. "
+                "Pass one label for each image."
+            )
+        if len(labels) == 0:
+            raise ValueError("`labels` must hold at least one sample; got none. Pass the labels of the images.")
+        if labels.min() < 0:
+            at = int(labels.argmin())
+            raise ValueError(f"`labels` must be >= 0; got {labels[at]} at position {at}. Remove unlabelled samples.")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, positions: np.ndarray) -> Tensor | tuple[Path, ...]:
+        """The images at ascending ``positions``, as this set holds them; no copy where that is all of them."""
+        if len(positions) == len(self):
+            return self.images
+        if isinstance(self.images, Tensor):
+            return self.images[torch.tensor(positions)]
+        return tuple(self.images[position] for position in positions)
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of an image as the loaders give it out."""
+        return int(self.images.shape[1]) if isinstance(self.images, Tensor) else FILE_CHANNELS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """A clean data set before imbalance and noise: what every loader of it has to know.
+
+    Attributes:
+        name: Goes into manifests, so that one is not applied to other data.
+        train: Clean training samples.
+        test: Clean test samples, or None.
+        class_names: One name a class; their number is the number of classes.
+        mean: One a channel, of pixels scaled to [0, 1].
+        std: Likewise, > 0.
+        crop_padding: Pixels of black border from which training views are cropped. 0: images in memory are not
+            shifted; image files are cropped at random and resized (the ImageNet recipe).
+        flip: Whether training views are mirrored at random. Not where mirroring changes the meaning, as in digits.
+        image_size: Height and width given out, or one number for a square. None: that of the images in memory.
+
+    Raises:
+        TypeError, ValueError: A field is out of its range, or the parts do not fit each other.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet | None = None
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_padding: int = 0
+    flip: bool = False
+    image_size: int | tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"`name` must be a non-empty string; got {self.name!r}. Name the data set.")
+        object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
+        object.__setattr__(self, "image_size", self._checked_size())
+        integer("crop_padding", self.crop_padding, at_least=0)
+        if not isinstance(self.flip, bool):
+            raise TypeError(f"`flip` must be True or False; got {self.flip!r}. Mirror images, or do not.")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            object.__setattr__(self, name, _per_channel(name, values, self.train.num_channels))
+        self._check_labels("train", self.train)
+        if self.test is not None:
+            self._check_labels("test", self.test)
+            if _kind(self.train) != _kind(self.test):
+                raise ValueError(
+                    f"`test` must hold images like `train`'s, {_kind(self.train)}; got {_kind(self.test)}. "
+                    "Convert one of the two."
+                )
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of class names."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image in a batch."""
+        height, width = self.image_size  # type: ignore[misc]  # a pair since __post_init__
+        return (self.train.num_channels, height, width)
+
+    def _checked_size(self) -> tuple[int, int]:
+        images, size = self.train.images, self.image_size
+        stored = (images.shape[2], images.shape[3]) if isinstance(images, Tensor) else None
+        if size is None:
+            if stored is None:
+                raise ValueError("`image_size` must be given for image files; got None. Pass the side in pixels.")
+            return stored
+        pair = tuple(size) if isinstance(size, Sequence) else (size, size)
+        if len(pair) != 2:
+            raise ValueError(f"`image_size` must be one number or (height, width); got {size!r}. Pass pixels.")
+        height, width = (integer("image_size", side, at_least=1) for side in pair)
+        if stored not in (None, (height, width)):
+            raise ValueError(
+                f"`image_size` must be that of the images in memory, {stored}; got {(height, width)}. "
+                "Leave it out, or resize the images."
+            )
+        return (height, width)
+
+    def _check_labels(self, name: str, part: ImageSet) -> None:
+        if part.labels.max() >= self.num_classes:
+            at = int(part.labels.argmax())
+            raise ValueError(
+                f"`{name}` labels must be below the number of `class_names`, {self.num_classes}; got "
+                f"{part.labels[at]} at position {at}. Name every class, or count classes from 0."
+            )
+
+
+def _checked_images(images: object) -> Tensor | tuple[Path, ...]:
+    if isinstance(images, Tensor):
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise TypeError(
+                f"`images` must be a uint8 tensor (N, C, H, W); got {images.dtype}, shape {tuple(images.shape)}. "
+                "Scale pixels to 0..255 and put channels second."
+            )
+        return images.detach().cpu().contiguous()
+    if isinstance(images, Sequence) and not isinstance(images, str):
+        wrong = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
+        if wrong is None:
+            return tuple(Path(path) for path in images)
+        images = wrong
+    raise TypeError(
+        f"`images` must be a uint8 tensor (N, C, H, W) or a sequence of file paths; got {type(images).__name__}. "
+        "Use torch.from_numpy(array) for an array."
+    )
+
+
+def _per_channel(name: str, values: Sequence[float], num_channels: int) -> tuple[float, ...]:
+    checked = tuple(
+        real(name, value, above=0.0) if name == "std" else real(name, value, at_least=0.0, at_most=1.0)
+        for value in values
+    )
+    if len(checked) != num_channels:
+        raise ValueError(
+            f"`{name}` must have one value a channel, {num_channels}; got {len(checked)}. "
+            "Pass a tuple, of pixels scaled to [0, 1]."
+        )
+    return checked
+
+
+def _kind(part: ImageSet) -> str:
+    return f"tensors {tuple(part.images.shape[1:])}" if isinstance(part.images, Tensor) else "files"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lt_callbacks._checks import integer
+from lt_callbacks.data.counter_random import random_bits, stream_key
+
+
+class BatchKey(NamedTuple):
+    """All that decides a batch: which samples, and in which epoch's views."""
+
+    epoch: int
+    samples: Tensor
+
+
+class EpochOrder:
+    """The batches of an epoch as a function of (seed, epoch), shared out over ranks without repeating a sample.
+
+    Every global batch of ``batch_size * num_replicas`` samples is dealt out sample by sample, so that all ranks take
+    the same number of steps and no share is empty. The last global batch is smaller. Should it hold fewer samples than
+    there are ranks, it is joined to the batch before; a share then has ``batch_size + 1`` samples at most.
+
+    Iterating gives this rank's `BatchKey`s of the epoch that is set when the first one is asked for.
+
+    Args:
+        indices: (N,) int64, the samples' identities, on the device where the batches are wanted.
+        batch_size: Samples of a full batch on each rank.
+        shuffle: Whether each epoch has its own order; otherwise that of ``indices``.
+        seed: Of the orders.
+        num_replicas: Ranks that share the samples.
+        rank: This one.
+
+    Raises:
+        ValueError: There are fewer samples than ranks.
+    """
+
+    def __init__(
+        self,
+        *,
+        indices: Tensor | np.ndarray,
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        self.indices = torch.as_tensor(indices)
+        self.batch_size = integer("batch_size", batch_size, at_least=1)
+        self.shuffle = shuffle
+        self.seed = integer("seed", seed, at_least=0)
+        self.num_replicas = integer("num_replicas", num_replicas, at_least=1)
+        self.rank = integer("rank", rank, at_least=0, at_most=num_replicas - 1)
+        self.epoch = 0
+        self._first_batch = 0
+        if len(self.indices) < num_replicas:
+            raise ValueError(
+                f"`indices` must hold at least one sample a rank, {num_replicas}; got {len(self.indices)}. "
+                "Use fewer devices or a larger share of the data."
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of ``epoch`` from the next iteration on; Lightning calls it before each epoch."""
+        self.epoch = integer("epoch", epoch, at_least=0)
+
+    def start_at(self, batch: int) -> None:
+        """Leave out the first ``batch`` batches of the next iteration, and only of that one."""
+        self._first_batch = integer("batch", batch, at_least=0, at_most=len(self))
+
+    def order(self) -> Tensor:
+        """(N,) int64: the samples of all ranks in the order of the epoch; no host synchronisation."""
+        if not self.shuffle:
+            return self.indices
+        bits = random_bits(self.indices, stream_key("order", seed=self.seed, epoch=self.epoch))
+        return self.indices.index_select(0, torch.argsort(bits, stable=True))
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.indices), self.batch_size * self.num_replicas)
+        return full + (rest >= self.num_replicas)
+
+    def __iter__(self) -> Iterator[BatchKey]:
+        first, self._first_batch = self._first_batch, 0
+        order, epoch, size = self.order(), self.epoch, self.batch_size * self.num_replicas
+        for batch in range(first, len(self)):
+            stop = len(order) if batch == len(self) - 1 else (batch + 1) * size
+            # a copy: a view would keep, and save, the whole order
+            yield BatchKey(epoch, order[batch * size : stop][self.rank :: self.num_replicas].clone())

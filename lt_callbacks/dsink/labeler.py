@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks.dsink.class_marginal import ClassMarginal
+from lt_callbacks.dsink.proxy_labels import log_kernel
+from lt_callbacks.transport import sinkhorn
+from lt_callbacks.transport.ranks import gather_rows
+
+SCOPES = ("global", "local")
+
+
+@dataclass(frozen=True)
+class ProxyLabels:
+    """The proxy labels of one step and what there is to say about them. Everything is on the device and detached.
+
+    Attributes:
+        labels: (N, C) Q of this rank's samples; zeros where a teacher was not finite.
+        loss_scale: Factor that turns this rank's mean KL into its part of the mean over all ranks, times the number
+            of ranks (data-parallel averaging divides by it): R * N_rank / N.
+        marginal_error: 0-d, see :class:`lt_callbacks.transport.SinkhornResult`.
+        iterations: 0-d int64.
+        noise_log_probs: (N, C) as used.
+        imbalance_log_probs: (N, C) as used.
+        num_nonfinite: (2,) int64, over all ranks: samples where the noise-robust and the imbalance-robust teacher
+            was not finite.
+        is_nonfinite: (N, 2) bool, this rank's samples.
+    """
+
+    labels: Tensor
+    loss_scale: float
+    marginal_error: Tensor
+    iterations: Tensor
+    noise_log_probs: Tensor
+    imbalance_log_probs: Tensor
+    num_nonfinite: Tensor
+    is_nonfinite: Tensor
+
+
+class ProxyLabeler:
+    """Turns the three models' predictions of a batch into proxy labels, over all ranks, with what must be remembered.
+
+    Args:
+        student_weight: w of the kernel p^w * p_N^(1-w), in [0, 1]. 0 leaves the student out, 1 the teacher.
+        class_marginal: See :class:`ClassMarginal`.
+        queue_batches: Past batches that join the transport problem (their proxy labels are not used), so that small
+            batches do not starve tail classes (SoLar, NeurIPS 2022). 0: none.
+        scope: ``"global"``: one problem over all ranks; ``"local"``: one a rank.
+        max_iterations: Limit of sweeps.
+        tolerance: Total variation at which the sweeps stop.
+    """
+
+    def __init__(
+        self,
+        *,
+        student_weight: float = 0.5,
+        class_marginal: str = "batch",
+        queue_batches: int = 0,
+        scope: str = "global",
+        max_iterations: int = 100,
+        tolerance: float = 1e-3,
+    ) -> None:
+        self.student_weight = real("student_weight", student_weight, at_least=0.0, at_most=1.0)
+        self.class_marginal = ClassMarginal(kind=class_marginal)
+        self.queue_batches = integer("queue_batches", queue_batches, at_least=0)
+        self.scope = one_of("scope", scope, SCOPES)
+        self.max_iterations = integer("max_iterations", max_iterations, at_least=1)
+        self.tolerance = real("tolerance", tolerance, at_least=0.0)
+        self._queue: deque[Tensor] = deque(maxlen=self.queue_batches)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        student_logits: Tensor,
+        noise_log_probs: Tensor,
+        imbalance_log_probs: Tensor,
+        *,
+        process_group: dist.ProcessGroup | None = None,
+    ) -> ProxyLabels:
+        """Proxy labels of this rank's (N, C) predictions; every rank of ``process_group`` must call."""
+        with torch.autocast(student_logits.device.type, enabled=False):
+            return self._label(student_logits, noise_log_probs, imbalance_log_probs, process_group)
+
+    def _label(
+        self,
+        student_logits: Tensor,
+        noise_log_probs: Tensor,
+        imbalance_log_probs: Tensor,
+        process_group: dist.ProcessGroup | None,
+    ) -> ProxyLabels:
+        num_classes = student_logits.shape[1]
+        bad_noise, noise = _split_nonfinite(noise_log_probs)
+        bad_imbalance, imbalance = _split_nonfinite(imbalance_log_probs)
+        is_nonfinite = torch.stack([bad_noise, bad_imbalance], dim=1)
+        is_masked = is_nonfinite.any(dim=1, keepdim=True)
+
+        kernel = log_kernel(student_logits, noise, student_weight=self.student_weight).masked_fill(is_masked, -torch.inf)
+        probs = imbalance.exp().masked_fill(is_masked, 0.0)
+        student = student_logits.detach().to(kernel.dtype).log_softmax(dim=1)
+        rows = torch.cat([kernel, probs.to(kernel.dtype), student, is_nonfinite.to(kernel.dtype)], dim=1)
+
+        own, loss_scale = slice(0, len(rows)), 1.0
+        if process_group is not None and self.scope == "global":
+            shares = gather_rows(rows, process_group)
+            start = sum(len(share) for share in shares[: dist.get_rank(process_group)])
+            own = slice(start, start + len(rows))
+            rows = torch.cat(shares)
+            loss_scale = len(shares) * (own.stop - own.start) / max(len(rows), 1)
+
+        kernel, probs, student, flags = (part.contiguous() for part in rows.split([num_classes] * 3 + [2], dim=1))
+        marginal = self.class_marginal(student, probs)
+        past = list(self._queue)
+        if self.queue_batches:
+            self._queue.append(torch.cat([kernel, (marginal / max(len(kernel), 1)).expand_as(kernel)], dim=1))
+        labels, error, iterations = self._transport(kernel, marginal, past)
+        return ProxyLabels(
+            labels=labels[own],
+            loss_scale=loss_scale,
+            marginal_error=error,
+            iterations=iterations,
+            noise_log_probs=noise,
+            imbalance_log_probs=imbalance,
+            num_nonfinite=flags.sum(dim=0).to(torch.int64),
+            is_nonfinite=is_nonfinite,
+        )
+
+    def _transport(self, kernel: Tensor, marginal: Tensor, past: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        if self.class_marginal.kind == "none":
+            return _rows_only(kernel, marginal)
+        if past:
+            queued_kernels, queued_marginals = (
+                part.to(kernel) for part in torch.cat(past).split([kernel.shape[1]] * 2, dim=1)
+            )
+            marginal = marginal + queued_marginals.sum(dim=0)
+            joint = torch.cat([kernel, queued_kernels])
+        else:
+            joint = kernel
+        # A marginal of zeros means that every sample of the batch is masked; the kernel then has no row to give away.
+        result = sinkhorn(
+            joint,
+            torch.where(marginal.sum() > 0, marginal, 1.0),
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+        )
+        return result.plan[: len(kernel)], result.marginal_error, result.iterations
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs: the running marginal and the queue."""
+        return {"class_marginal": self.class_marginal.state_dict(), "queue": list(self._queue)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.class_marginal.load_state_dict(state["class_marginal"])
+        self._queue = deque(state["queue"], maxlen=self.queue_batches)
+
+
+def _split_nonfinite(log_probs: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,) bool where a row is not a distribution, and the rows with those made uniform."""
+    log_probs = log_probs if log_probs.dtype == torch.float64 else log_probs.float()
+    is_bad = log_probs.isnan().any(dim=1) | (log_probs == torch.inf).any(dim=1)
+    uniform = torch.full_like(log_probs, 1 / max(log_probs.shape[1], 1)).log()
+    return is_bad, torch.where(is_bad[:, None], uniform, log_probs)
+
+
+def _rows_only(kernel: Tensor, marginal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised rows and how far their column sums are from the marginal that was not asked for."""
+    plan = kernel.softmax(dim=1).nan_to_num(nan=0.0)
+    error = (plan.sum(dim=0) - marginal).abs().sum() / max(len(kernel), 1)
+    return plan, error, torch.zeros((), dtype=torch.int64, device=kernel.device)

@@ -1,0 +1,44 @@
+"""Tables, figures and result documents from plain records; matplotlib, scipy and rich are imported on use only."""
+
+from lt_callbacks.evaluation.class_counts import class_counts_figure
+from lt_callbacks.evaluation.environment import hardware, versions
+from lt_callbacks.evaluation.json_result import ResultDocument, read_result, write_result
+from lt_callbacks.evaluation.per_class_accuracy import per_class_accuracy_figure
+from lt_callbacks.evaluation.proxy_labels import proxy_labels_figure
+from lt_callbacks.evaluation.result_file import ResultFile
+from lt_callbacks.evaluation.results import CellResult
+from lt_callbacks.evaluation.run_report import write_run_report
+from lt_callbacks.evaluation.save_figure import save_figure
+from lt_callbacks.evaluation.statistics import PairedDifference, mean, paired_difference, sd
+from lt_callbacks.evaluation.table import Spread, TableRow, summarise
+from lt_callbacks.evaluation.table_formats import csv_table, markdown_table, rich_table, table_note
+from lt_callbacks.evaluation.training_curves import training_curves_figure
+from lt_callbacks.evaluation.transition import transition_figure
+
+__all__ = [
+    "CellResult",
+    "PairedDifference",
+    "ResultDocument",
+    "ResultFile",
+    "Spread",
+    "TableRow",
+    "class_counts_figure",
+    "csv_table",
+    "hardware",
+    "markdown_table",
+    "mean",
+    "paired_difference",
+    "per_class_accuracy_figure",
+    "proxy_labels_figure",
+    "read_result",
+    "rich_table",
+    "save_figure",
+    "sd",
+    "summarise",
+    "table_note",
+    "training_curves_figure",
+    "transition_figure",
+    "versions",
+    "write_result",
+    "write_run_report",
+]

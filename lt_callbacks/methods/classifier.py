@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from lt_callbacks.methods.optimisation import Optimisation
+from lt_callbacks.objectives import CrossEntropy, Objective
+
+
+class Classifier(LightningModule):
+    """One network, one objective: what baselines and teachers are, and what D-SINK is added to.
+
+    Args:
+        network: (B, C, H, W) images to (B, num_classes) logits.
+        objective: What is minimised; None: cross-entropy. It is told the data's class counts when the fit starts.
+        optimisation: Optimiser and schedule; None: the defaults.
+        channels_last: Keep images and weights in channels-last memory format, faster for convolutions in bf16.
+
+    Batches are ``(image, given_label, index)``. The trainer's datamodule must have ``class_counts`` and ``num_samples``,
+    as :class:`~lt_callbacks.data.LongTailedDataModule` has.
+
+    Logs ``train/loss`` (epoch mean), ``val/accuracy`` and ``val/loss`` against the given labels of the held-out share.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        objective: Objective | None = None,
+        optimisation: Optimisation | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective if objective is not None else CrossEntropy()
+        self.optimisation = optimisation if optimisation is not None else Optimisation()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network.to(memory_format=self.memory_format)
+        self.val_accuracy = MeanMetric()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) images to (B, num_classes) logits."""
+        return self.network(images.contiguous(memory_format=self.memory_format))
+
+    def setup(self, stage: str) -> None:
+        """Tells the objective what it has to know of the data."""
+        if stage == "fit":
+            prepare_objective(self.objective, self.trainer)
+
+    def on_train_epoch_start(self) -> None:
+        """Tells the objective the epoch."""
+        self.objective.set_epoch(self.current_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The objective on one batch."""
+        images, given_label, index = batch
+        loss = self.objective(self(images), given_label, index)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        """Accuracy against the given labels of the held-out share."""
+        images, given_label, _ = batch
+        logits = self(images)
+        self.val_accuracy.update((logits.argmax(dim=1) == given_label).float())
+        self.log("val/accuracy", self.val_accuracy, on_epoch=True, prog_bar=True)
+        self.log("val/loss", nn.functional.cross_entropy(logits.float(), given_label), batch_size=len(images))
+
+    def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits in float32, labels and indices of the batch."""
+        images, label, index = batch
+        return self(images).float(), label, index
+
+    test_step = predict_step
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and schedule asked for."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        return self.optimisation.configure(self.network.parameters(), num_steps=steps)
+
+
+def prepare_objective(objective: Objective, trainer: Any) -> None:
+    """``objective.prepare`` with what the trainer's datamodule knows.
+
+    Raises:
+        ValueError: There is no datamodule with ``class_counts`` and ``num_samples``, or no limit of epochs.
+    """
+    datamodule = getattr(trainer, "datamodule", None)
+    facts = {name: getattr(datamodule, name, None) for name in ("class_counts", "num_samples")}
+    is_known = all(value is not None for value in facts.values())
+    if objective.needs_prepare and not is_known:
+        raise ValueError(
+            f"`datamodule` must have `class_counts` and `num_samples` for {type(objective).__name__}; got "
+            f"{type(datamodule).__name__}. Use LongTailedDataModule, or add the two attributes."
+        )
+    if is_known:
+        objective.prepare(
+            class_counts=torch.as_tensor(facts["class_counts"]),
+            num_samples=int(facts["num_samples"]),
+            max_epochs=max(int(trainer.max_epochs or 1), 1),
+        )

@@ -1,0 +1,86 @@
+# Legend: B batch, C classes.
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class ProxyLabelStatistics(Metric):
+    """What the proxy labels of an epoch look like, accumulated on the device and over all ranks.
+
+    Args:
+        num_classes: C.
+
+    ``compute()`` returns 0-d tensors: ``entropy`` (mean over samples, as a share of log C: 1 is uniform),
+    ``largest_class`` (share of the mass in the class that has most), ``agreement`` (share of samples whose proxy label
+    peaks at the given label), ``marginal_error`` and ``sweeps`` (means over steps), and where true labels were given
+    ``accuracy`` of the proxy labels and ``given_accuracy`` of the given ones. Rows of zeros (masked samples) do not
+    count.
+    """
+
+    full_state_update = False
+    class_mass: Tensor
+    entropy_sum: Tensor
+    agreed: Tensor
+    right: Tensor
+    given_right: Tensor
+    num_samples: Tensor
+    num_known: Tensor
+    error_sum: Tensor
+    sweep_sum: Tensor
+    num_steps: Tensor
+
+    def __init__(self, *, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("class_mass", torch.zeros(num_classes), dist_reduce_fx="sum")
+        for name in ("entropy_sum", "agreed", "right", "given_right", "num_samples", "num_known"):
+            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
+        for name in ("error_sum", "sweep_sum", "num_steps"):
+            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(
+        self,
+        labels: Tensor,
+        given_label: Tensor,
+        marginal_error: Tensor,
+        sweeps: Tensor,
+        true_label: Tensor | None = None,
+    ) -> None:
+        """Add a step.
+
+        Args:
+            labels: (B, C) proxy labels.
+            given_label: (B,) int64.
+            marginal_error: 0-d.
+            sweeps: 0-d.
+            true_label: (B,) int64, where known.
+        """
+        is_used = labels.sum(dim=1) > 0
+        peak = labels.argmax(dim=1)
+        self.class_mass += labels.sum(dim=0)
+        self.entropy_sum -= torch.xlogy(labels, labels).sum()
+        self.agreed += ((peak == given_label) & is_used).sum()
+        self.num_samples += is_used.sum()
+        if true_label is not None:
+            self.right += ((peak == true_label) & is_used).sum()
+            self.given_right += ((given_label == true_label) & is_used).sum()
+            self.num_known += is_used.sum()
+        self.error_sum += marginal_error
+        self.sweep_sum += sweeps
+        self.num_steps += 1
+
+    def compute(self) -> dict[str, Tensor]:
+        """The statistics since the last reset."""
+        statistics = {
+            "entropy": self.entropy_sum / self.num_samples / torch.log(torch.tensor(float(self.num_classes))),
+            "largest_class": self.class_mass.max() / self.class_mass.sum(),
+            "agreement": self.agreed / self.num_samples,
+            "marginal_error": self.error_sum / self.num_steps,
+            "sweeps": self.sweep_sum / self.num_steps,
+        }
+        if self.num_known > 0:
+            statistics["accuracy"] = self.right / self.num_known
+            statistics["given_accuracy"] = self.given_right / self.num_known
+        return statistics

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from lt_callbacks.objectives.base import Objective
+
+
+class CrossEntropy(Objective):
+    """Mean cross-entropy: no defence against noise or imbalance, the baseline of both.
+
+    Example:
+        >>> CrossEntropy()(torch.zeros(1, 2), torch.tensor([0]))
+        tensor(0.6931)
+    """
+
+    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """Mean of -log softmax(logits) at the given label."""
+        return F.cross_entropy(logits, given_label)

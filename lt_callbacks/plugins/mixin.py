@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from lt_callbacks.plugins.capture import Capture, check_submodule
+from lt_callbacks.plugins.dsink import DSink
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+
+    Base = LightningModule
+else:
+    Base = object
+
+CHECKPOINT_KEY = "dsink"
+
+
+class DSinkMixin(Base):
+    """Adds D-SINK to a ``LightningModule``: ``class RobustNet(DSinkMixin, MyNet)``, then :meth:`attach_dsink`.
+
+    ``MyNet`` stays as it is. Its ``training_step`` may return the loss, a mapping with ``loss``, or None (a skipped
+    step), may call ``self(x)`` or ``self.forward(x)``, and is free in everything else. Without an attached
+    :class:`DSink` the class behaves as ``MyNet``.
+    """
+
+    _dsink_capture: Capture | None = None
+    _dsink_hook: RemovableHandle | None = None
+
+    def attach_dsink(self, dsink: DSink) -> None:
+        """Train with ``dsink`` from the next step on; replaces the one before.
+
+        Raises:
+            TypeError: ``dsink`` is no :class:`DSink`.
+            ValueError: ``logits_from`` names no submodule.
+        """
+        if not isinstance(dsink, DSink):
+            raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
+        check_submodule(self, dsink)
+        self.detach_dsink()
+        self._dsink_capture = Capture(dsink=dsink)
+        if dsink.logits_from is not None:
+            self._dsink_hook = watch_submodule(self, dsink.logits_from)
+
+    def detach_dsink(self) -> None:
+        """Train without D-SINK from the next step on."""
+        if self._dsink_hook is not None:
+            self._dsink_hook.remove()
+        self._dsink_capture = self._dsink_hook = None
+
+    def add_dsink(self, base_loss: Tensor, logits: Tensor, images: Tensor, index: Tensor | None = None) -> Tensor:
+        """``base_loss`` + D-SINK's loss, for steps with several forward passes or manual optimisation.
+
+        Args:
+            base_loss: Scalar.
+            logits: (B, C) of this module, with their graph.
+            images: (B, ...) what the teachers are shown.
+            index: (B,) int64 sample indices; needed for cached teachers.
+
+        Raises:
+            RuntimeError: No :class:`DSink` is attached.
+        """
+        if self._dsink_capture is None:
+            raise RuntimeError("`add_dsink` needs an attached DSink; got none. Call `attach_dsink(DSink(...))` before fit.")
+        return self._dsink_capture.add(self, base_loss, logits, images, index)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The module's own forward, seen."""
+        output = super().forward(*args, **kwargs)
+        capture = self._dsink_capture
+        if capture is not None and capture.dsink.logits_from is None:
+            capture.saw(first_argument(args, kwargs), output)
+        return output
+
+    def training_step(self, batch: Any, batch_idx: int = 0, *args: Any, **kwargs: Any) -> Any:
+        """The module's own step, its loss with D-SINK's added."""
+        step = super().training_step
+        rest = (batch_idx, *args)[: num_positional(step) - 1]
+        if self._dsink_capture is None:
+            return step(batch, *rest, **kwargs)
+        return self._dsink_capture.run_step(self, step, batch, rest, kwargs)
+
+    def on_train_epoch_start(self) -> None:
+        """Starts counting the steps that D-SINK was in."""
+        super().on_train_epoch_start()
+        if self._dsink_capture is not None:
+            self._dsink_capture.start_epoch()
+
+    def on_train_epoch_end(self) -> None:
+        """Raises if D-SINK was in no step of the epoch."""
+        super().on_train_epoch_end()
+        if self._dsink_capture is not None:
+            self._dsink_capture.end_epoch(self.current_epoch)
+
+    def on_fit_end(self) -> None:
+        """Gives the teachers' device memory back."""
+        super().on_fit_end()
+        if self._dsink_capture is not None:
+            self._dsink_capture.dsink.finish()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Saves the running marginal and the queue under a key of their own."""
+        super().on_save_checkpoint(checkpoint)
+        if self._dsink_capture is not None:
+            checkpoint[CHECKPOINT_KEY] = self._dsink_capture.dsink.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores them."""
+        super().on_load_checkpoint(checkpoint)
+        if self._dsink_capture is not None and CHECKPOINT_KEY in checkpoint:
+            self._dsink_capture.dsink.load_state_dict(checkpoint[CHECKPOINT_KEY])
+
+
+def watch_submodule(module: Any, name: str) -> RemovableHandle:
+    """Let the capture of ``module`` see the outputs of its submodule ``name``, but not those of a copy's."""
+    submodule = module.get_submodule(name)
+
+    def saw(called: Any, args: Any, output: Any) -> None:
+        capture = module._dsink_capture
+        # A deep copy of the module carries this hook on its own submodule.
+        if called is submodule and capture is not None:
+            capture.saw(None, output)
+
+    return submodule.register_forward_hook(saw)
+
+
+def first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a forward call was given first, by position or by name."""
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def num_positional(step: Any) -> int:
+    """How many positional arguments a bound ``training_step`` takes; many if it takes any number."""
+    parameters = inspect.signature(step).parameters.values()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return 1_000
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)

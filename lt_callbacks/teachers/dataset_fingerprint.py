@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+from lt_callbacks._files import canonical_json, sha256
+
+
+def dataset_fingerprint(dataset: Any) -> str | None:
+    """SHA-256 of the samples of a map-style dataset of a known kind, before any transform; None for another kind.
+
+    Known are ``TensorDataset``, ``Subset``, ``ConcatDataset``, datasets with arrays ``data`` and ``targets`` (torchvision's
+    CIFAR, MNIST) and with ``samples`` of (path, label) (torchvision's ImageFolder: names and sizes of the files).
+    """
+    if isinstance(dataset, TensorDataset):
+        return sha256(b"".join(_array(tensor) for tensor in dataset.tensors))
+    if isinstance(dataset, Subset):
+        inner = dataset_fingerprint(dataset.dataset)
+        return None if inner is None else sha256(inner.encode() + _array(np.asarray(dataset.indices, dtype=np.int64)))
+    if isinstance(dataset, ConcatDataset):
+        parts = [dataset_fingerprint(part) for part in dataset.datasets]
+        return None if None in parts else sha256("".join(str(part) for part in parts).encode())
+    data, targets = getattr(dataset, "data", None), getattr(dataset, "targets", None)
+    if isinstance(data, np.ndarray | torch.Tensor) and targets is not None:
+        return sha256(_array(data) + _array(np.asarray(targets, dtype=np.int64)))
+    samples = getattr(dataset, "samples", None)
+    if isinstance(samples, list) and samples and isinstance(samples[0], tuple) and len(samples[0]) == 2:
+        return sha256(canonical_json([[Path(path).name, Path(path).stat().st_size, int(y)] for path, y in samples]))
+    return None
+
+
+def _array(values: Any) -> bytes:
+    array = np.ascontiguousarray(values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values)
+    return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).digest()

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+
+from lt_callbacks._checks import integer, one_of
+from lt_callbacks.objectives import OBJECTIVES, Objective, build_objective
+from lt_callbacks.teachers.dataset_fingerprint import dataset_fingerprint
+from lt_callbacks.teachers.frozen import ModuleTeacher
+from lt_callbacks.teachers.store import TeacherStore
+from lt_callbacks.teachers.training_data import TrainingData, training_data
+
+#: Where trained teachers are kept when nothing else is said.
+DEFAULT_STORE = Path("~/.cache/lt_callbacks/teachers")
+
+
+def train_teachers(
+    module: Callable[[], LightningModule],
+    datamodule: LightningDataModule,
+    *,
+    imbalance: str = "logit_adjustment",
+    noise: str = "elr",
+    imbalance_settings: Mapping[str, Any] | None = None,
+    noise_settings: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    store: str | os.PathLike[str] | None = DEFAULT_STORE,
+    fingerprint: str | None = None,
+) -> tuple[ModuleTeacher, ModuleTeacher]:
+    """Train the two weak teachers with a user's own module and data; stored, and reused the next time.
+
+    The module gives the network (its ``forward`` must return logits) and the optimiser; its own loss is replaced by
+    the objective.
+
+    Args:
+        module: The class, or any function without arguments that makes a fresh module.
+        datamodule: Its training batches start with (image, given_label); an index as third item is used, or added.
+        imbalance: Objective of the imbalance-robust teacher f_L, a name in ``OBJECTIVES``.
+        noise: Objective of the noise-robust teacher f_N.
+        imbalance_settings: Settings of that objective, such as ``{"tau": 1.5}``.
+        noise_settings: Likewise.
+        trainer: Arguments of ``lightning.Trainer``, such as ``{"max_epochs": 30}``.
+        seed: Of the teachers' training; the caller's random state is left as it was.
+        store: Folder of trained teachers; None: train anew and keep nothing.
+        fingerprint: Identity of the training data. None: the datamodule's ``fingerprint``, or one computed from
+            datasets of a known kind; where there is none, teachers are not stored and a warning says so.
+
+    Returns:
+        The imbalance-robust teacher f_L and the noise-robust teacher f_N.
+
+    Raises:
+        TypeError, ValueError: A setting is wrong, or the batches do not hold what is needed.
+
+    Example:
+        f_L, f_N = train_teachers(MyNet, datamodule, trainer={"max_epochs": 30})
+    """
+    if not callable(module) or isinstance(module, LightningModule):
+        raise TypeError(
+            f"`module` must be a class or function that makes a fresh LightningModule; got {type(module).__name__}. "
+            "Pass the class itself, or `lambda: MyNet(...)`."
+        )
+    for name, value in (("imbalance", imbalance), ("noise", noise)):
+        one_of(name, value, OBJECTIVES)
+    integer("seed", seed, at_least=0)
+    objectives = {
+        imbalance: build_objective(imbalance, settings=imbalance_settings),
+        noise: build_objective(noise, settings=noise_settings),
+    }
+    del objectives  # made to check the settings before any training
+
+    options = dict(trainer or {})
+    data = training_data(datamodule)
+    identity = fingerprint or data.fingerprint
+    if store is not None and identity is None:
+        warnings.warn(
+            "The teachers are trained but not stored: the data has no `fingerprint`. Pass `fingerprint=`, or give the "
+            "datamodule that attribute.",
+            stacklevel=2,
+        )
+    keep = TeacherStore(Path(store).expanduser()) if store is not None and identity is not None else None
+
+    def train(name: str, settings: Mapping[str, Any] | None) -> ModuleTeacher:
+        with isolate_rng():
+            seed_everything(seed, verbose=False)
+            network = module()
+            objective = build_objective(name, settings=settings)
+
+            def fit(_: Any) -> None:
+                _fit(network, objective, data, options)
+
+            if keep is None:
+                fit(network)
+            else:
+                described = _describe(network, name, settings, options, seed, data.batch_size)
+                keep.get_or_train(network, settings=described, fingerprint=str(identity), train=fit)
+        return ModuleTeacher(network, num_classes=data.num_classes)
+
+    return train(imbalance, imbalance_settings), train(noise, noise_settings)
+
+
+def _fit(network: LightningModule, objective: Objective, data: TrainingData, options: dict[str, Any]) -> None:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    trainer = Trainer(**{**quiet, **options})
+    loader = data.loader(objective.needs_index)
+    objective.prepare(
+        class_counts=data.class_counts, num_samples=data.num_samples, max_epochs=max(int(trainer.max_epochs or 1), 1)
+    )
+    trainer.fit(TeacherTraining(network=network, objective=objective), train_dataloaders=loader)
+
+
+def _describe(
+    network: LightningModule,
+    name: str,
+    settings: Mapping[str, Any] | None,
+    options: dict[str, Any],
+    seed: int,
+    batch_size: int | None,
+) -> dict[str, Any]:
+    """All that a stored teacher depends on besides the data, as JSON values."""
+    relevant = ("max_epochs", "max_steps", "min_epochs", "precision", "accumulate_grad_batches", "gradient_clip_val")
+    return {
+        "module": f"{type(network).__module__}.{type(network).__qualname__}",
+        "hyperparameters": {key: repr(value) for key, value in sorted(dict(network.hparams).items())},
+        "shapes": {key: list(value.shape) for key, value in network.state_dict().items()},
+        "objective": name,
+        "objective_settings": dict(settings or {}),
+        "trainer": {key: options[key] for key in relevant if key in options},
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+
+
+class TeacherTraining(LightningModule):
+    """Trains another module's network with its own optimiser on another objective.
+
+    Args:
+        network: Gives ``forward`` and ``configure_optimizers``.
+        objective: What is minimised; prepared.
+    """
+
+    def __init__(self, *, network: LightningModule, objective: Objective) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective
+
+    def setup(self, stage: str) -> None:
+        """The network's own set-up."""
+        self.network.setup(stage)
+
+    def forward(self, images: Tensor) -> Any:
+        """The network's logits."""
+        return self.network(images)
+
+    def on_train_epoch_start(self) -> None:
+        """Tells the objective the epoch."""
+        self.objective.set_epoch(self.current_epoch)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The objective on one batch."""
+        logits = self(batch[0])
+        if not isinstance(logits, torch.Tensor):
+            raise TypeError(
+                f"`forward` of {type(self.network).__name__} must return logits (B, C) to train a teacher with; got "
+                f"{type(logits).__name__}. Pass a function that makes a module whose `forward` does."
+            )
+        return self.objective(logits, batch[1], batch[2] if len(batch) > 2 else None)
+
+    def configure_optimizers(self) -> Any:
+        """The network's own optimisers."""
+        return self.network.configure_optimizers()

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from lt_callbacks.teachers.dataset_fingerprint import dataset_fingerprint
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What an objective has to know of a user's training data.
+
+    Attributes:
+        loader: Gives the training loader; its argument says whether batches must hold an index.
+        class_counts: (C,) int64 given labels.
+        num_samples: Size of a memory by index.
+        num_classes: C.
+        batch_size: Samples a batch, where the loader says so.
+        fingerprint: SHA-256 of the samples, where there is one.
+    """
+
+    loader: Callable[[bool], Any]
+    class_counts: Tensor
+    num_samples: int
+    num_classes: int
+    batch_size: int | None
+    fingerprint: str | None
+
+
+def training_data(datamodule: LightningDataModule) -> TrainingData:
+    """Read it off ``datamodule``, by its attributes where it has them, otherwise by one pass over its labels.
+
+    Raises:
+        TypeError: Not a datamodule.
+        ValueError: Its training batches do not start with (image, label), or a class number is negative.
+    """
+    if not isinstance(datamodule, LightningDataModule):
+        raise TypeError(
+            f"`datamodule` must be a LightningDataModule; got {type(datamodule).__name__}. Wrap loaders with "
+            "`LightningDataModule.from_datasets`."
+        )
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    loader = datamodule.train_dataloader()
+    counts, size = getattr(datamodule, "class_counts", None), getattr(datamodule, "num_samples", None)
+    if counts is None:
+        counts = torch.bincount(_labels(loader))
+    if size is None:
+        size = len(loader.dataset) if hasattr(loader, "dataset") else int(torch.as_tensor(counts).sum())
+    identity = getattr(datamodule, "fingerprint", None)
+    if identity is None:
+        identity = dataset_fingerprint(getattr(loader, "dataset", None))
+    return TrainingData(
+        loader=lambda needs_index: _with_index(loader) if needs_index else loader,
+        class_counts=torch.as_tensor(counts),
+        num_samples=int(size),
+        num_classes=len(counts),
+        batch_size=getattr(loader, "batch_size", None),
+        fingerprint=identity,
+    )
+
+
+def _labels(loader: Any) -> Tensor:
+    """The given labels of all samples, without loading images where the dataset keeps its labels."""
+    targets = getattr(getattr(loader, "dataset", None), "targets", None)
+    if targets is not None:
+        return torch.as_tensor(targets)
+    return torch.cat([_parts(batch)[1].reshape(-1).cpu() for batch in loader])
+
+
+def _parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    is_known = isinstance(batch, tuple | list) and len(batch) >= 2 and isinstance(batch[1], Tensor)
+    if not is_known:
+        held = f"keys {list(batch)}" if isinstance(batch, Mapping) else f"{type(batch).__name__}"
+        raise ValueError(
+            f"Training batches must start with (image, label) tensors; got {held}. Give a collate function that returns "
+            "them in this order."
+        )
+    index = batch[2] if len(batch) > 2 and isinstance(batch[2], Tensor) and not batch[2].is_floating_point() else None
+    return batch[0], batch[1], index
+
+
+def _with_index(loader: Any) -> Any:
+    """``loader`` if its batches hold an index, otherwise the same loader over samples that know their position."""
+    if _parts(next(iter(loader)))[2] is not None:
+        return loader
+    if not isinstance(loader, DataLoader) or not hasattr(loader.dataset, "__getitem__"):
+        raise ValueError(
+            "This objective remembers every sample: batches must be (image, label, index); got none in the third place, "
+            f"and a {type(loader).__name__} to which none can be added. Yield the sample's position as third item."
+        )
+    shared = {
+        "num_workers": loader.num_workers,
+        "pin_memory": loader.pin_memory,
+        "persistent_workers": loader.persistent_workers,
+        "worker_init_fn": loader.worker_init_fn,
+        "collate_fn": _IndexedCollate(loader.collate_fn or default_collate),
+    }
+    return DataLoader(_Positioned(loader.dataset), batch_sampler=loader.batch_sampler, **shared)
+
+
+class _Positioned(Dataset[Any]):
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: int) -> tuple[Any, int]:
+        return self.dataset[position], position
+
+
+class _IndexedCollate:
+    """Puts the samples' positions behind what the user's own collate function returns."""
+
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, samples: list[tuple[Any, int]]) -> tuple[Any, ...]:
+        image, label, *_ = self.collate([item for item, _ in samples])
+        return image, label, torch.tensor([position for _, position in samples])

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Load ``state`` into ``module`` only if names and shapes agree entirely.
+
+    Raises:
+        ValueError: They do not; names the first differences, and leaves the module as it was.
+    """
+    own = module.state_dict()
+    missing = [name for name in own if name not in state]
+    unexpected = [name for name in state if name not in own]
+    other_shape = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if missing or unexpected or other_shape:
+        raise ValueError(
+            f"`{source}` must hold the weights of {type(module).__name__}, another architecture's do not fit; "
+            f"missing: {missing[:3]} ({len(missing)}), unexpected: {unexpected[:3]} ({len(unexpected)}), "
+            f"shapes: {other_shape[:3]} ({len(other_shape)}). Build the module that was trained."
+        )
+    module.load_state_dict(dict(state))
+
+
+def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: str | None = None) -> nn.Module:
+    """The weights of a Lightning or plain checkpoint in ``module``; nothing but tensors is unpickled.
+
+    Args:
+        path: A Lightning checkpoint, a file of ``torch.save(module.state_dict())``, or safetensors.
+        module: The architecture that was trained; changed in place.
+        prefix: What stands before the module's own names in the file, such as ``"network."``. None: found by
+            itself where the names leave no doubt.
+
+    Returns:
+        ``module``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds no weights, or those of another architecture.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"`path` must be a checkpoint file; got {str(file)!r}, which does not exist.")
+    state = _read(file)
+    own = list(module.state_dict())
+    if prefix is None:
+        prefix = _find_prefix(state, own)
+    # Under a prefix the file may hold more than the module: an objective, metrics, a second network.
+    stripped = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    load_weights(module, stripped, source=str(file))
+    return module
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if state is None or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(
+            f"`path` must hold a state dict of tensors, or a Lightning checkpoint; {str(file)!r} holds "
+            f"{type(content).__name__}. Save `module.state_dict()`."
+        )
+    return dict(state)
+
+
+def _find_prefix(state: Mapping[str, Tensor], own: list[str]) -> str:
+    if not own:
+        return ""
+    endings = {name[: -len(own[0])] for name in state if name == own[0] or name.endswith("." + own[0])}
+    fitting = [prefix for prefix in endings if all(prefix + name in state for name in own)]
+    return fitting[0] if len(fitting) == 1 else ""

@@ -1,0 +1,81 @@
+# Legend: N samples, C classes, L log kernel, g log class scaling, y its extrapolation, b class marginal, c column sums.
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lt_callbacks.transport.result import SinkhornResult
+
+
+def solve(
+    log_kernel: Tensor,
+    class_marginal: Tensor,
+    *,
+    tolerance: float,
+    relative: bool,
+    max_iterations: int,
+    accelerate: bool,
+    stop_early: bool,
+) -> SinkhornResult:
+    """Sweeps on the class scalings with the rows eliminated: g <- g + log(b / c), c = column sums of softmax(L + g).
+
+    Args:
+        log_kernel: (N, C) float32 or float64. A row without an allowed class of positive marginal is absent: it gets
+            zeros and counts nowhere.
+        class_marginal: (C,) >= 0, same dtype; proportions.
+        tolerance: Error at which the scaling is left alone.
+        relative: The criterion; see :func:`lt_callbacks.transport.sinkhorn`.
+        max_iterations: Limit of sweeps.
+        accelerate: Nesterov momentum with gradient restart.
+        stop_early: Leave the loop at the tolerance, which reads a value on the host. Otherwise all sweeps run and those
+            after convergence change nothing.
+    """
+    tiny = torch.finfo(log_kernel.dtype).tiny
+    is_open = class_marginal > 0
+    rows = log_kernel.masked_fill(~is_open, -torch.inf)
+    is_present = rows.amax(dim=1) > -torch.inf if rows.shape[1] else rows.new_zeros(len(rows), dtype=torch.bool)
+    rows = rows.masked_fill(~is_present[:, None], 0.0)
+    presence = is_present.to(rows.dtype)
+    mass = presence.sum()
+    b = class_marginal * (mass / class_marginal.sum().clamp_min(tiny))
+    log_b = b.clamp_min(tiny).log()
+    criterion_scale = torch.where(is_open, 1 / b.clamp_min(tiny), 0.0) if relative else 1 / mass.clamp_min(1.0)
+
+    def evaluate(scaling: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        plan = torch.softmax(rows + scaling, dim=1)
+        column_sums = torch.mv(plan.t(), presence)
+        deviation = (column_sums - b).abs() * criterion_scale
+        return plan, column_sums, deviation.amax() if relative else deviation.sum()
+
+    # The first sweep sums columns in the log domain too: a class whose every entry underflows still gets its mass.
+    row_lse = rows.logsumexp(dim=1, keepdim=True)
+    column_lse = (rows - row_lse).masked_fill(~is_present[:, None], -torch.inf).logsumexp(dim=0)
+    g = torch.where(is_open & column_lse.isfinite(), log_b - column_lse, 0.0)
+    y = g
+    momentum_age = rows.new_ones(())
+    iterations = torch.ones((), dtype=torch.int64, device=rows.device)
+
+    for _ in range(max_iterations - 1):
+        plan, c, error = evaluate(y)
+        is_done = error <= tolerance
+        if stop_early and is_done:
+            break
+        step = torch.where(is_open, log_b - c.clamp_min(tiny).log(), 0.0)
+        next_g = y + step
+        if accelerate:
+            # Momentum is dropped when it points against the gradient b - c of the semi-dual.
+            momentum_age = torch.where(torch.dot(b - c, next_g - g) < 0, 1.0, momentum_age + 1.0)
+            next_y = next_g + (momentum_age - 1.0) / (momentum_age + 2.0) * (next_g - g)
+        else:
+            next_y = next_g
+        # A converged scaling is a fixed point of the loop: the same y gives the same error again.
+        y, g = torch.where(is_done, y, next_y), next_g
+        iterations = iterations + (~is_done)
+    else:
+        plan, _, error = evaluate(y)
+    return SinkhornResult(
+        plan=plan * presence[:, None],
+        log_class_scaling=y.masked_fill(~is_open, -torch.inf),
+        marginal_error=error,
+        iterations=iterations,
+    )

@@ -1,0 +1,17 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+# Test files import the helpers that lie beside them.
+for folder in Path(__file__).parent.iterdir():
+    if folder.is_dir():
+        sys.path.append(str(folder))
+sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Small problems are faster on one thread, and two workers share two cores."""
+    torch.set_num_threads(1)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks.corruption import Manifest
+
+SETTINGS = {"imbalance": {"factor": 2.0}, "noise": {"kind": "human", "given_labels_file": "/a/b.npy"}, "seed": 0}
+FIELDS: dict = {
+    "dataset": "toy",
+    "num_classes": 3,
+    "indices": [1, 4, 5, 9],
+    "true_labels": [0, 0, 1, 1],
+    "given_labels": [0, 2, 1, 0],
+    "settings": SETTINGS,
+}
+
+
+def manifest(**change: object) -> Manifest:
+    return Manifest(**{**FIELDS, **change})
+
+
+def test_realised_noise() -> None:
+    assert manifest().noise_rate == 0.5
+    assert manifest().realised_transition.tolist() == [[0.5, 0, 0.5], [0.5, 0.5, 0], [0, 0, 0]]
+    assert len(manifest()) == 4
+
+
+def test_arrays_are_read_only_int64_copies() -> None:
+    source = np.array([0, 0, 1, 1], dtype=np.int64)
+    made = manifest(true_labels=source)
+    source[0] = 2
+    for name in ("indices", "true_labels", "given_labels"):
+        array = getattr(made, name)
+        assert array.dtype == np.int64
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    assert made.true_labels.tolist() == [0, 0, 1, 1]
+
+
+def test_hash_is_the_known_value() -> None:
+    assert manifest().sha256 == "e299a12b92e3803a535d1255c1e934d63296c6ee04c127edf1e9124fa3a30a2e"
+
+
+def test_hash_covers_content_and_meaning() -> None:
+    changes: list[dict] = [
+        {},
+        {"num_classes": 4},
+        {"indices": [1, 4, 5, 8]},
+        {"true_labels": [0, 0, 1, 2]},
+        {"given_labels": [0, 2, 1, 1]},
+        {"settings": {**SETTINGS, "seed": 1}},
+        {"settings": {**SETTINGS, "noise": {"kind": "none"}}},
+    ]
+    assert len({manifest(**change).sha256 for change in changes}) == len(changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "other"},
+        {"indices": np.array([1, 4, 5, 9], dtype=">i2")},
+        {"settings": dict(reversed(SETTINGS.items()))},
+        {
+            "settings": {
+                **SETTINGS,
+                "noise": {"given_labels_file": "C:\\b.npy", "given_labels_key": "k", "kind": "human"},
+            }
+        },
+        {"settings": {**SETTINGS, "added_in_a_later_release": None}},
+    ],
+)
+def test_hash_does_not_cover_names_places_and_forms(change: dict) -> None:
+    assert manifest(**change) == manifest()
+    assert hash(manifest(**change)) == hash(manifest())
+
+
+def test_equality_is_the_hash() -> None:
+    assert manifest() != manifest(num_classes=4)
+    assert manifest() != manifest().sha256
+
+
+def test_settings_are_copied() -> None:
+    settings: dict = {"noise": {"kind": "none"}, "order": (1, 0)}
+    made = manifest(settings=settings)
+    settings["noise"]["kind"] = "symmetric"
+    assert made.settings == {"noise": {"kind": "none"}, "order": [1, 0]}
+
+
+def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
+    path = manifest().save(tmp_path / "new" / "manifest.json")
+    loaded = Manifest.load(path)
+    assert loaded == manifest()
+    for field in dataclasses.fields(Manifest):
+        assert np.array_equal(getattr(loaded, field.name), getattr(manifest(), field.name))
+    assert [entry.name for entry in path.parent.iterdir()] == ["manifest.json"]
+
+
+def test_file_is_json_with_version_and_hash_one_field_a_line(tmp_path: Path) -> None:
+    path = manifest().save(tmp_path / "m.json")
+    content = json.loads(path.read_text())
+    assert content["format_version"] == 1
+    assert content["sha256"] == manifest().sha256
+    assert content["indices"] == [1, 4, 5, 9]
+    assert len(path.read_text().splitlines()) == len(content) + 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[0, 2, 1, 0]", "[0, 2, 1, 1]"),
+        ('"dataset": "toy"', '"dataset": "boy"'),
+        ('"factor": 2.0', '"factor": 3.0'),
+        ('"factor": 2.0', '"factor": NaN'),
+        ('"factor": 2.0', '"factor": 1e999'),
+        ("/a/b.npy", "/a/c.npy"),
+        ('"num_classes": 3,', '"num_classes": 3, "extra": 1,'),
+        ('"num_classes": 3,\n', ""),
+        ('"checksum": "', '"checksum": "0'),
+        ('"checksum"', '"sum"'),
+    ],
+)
+def test_edited_files_are_refused_by_name(tmp_path: Path, old: str, new: str) -> None:
+    path = manifest().save(tmp_path / "m.json")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(
+        ValueError, match=r"got '.*m\.json', which was edited or damaged: its checksum .* Restore the file"
+    ):
+        Manifest.load(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 200, -3])
+def test_truncated_files_are_refused_by_name(tmp_path: Path, size: int) -> None:
+    path = manifest().save(tmp_path / "m.json")
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match=r"got '.*m\.json', which is damaged or truncated \(.*build_manifest"):
+        Manifest.load(path)
+
+
+def test_binary_rubbish_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_bytes(b"\xff\xfe\x00\x93NUMPY")
+    with pytest.raises(ValueError, match=r"m\.json', which is damaged or truncated"):
+        Manifest.load(tmp_path / "m.json")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"format": "other"}', "3"])
+def test_other_json_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    (tmp_path / "m.json").write_text(content)
+    with pytest.raises(ValueError, match=r"m\.json', which is not a manifest"):
+        Manifest.load(tmp_path / "m.json")
+
+
+def test_other_version_is_refused_by_name(tmp_path: Path) -> None:
+    path = manifest().save(tmp_path / "m.json")
+    content = json.loads(path.read_text())
+    del content["checksum"]
+    content["format_version"] = 2
+    content["checksum"] = sha256(canonical_json(content))
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"m\.json', which has format version 2 where this release reads 1"):
+        Manifest.load(path)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"`path` must be a manifest file; got '.*none\.json'\. Check the path"):
+        Manifest.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"dataset": ""}, ValueError, r"`dataset` must be a name; got ''"),
+        ({"dataset": None}, ValueError, r"`dataset` must be a name; got None"),
+        ({"num_classes": 1}, ValueError, r"`num_classes` must be an integer >= 2; got 1"),
+        ({"given_labels": [0, 3, 1, 0]}, ValueError, r"`given_labels` must be in 0..2; got 3 at index 1"),
+        ({"true_labels": [0.0, 1.0]}, TypeError, r"`true_labels` must be integers"),
+        (
+            {"indices": [1, 4, 5]},
+            ValueError,
+            r"must have one length; got `indices` 3, `true_labels` 4, `given_labels` 4",
+        ),
+        ({"indices": [1, 5, 4, 9]}, ValueError, r"`indices` must ascend; got \[5, 4\] at index 1"),
+        ({"indices": [1, 4, 4, 9]}, ValueError, r"`indices` must ascend; got \[4, 4\] at index 1"),
+        ({"settings": {"a": np.int64(1)}}, TypeError, r"`settings` must be JSON values; got .*Convert them"),
+        ({"settings": {"a": float("nan")}}, TypeError, r"`settings` must be JSON values"),
+    ],
+)
+def test_refuses(change: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        manifest(**change)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lt_callbacks.data import arrays
+
+
+def entries(**changes: object) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    content = {
+        "train_images": random.integers(0, 256, (6, 16, 9, 3), dtype=np.uint8),
+        "train_labels": np.array([0, 1, 2, 0, 1, 2]),
+        "test_images": random.integers(0, 256, (2, 16, 9, 3), dtype=np.uint8),
+        "test_labels": np.array([2, 0]),
+    }
+    content.update(changes)
+    return {name: value for name, value in content.items() if value is not None}
+
+
+def save(folder: Path, **changes: object) -> Path:
+    path = folder / "mine.npz"
+    np.savez(path, **entries(**changes))
+    return path
+
+
+def test_colour_images_are_read_channels_first(tmp_path: Path):
+    source = arrays(path=save(tmp_path))
+    assert source.name == "mine"
+    assert source.image_shape == (3, 16, 9)
+    np.testing.assert_array_equal(source.train.images.permute(0, 2, 3, 1).numpy(), entries()["train_images"])
+    assert source.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert source.test.labels.tolist() == [2, 0]
+    assert source.class_names == ("0", "1", "2")
+    assert (source.crop_padding, source.flip) == (2, True)
+    expected = entries()["train_images"].reshape(-1, 3).mean(axis=0) / 255
+    np.testing.assert_allclose(source.mean, expected, atol=1e-4)
+
+
+def test_grey_images_columns_of_labels_and_names(tmp_path: Path):
+    path = save(
+        tmp_path,
+        train_images=entries()["train_images"][..., 0],
+        train_labels=np.array([[0], [1], [0], [1], [0], [1]], dtype=np.uint8),
+        test_images=entries()["test_images"][..., :1],
+        test_labels=np.array([[0], [1]], dtype=np.uint8),
+        class_names=np.array(["cat", "dog"]),
+    )
+    source = arrays(path=path, crop_padding=0, flip=False)
+    assert source.image_shape == (1, 16, 9)
+    assert torch.equal(source.train.images[:, 0], torch.from_numpy(entries()["train_images"][..., 0]))
+    assert source.test.images.shape == (2, 1, 16, 9)
+    assert source.class_names == ("cat", "dog")
+    assert source.train.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert (source.crop_padding, source.flip) == (0, False)
+
+
+def test_the_test_set_may_be_left_out(tmp_path: Path):
+    assert arrays(path=save(tmp_path, test_images=None, test_labels=None)).test is None
+
+
+def test_a_missing_file_says_what_to_write(tmp_path: Path):
+    with pytest.raises(
+        FileNotFoundError, match=r"`path` must be an .npz file; found none at .*x.npz. Write it with np.savez"
+    ):
+        arrays(path=tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"train_labels": None},
+            ValueError,
+            "`train_labels` must be in .*mine.npz; it has test_images, test_labels, train_im",
+        ),
+        ({"test_images": None}, ValueError, "`test_images` must be in"),
+        ({"test_labels": None}, ValueError, "`test_labels` must be in"),
+        (
+            {"train_images": np.zeros((6, 3, 16, 9), np.uint8)},
+            ValueError,
+            r"`train_images` must be .*transpose\(0, 2, 3, 1\)",
+        ),
+        ({"train_images": np.zeros((6, 16, 9, 3))}, ValueError, "`train_images` must be uint8 .*; got float64, shape"),
+        ({"train_images": np.zeros((6, 16), np.uint8)}, ValueError, r"got uint8, shape \(6, 16\)"),
+        (
+            {"test_labels": np.array([0, 3])},
+            ValueError,
+            "`test` labels must be below the number of `class_names`, 3; got 3",
+        ),
+        (
+            {"train_labels": np.zeros((6, 3), int)},
+            TypeError,
+            r"`labels` must be a vector of integers; got shape \(6, 3\)",
+        ),
+        (
+            {"class_names": np.array(["a"])},
+            ValueError,
+            "`train` labels must be below the number of `class_names`, 1; got 2",
+        ),
+        (
+            {"class_names": np.array([{"a": 1}], dtype=object)},
+            ValueError,
+            "must be a whole .npz file without pickles; .*mine",
+        ),
+    ],
+)
+def test_entries_that_do_not_fit_are_refused(
+    tmp_path: Path, changes: dict[str, object], error: type[Exception], message: str
+):
+    with pytest.raises(error, match=message):
+        arrays(path=save(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", None])
+def test_damaged_files_are_refused_by_name(tmp_path: Path, content: bytes | None):
+    path = save(tmp_path)
+    path.write_bytes(path.read_bytes()[:500] if content is None else content)
+    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; .*mine.npz is not"):
+        arrays(path=path)
+
+
+def test_a_plain_npy_file_is_refused(tmp_path: Path):
+    path = tmp_path / "mine.npz"
+    with path.open("wb") as stream:
+        np.save(stream, np.zeros(3))
+    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; .*mine.npz is not"):
+        arrays(path=path)

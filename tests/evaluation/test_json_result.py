@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+
+import pytest
+from result_cells import cell
+
+from lt_callbacks.evaluation import hardware, read_result, versions, write_result
+
+CELLS = [cell("CE", 1), cell("CE", 0), cell("D-SINK", 1, extra={"alpha": 10})]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_result(
+        tmp_path / "results" / "digits.json",
+        command="lt-train seed=0,1",
+        settings={"ratio": 0.4, "epochs": (30, 60)},
+        cells=CELLS,
+        notes="a note",
+    )
+
+
+def test_document_says_what_where_and_when(path):
+    content = json.loads(path.read_text())
+    assert (content["format"], content["format_version"]) == ("lt_callbacks result", 1)
+    assert content["settings"] == {"ratio": 0.4, "epochs": [30, 60]}
+    assert content["seeds"] == [0, 1]
+    (run,) = content["runs"]
+    assert run["command"] == "lt-train seed=0,1"
+    assert (run["hardware"], run["versions"]) == (hardware(), versions())
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(run["date"])
+    assert 0 <= age.total_seconds() < 60
+    assert [entry["run"] for entry in content["cells"]] == [0, 0, 0]
+    assert [entry.name for entry in path.parent.iterdir()] == ["digits.json"]
+
+
+def test_reading_gives_back_what_was_written(path):
+    document = read_result(path)
+    assert document.cells == tuple(CELLS)
+    assert (document.notes, document.seeds, document.cell_runs) == ("a note", [0, 1], (0, 0, 0))
+    assert document.settings == {"ratio": 0.4, "epochs": [30, 60]}
+
+
+def test_one_cell_a_line(path):
+    lines = path.read_text().splitlines()
+    assert sum(line.startswith('    {"method": "CE", "seed": ') for line in lines) == 2
+
+
+def test_an_experiment_without_cells_can_be_read(tmp_path):
+    path = write_result(tmp_path / "none.json", command="c", settings={}, cells=[])
+    assert read_result(path).cells == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda text: text[: len(text) // 2], "is damaged or truncated: "),
+        (lambda text: "", "is damaged or truncated: "),
+        (lambda text: "[]", "has no entry `format` that reads 'lt_callbacks result'"),
+        (lambda text: text.replace('"accuracy": 50.0', '"accuracy": 90.0', 1), "was edited or damaged"),
+        (lambda text: text.replace('"ratio": 0.4', '"ratio": 0.2'), "was edited or damaged"),
+        (lambda text: re.sub(r'\s*"sha256": "\w+",', "", text), "was edited or damaged"),
+        (lambda text: text.replace('"format_version": 1', '"format_version": 2'), "has version 2. Read it with the"),
+    ],
+)
+def test_damaged_edited_and_foreign_files_are_refused_by_name(path, damage, text):
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError, match=re.escape(text)) as caught:
+        read_result(path)
+    assert "digits.json" in str(caught.value)
+    assert "`path` must be a " in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_refused(path):
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ValueError, match="is damaged or truncated"):
+        read_result(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no file '.*missing\.json'"):
+        read_result(tmp_path / "missing.json")
+
+
+def test_what_cannot_be_written_leaves_the_old_file(path):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=re.escape("got ('CE', 0, '') twice. Drop one of the two.")):
+        write_result(path, command="c", settings={}, cells=[cell(), cell()])
+    with pytest.raises(ValueError, match="`command` must be the command line that makes the result; got ' '"):
+        write_result(path, command=" ", settings={}, cells=[])
+    with pytest.raises(TypeError, match="`settings` must hold only what JSON can"):
+        write_result(path, command="c", settings={"a": object()}, cells=[])
+    assert path.read_bytes() == before

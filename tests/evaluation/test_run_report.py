@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from PIL import Image
+from result_cells import cell
+
+from lt_callbacks.evaluation import class_counts_figure, markdown_table, summarise, write_run_report
+
+RESULTS = [cell("CE", 0, 50.0), cell("D-SINK", 0, 70.0)]
+
+
+def write(folder, **changes):
+    values = {
+        "title": "Digits",
+        "results": RESULTS,
+        "reference": "CE",
+        "settings": {"ratio": 0.4},
+        "figures": {"class_counts": class_counts_figure([3, 1], [2, 2])},
+    }
+    return write_run_report(folder, **{**values, **changes})
+
+
+def test_report_holds_table_figures_by_relative_path_and_settings(tmp_path):
+    path = write(tmp_path / "run")
+    table = markdown_table(summarise(RESULTS, reference="CE"))
+    assert path.read_text() == (
+        "# Digits\n\n## Results\n\n"
+        f"{table}\n"
+        "## Figures\n\n### Class counts\n\n![Class counts](figures/class_counts.png)\n\n"
+        '## Settings\n\n```json\n{\n  "ratio": 0.4\n}\n```\n'
+    )
+    with Image.open(path.parent / "figures" / "class_counts.png") as image:
+        assert image.format == "PNG"
+
+
+def test_every_link_leads_to_a_file(tmp_path):
+    figures = {name: class_counts_figure([3, 1], [2, 2]) for name in ("a", "b-c_2")}
+    path = write(tmp_path, figures=figures)
+    links = re.findall(r"!\[.*?\]\((.*?)\)", path.read_text())
+    assert links == ["figures/a.png", "figures/b-c_2.png"]
+    assert all((path.parent / link).is_file() for link in links)
+
+
+def test_a_report_without_figures_has_no_heading_for_them(tmp_path):
+    assert "## Figures" not in write(tmp_path, figures={}).read_text()
+
+
+@pytest.mark.parametrize("name", ["../out", "Class counts", "", "_a"])
+def test_names_that_are_no_file_names_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=re.escape(f"lower-case letters, digits, '-' and '_'; got {name!r}.")):
+        write(tmp_path, figures={name: class_counts_figure([3, 1], [2, 2])})
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_must_be_json(tmp_path):
+    with pytest.raises(TypeError, match="`settings` must hold only what JSON can"):
+        write(tmp_path, settings={"a": object()})

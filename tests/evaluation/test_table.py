@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from result_cells import cell
+
+from lt_callbacks.evaluation import summarise
+
+
+def runs(method, accuracies, **changes):
+    return [cell(method, seed, accuracy, **changes) for seed, accuracy in enumerate(accuracies)]
+
+
+def test_rows_hold_mean_sd_and_paired_difference_in_the_order_given():
+    results = [*runs("Z", [50.0, 52.0, 57.0]), *runs("A", [60.0, 63.0, 66.0])]
+    first, second = summarise(results, reference="Z")
+    assert (first.method, first.num_seeds, first.is_reference, first.difference) == ("Z", 3, True, None)
+    assert (second.method, second.is_reference) == ("A", False)
+    spread = second.shares["accuracy"]
+    assert spread is not None
+    assert spread.mean == pytest.approx(63.0)
+    assert spread.sd == pytest.approx(3.0)
+    assert second.difference is not None
+    assert second.difference.mean == pytest.approx(np.mean([10, 11, 9]))
+    assert second.shares["wrong_labels_fitted"] is None
+
+
+def test_order_follows_first_appearance_even_when_seeds_alternate():
+    results = [cell("B", 0), cell("A", 0), cell("B", 1), cell("A", 1)]
+    assert [row.method for row in summarise(results, reference=None)] == ["B", "A"]
+
+
+def test_best_needs_an_interval_above_zero_against_every_other_method():
+    clear = [70.0, 71.0, 72.0]
+    assert summarise([*runs("CE", [50.0, 51.0, 53.0]), *runs("D", clear)], reference="CE")[1].best >= {"accuracy"}
+    # a third method as good as the first takes the mark away from both
+    rows = summarise(
+        [*runs("CE", [50.0, 51.0, 53.0]), *runs("D", clear), *runs("E", [71.0, 70.0, 71.5])], reference=None
+    )
+    assert [row.best for row in rows] == [frozenset()] * 3
+
+
+def test_best_is_decided_for_each_column():
+    results = [
+        *[cell("A", seed, 60.0 + seed, few=40.0 + seed) for seed in range(3)],
+        *[cell("B", seed, 70.0 + 1.1 * seed, few=20.0 + 1.1 * seed) for seed in range(3)],
+    ]
+    a, b = summarise(results, reference=None)
+    assert a.best == {"few"}
+    assert b.best == {"accuracy"}
+
+
+def test_nobody_is_best_alone_or_with_one_seed():
+    assert summarise(runs("CE", [50.0, 60.0]), reference=None)[0].best == frozenset()
+    assert all(not row.best for row in summarise([cell("A", 0, 10.0), cell("B", 0, 90.0)], reference="A"))
+
+
+def test_methods_without_a_common_seed_are_not_compared():
+    reference, other = summarise([cell("A", 0, 10.0), cell("B", 1, 90.0)], reference="A")
+    assert reference.difference is None
+    assert other.difference is None
+
+
+def test_errors_name_what_is_wrong():
+    with pytest.raises(ValueError, match="`results` must hold at least one run; got none."):
+        summarise([], reference=None)
+    with pytest.raises(
+        ValueError, match=re.escape("`reference` must be one of 'D-SINK'; got 'D-SNK'. Did you mean 'D-SINK'?")
+    ):
+        summarise([cell("D-SINK")], reference="D-SNK")
+    with pytest.raises(ValueError, match=re.escape("'CE' with seed 0 twice. Drop one of the two.")):
+        summarise([cell("CE"), cell("CE")], reference=None)
+    with pytest.raises(ValueError, match=re.escape("got ['', 'ratio 0.4']. Make one table for each.")):
+        summarise([cell("CE"), cell("CE", 1, cell="ratio 0.4")], reference=None)
+    with pytest.raises(ValueError, match=re.escape("`few` must be given for every seed of a method or for none; 'CE'")):
+        summarise([cell("CE", 0), cell("CE", 1, few=None)], reference=None)

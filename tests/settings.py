@@ -1,0 +1,1 @@
+"""Small problems and modules that several test files share."""
