@@ -63,7 +63,8 @@ def _inside(
 
 def _rule(kind: str, at_least: float | None, above: float | None, at_most: float | None, below: float | None) -> str:
     bounds = [
-        f"{sign} {bound:g}"
+        # `g` would round a long integer.
+        f"{sign} {bound if isinstance(bound, int) else format(bound, 'g')}"
         for sign, bound in ((">=", at_least), (">", above), ("<=", at_most), ("<", below))
         if bound is not None
     ]

@@ -55,7 +55,7 @@ def build_loader(
         device=labels.device,
     )
     sampler = EpochOrder(
-        indices=torch.as_tensor(indices).to(labels.device),
+        indices=torch.tensor(indices).to(labels.device),
         batch_size=batch_size,
         shuffle=shuffle,
         seed=seed,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lt_callbacks._files import canonical_json, sha256
@@ -50,7 +51,8 @@ def _images_sha256(part: ImageSet, indices: np.ndarray) -> str:
     if isinstance(part.images, Tensor):
         digest = hashlib.sha256(canonical_json(list(part.images.shape[1:])))
         for start in range(0, len(indices), 1024):
-            digest.update(part.images[indices[start : start + 1024]].numpy().data)
+            some = torch.tensor(indices[start : start + 1024])
+            digest.update(part.images.index_select(0, some).numpy().data)
         return digest.hexdigest()
     paths = [part.images[position].absolute() for position in indices]
     common = Path(os.path.commonpath([path.parent for path in paths]))

@@ -49,7 +49,7 @@ class EpochOrder:
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        self.indices = torch.as_tensor(indices)
+        self.indices = indices if isinstance(indices, Tensor) else torch.tensor(indices)
         self.batch_size = integer("batch_size", batch_size, at_least=1)
         self.shuffle = shuffle
         self.seed = integer("seed", seed, at_least=0)

@@ -40,13 +40,12 @@ class ClassMarginal:
     def _averaged(self, teacher_mass: Tensor) -> Tensor:
         total = teacher_mass.sum()
         share = teacher_mass / total.clamp_min(torch.finfo(total.dtype).tiny)
-        if self._average is None:
-            self._average = share
-        else:
-            average = self._average.to(share)
-            moved = self.momentum * average + (1 - self.momentum) * share
-            # A batch without a usable sample says nothing about the classes.
-            self._average = torch.where(total > 0, moved, average)
+        average = share if self._average is None else self._average.to(share)
+        # Batches without a usable sample at the start leave zeros, which are no past to average with.
+        average = torch.where(average.sum() > 0, average, share)
+        moved = self.momentum * average + (1 - self.momentum) * share
+        # A batch without a usable sample says nothing about the classes.
+        self._average = torch.where(total > 0, moved, average)
         return self._average * total
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ class ProxyLabels:
     """The proxy labels of one step and what there is to say about them. Everything is on the device and detached.
 
     Attributes:
-        labels: (N, C) Q of this rank's samples; zeros where a teacher was not finite.
+        labels: (N, C) Q of this rank's samples; zeros where one of the three models was not finite.
         loss_scale: Factor that turns this rank's mean KL into its part of the mean over all ranks, times the number
             of ranks (data-parallel averaging divides by it): R * N_rank / N.
         marginal_error: 0-d, see :class:`lt_callbacks.transport.SinkhornResult`.
@@ -96,15 +96,16 @@ class ProxyLabeler:
         process_group: dist.ProcessGroup | None,
     ) -> ProxyLabels:
         num_classes = student_logits.shape[1]
+        bad_student, student = _split_nonfinite(student_logits)
         bad_noise, noise = _split_nonfinite(noise_log_probs)
         bad_imbalance, imbalance = _split_nonfinite(imbalance_log_probs)
         is_nonfinite = torch.stack([bad_noise, bad_imbalance], dim=1)
-        is_masked = is_nonfinite.any(dim=1, keepdim=True)
+        is_masked = (bad_student | bad_noise | bad_imbalance)[:, None]
 
-        kernel = log_kernel(student_logits, noise, student_weight=self.student_weight).masked_fill(is_masked, -torch.inf)
+        student = student.log_softmax(dim=1)
+        kernel = self._kernel(student, noise, imbalance).masked_fill(is_masked, -torch.inf)
         probs = imbalance.exp().masked_fill(is_masked, 0.0)
-        student = student_logits.detach().to(kernel.dtype).log_softmax(dim=1)
-        rows = torch.cat([kernel, probs.to(kernel.dtype), student, is_nonfinite.to(kernel.dtype)], dim=1)
+        rows = torch.cat([part.to(kernel.dtype) for part in (kernel, probs, student, is_nonfinite)], dim=1)
 
         own, loss_scale = slice(0, len(rows)), 1.0
         if process_group is not None and self.scope == "global":
@@ -115,10 +116,16 @@ class ProxyLabeler:
             loss_scale = len(shares) * (own.stop - own.start) / max(len(rows), 1)
 
         kernel, probs, student, flags = (part.contiguous() for part in rows.split([num_classes] * 3 + [2], dim=1))
+        num_nonfinite = flags.sum(dim=0).to(torch.int64)
+        if process_group is not None and self.scope == "local":
+            # Ranks that report alike stop together; one that stopped alone would leave the others in a collective.
+            dist.all_reduce(num_nonfinite, group=process_group)
         marginal = self.class_marginal(student, probs)
-        past = list(self._queue)
+        # Batches of a resumed run come from the CPU.
+        past = [batch.to(kernel) for batch in self._queue]
         if self.queue_batches:
-            self._queue.append(torch.cat([kernel, (marginal / max(len(kernel), 1)).expand_as(kernel)], dim=1))
+            batch = torch.cat([kernel, (marginal / max(len(kernel), 1)).expand_as(kernel)], dim=1)
+            self._queue = deque([*past, batch], maxlen=self.queue_batches)
         labels, error, iterations = self._transport(kernel, marginal, past)
         return ProxyLabels(
             labels=labels[own],
@@ -127,17 +134,19 @@ class ProxyLabeler:
             iterations=iterations,
             noise_log_probs=noise,
             imbalance_log_probs=imbalance,
-            num_nonfinite=flags.sum(dim=0).to(torch.int64),
+            num_nonfinite=num_nonfinite,
             is_nonfinite=is_nonfinite,
         )
+
+    def _kernel(self, student: Tensor, noise: Tensor, imbalance: Tensor) -> Tensor:
+        """(N, C) log-weights that the transport starts from; inputs are log-probabilities, float32 or better."""
+        return log_kernel(student, noise, student_weight=self.student_weight)
 
     def _transport(self, kernel: Tensor, marginal: Tensor, past: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         if self.class_marginal.kind == "none":
             return _rows_only(kernel, marginal)
         if past:
-            queued_kernels, queued_marginals = (
-                part.to(kernel) for part in torch.cat(past).split([kernel.shape[1]] * 2, dim=1)
-            )
+            queued_kernels, queued_marginals = torch.cat(past).split([kernel.shape[1]] * 2, dim=1)
             marginal = marginal + queued_marginals.sum(dim=0)
             joint = torch.cat([kernel, queued_kernels])
         else:
@@ -161,16 +170,16 @@ class ProxyLabeler:
         self._queue = deque(state["queue"], maxlen=self.queue_batches)
 
 
-def _split_nonfinite(log_probs: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) bool where a row is not a distribution, and the rows with those made uniform."""
-    log_probs = log_probs if log_probs.dtype == torch.float64 else log_probs.float()
-    is_bad = log_probs.isnan().any(dim=1) | (log_probs == torch.inf).any(dim=1)
-    uniform = torch.full_like(log_probs, 1 / max(log_probs.shape[1], 1)).log()
-    return is_bad, torch.where(is_bad[:, None], uniform, log_probs)
+def _split_nonfinite(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,) bool where a row is not a distribution (NaN, inf, or nothing but -inf), and the rows with those uniform."""
+    logits = logits.detach() if logits.dtype == torch.float64 else logits.detach().float()
+    is_bad = ~logits.amax(dim=1).isfinite()
+    uniform = torch.full_like(logits, 1 / max(logits.shape[1], 1)).log()
+    return is_bad, torch.where(is_bad[:, None], uniform, logits)
 
 
 def _rows_only(kernel: Tensor, marginal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised rows and how far their column sums are from the marginal that was not asked for."""
     plan = kernel.softmax(dim=1).nan_to_num(nan=0.0)
-    error = (plan.sum(dim=0) - marginal).abs().sum() / max(len(kernel), 1)
+    error = (plan.sum(dim=0) - marginal).abs().sum() / plan.sum().clamp_min(1.0)
     return plan, error, torch.zeros((), dtype=torch.int64, device=kernel.device)

@@ -109,7 +109,9 @@ def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
     with torch.autocast(logits.device.type, enabled=False):
         log_probs = _at_least_float32(logits).log_softmax(dim=1)
         labels = proxy_labels.detach().to(log_probs.dtype)
-        divergence = torch.xlogy(labels, labels).sum() - (labels * log_probs).sum()
+        # A class that the label rules out adds nothing, also where the model rules it out: 0 * log 0 is 0 here.
+        cross_entropy = -(labels * log_probs).masked_fill(labels == 0, 0.0).sum()
+        divergence = torch.xlogy(labels, labels).sum() + cross_entropy
         return divergence / max(len(logits), 1)
 
 

@@ -61,5 +61,5 @@ class GeneralizedCrossEntropy(Objective):
         if self.truncation is not None and self.epoch >= self.truncation_epoch:
             log_truncation = math.log(self.truncation)
             ceiling = -math.expm1(self.q * log_truncation) / self.q
-            losses = torch.where(log_prob < log_truncation, losses, ceiling)
+            losses = torch.where(log_prob > log_truncation, losses, ceiling)
         return losses.mean()

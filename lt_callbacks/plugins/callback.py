@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lt_callbacks.plugins.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink import DSink
-from lt_callbacks.plugins.mixin import DSinkMixin, first_argument, num_positional, watch_submodule
+from lt_callbacks.plugins.mixin import DSinkMixin, first_argument, forget_compiled_code, num_positional, watch_submodule
 
 _ABSENT = object()
 
@@ -55,6 +55,7 @@ class DSinkCallback(Callback):
             self._put("forward", _SeenForward(pl_module.forward, capture))
         else:
             self._hook = watch_submodule(pl_module, self.dsink.logits_from)
+        forget_compiled_code(pl_module)
         self._put("training_step", _ExtendedStep(pl_module.training_step, pl_module, capture))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

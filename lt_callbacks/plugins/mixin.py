@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
@@ -83,6 +84,12 @@ class DSinkMixin(Base):
             return step(batch, *rest, **kwargs)
         return self._dsink_capture.run_step(self, step, batch, rest, kwargs)
 
+    def on_fit_start(self) -> None:
+        """Has a compiled module traced anew."""
+        super().on_fit_start()
+        if self._dsink_capture is not None:
+            forget_compiled_code(self)
+
     def on_train_epoch_start(self) -> None:
         """Starts counting the steps that D-SINK was in."""
         super().on_train_epoch_start()
@@ -125,6 +132,12 @@ def watch_submodule(module: Any, name: str) -> RemovableHandle:
             capture.saw(None, output)
 
     return submodule.register_forward_hook(saw)
+
+
+def forget_compiled_code(module: Any) -> None:
+    """Drop what ``torch.compile`` traced before the capture was there: it does not check for hooks added later."""
+    if module._compiler_ctx is not None:
+        torch.compiler.reset()
 
 
 def first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

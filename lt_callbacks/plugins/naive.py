@@ -28,4 +28,4 @@ class NaiveDistillation(DSink):
         super().__init__(
             noise_teacher=noise_teacher, imbalance_teacher=imbalance_teacher, alpha=alpha, warmup_epochs=warmup_epochs
         )
-        self.labeler = MeanLabeler(student_weight=0.0, class_marginal="none")
+        self.labeler = MeanLabeler()

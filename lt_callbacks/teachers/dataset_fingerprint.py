@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ def dataset_fingerprint(dataset: Any) -> str | None:
     """SHA-256 of the samples of a map-style dataset of a known kind, before any transform; None for another kind.
 
     Known are ``TensorDataset``, ``Subset``, ``ConcatDataset``, datasets with arrays ``data`` and ``targets`` (torchvision's
-    CIFAR, MNIST) and with ``samples`` of (path, label) (torchvision's ImageFolder: names and sizes of the files).
+    CIFAR, MNIST) and with ``samples`` of (path, label) (torchvision's ImageFolder: names and sizes of the files). A
+    dataset with a ``target_transform`` is none of them: the labels it gives are not the ones it keeps.
     """
+    if getattr(dataset, "target_transform", None) is not None:
+        return None
     if isinstance(dataset, TensorDataset):
         return sha256(b"".join(_array(tensor) for tensor in dataset.tensors))
     if isinstance(dataset, Subset):
@@ -29,9 +33,18 @@ def dataset_fingerprint(dataset: Any) -> str | None:
     if isinstance(data, np.ndarray | torch.Tensor) and targets is not None:
         return sha256(_array(data) + _array(np.asarray(targets, dtype=np.int64)))
     samples = getattr(dataset, "samples", None)
-    if isinstance(samples, list) and samples and isinstance(samples[0], tuple) and len(samples[0]) == 2:
+    if isinstance(samples, list) and samples and all(_is_labelled_file(sample) for sample in samples):
         return sha256(canonical_json([[Path(path).name, Path(path).stat().st_size, int(y)] for path, y in samples]))
     return None
+
+
+def _is_labelled_file(sample: Any) -> bool:
+    return (
+        isinstance(sample, tuple)
+        and len(sample) == 2
+        and isinstance(sample[0], str | os.PathLike)
+        and isinstance(sample[1], int | np.integer)
+    )
 
 
 def _array(values: Any) -> bytes:

@@ -69,7 +69,8 @@ class TeacherStore:
     def _save(self, module: nn.Module, folder: Path, settings: Mapping[str, Any], fingerprint: str) -> None:
         from safetensors.torch import save
 
-        state = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+        # Cloned because safetensors refuses tensors that share memory, as tied weights do.
+        state = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
         content = save(state)
         write_bytes(folder / "teacher.safetensors", content)
         # Written last: a folder with this file is complete.
@@ -89,7 +90,11 @@ class TeacherStore:
         try:
             facts = json.loads((folder / "teacher.json").read_text())
             content = (folder / "teacher.safetensors").read_bytes()
-            is_whole = facts["format"] == FORMAT_VERSION and facts["weights_sha256"] == sha256(content)
+            is_whole = (
+                facts["format"] == FORMAT_VERSION
+                and facts["weights_sha256"] == sha256(content)
+                and self.key(facts["settings"], facts["data"]) == folder.name
+            )
         except (OSError, ValueError, KeyError, TypeError):
             is_whole = False
         if not is_whole:

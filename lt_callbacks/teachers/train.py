@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of
 from lt_callbacks.objectives import OBJECTIVES, Objective, build_objective
-from lt_callbacks.teachers.dataset_fingerprint import dataset_fingerprint
+from lt_callbacks.teachers.description import describe_training
 from lt_callbacks.teachers.frozen import ModuleTeacher
+from lt_callbacks.teachers.isolated_seed import isolated_seed
 from lt_callbacks.teachers.store import TeacherStore
 from lt_callbacks.teachers.training_data import TrainingData, training_data
 
@@ -63,13 +64,10 @@ def train_teachers(
         f_L, f_N = train_teachers(MyNet, datamodule, trainer={"max_epochs": 30})
     """
     if not callable(module) or isinstance(module, LightningModule):
-        raise TypeError(
-            f"`module` must be a class or function that makes a fresh LightningModule; got {type(module).__name__}. "
-            "Pass the class itself, or `lambda: MyNet(...)`."
-        )
+        raise _no_factory(type(module).__name__)
     for name, value in (("imbalance", imbalance), ("noise", noise)):
         one_of(name, value, OBJECTIVES)
-    integer("seed", seed, at_least=0)
+    integer("seed", seed, at_least=0, at_most=2**32 - 1)
     objectives = {
         imbalance: build_objective(imbalance, settings=imbalance_settings),
         noise: build_objective(noise, settings=noise_settings),
@@ -77,7 +75,9 @@ def train_teachers(
     del objectives  # made to check the settings before any training
 
     options = dict(trainer or {})
-    data = training_data(datamodule)
+    # Not seeded: a split that the datamodule draws is the caller's own.
+    with isolate_rng():
+        data = training_data(datamodule)
     identity = fingerprint or data.fingerprint
     if store is not None and identity is None:
         warnings.warn(
@@ -88,9 +88,8 @@ def train_teachers(
     keep = TeacherStore(Path(store).expanduser()) if store is not None and identity is not None else None
 
     def train(name: str, settings: Mapping[str, Any] | None) -> ModuleTeacher:
-        with isolate_rng():
-            seed_everything(seed, verbose=False)
-            network = module()
+        with isolated_seed(seed):
+            network = _fresh(module)
             objective = build_objective(name, settings=settings)
 
             def fit(_: Any) -> None:
@@ -99,43 +98,43 @@ def train_teachers(
             if keep is None:
                 fit(network)
             else:
-                described = _describe(network, name, settings, options, seed, data.batch_size)
+                described = describe_training(
+                    network,
+                    objective=name,
+                    objective_settings=settings or {},
+                    trainer=options,
+                    batch_size=data.batch_size,
+                    seed=seed,
+                )
                 keep.get_or_train(network, settings=described, fingerprint=str(identity), train=fit)
         return ModuleTeacher(network, num_classes=data.num_classes)
 
     return train(imbalance, imbalance_settings), train(noise, noise_settings)
 
 
+def _no_factory(got: str) -> TypeError:
+    return TypeError(
+        f"`module` must be a class or function that makes a fresh LightningModule; got {got}. Pass the class itself, or "
+        "`lambda: MyNet(...)`."
+    )
+
+
+def _fresh(module: Callable[[], LightningModule]) -> LightningModule:
+    network = module()
+    if not isinstance(network, LightningModule):
+        raise _no_factory(f"one that makes a {type(network).__name__}")
+    return network
+
+
 def _fit(network: LightningModule, objective: Objective, data: TrainingData, options: dict[str, Any]) -> None:
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    trainer = Trainer(**{**quiet, **options})
+    # One device: processes of a multi-device launch would each wait for the store's lock that the first one holds.
+    defaults = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, "devices": 1}
+    trainer = Trainer(**{**defaults, **options})
     loader = data.loader(objective.needs_index)
     objective.prepare(
         class_counts=data.class_counts, num_samples=data.num_samples, max_epochs=max(int(trainer.max_epochs or 1), 1)
     )
     trainer.fit(TeacherTraining(network=network, objective=objective), train_dataloaders=loader)
-
-
-def _describe(
-    network: LightningModule,
-    name: str,
-    settings: Mapping[str, Any] | None,
-    options: dict[str, Any],
-    seed: int,
-    batch_size: int | None,
-) -> dict[str, Any]:
-    """All that a stored teacher depends on besides the data, as JSON values."""
-    relevant = ("max_epochs", "max_steps", "min_epochs", "precision", "accumulate_grad_batches", "gradient_clip_val")
-    return {
-        "module": f"{type(network).__module__}.{type(network).__qualname__}",
-        "hyperparameters": {key: repr(value) for key, value in sorted(dict(network.hparams).items())},
-        "shapes": {key: list(value.shape) for key, value in network.state_dict().items()},
-        "objective": name,
-        "objective_settings": dict(settings or {}),
-        "trainer": {key: options[key] for key in relevant if key in options},
-        "batch_size": batch_size,
-        "seed": seed,
-    }
 
 
 class TeacherTraining(LightningModule):
@@ -171,7 +170,8 @@ class TeacherTraining(LightningModule):
                 f"`forward` of {type(self.network).__name__} must return logits (B, C) to train a teacher with; got "
                 f"{type(logits).__name__}. Pass a function that makes a module whose `forward` does."
             )
-        return self.objective(logits, batch[1], batch[2] if len(batch) > 2 else None)
+        # A third item that is no index, such as file names, is none of an objective's business that needs none.
+        return self.objective(logits, batch[1], batch[2] if self.objective.needs_index else None)
 
     def configure_optimizers(self) -> Any:
         """The network's own optimisers."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from lt_callbacks.teachers.dataset_fingerprint import dataset_fingerprint
 
@@ -38,7 +38,7 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
 
     Raises:
         TypeError: Not a datamodule.
-        ValueError: Its training batches do not start with (image, label), or a class number is negative.
+        ValueError: Its training batches do not start with (image, label), or labels are no class numbers.
     """
     if not isinstance(datamodule, LightningDataModule):
         raise TypeError(
@@ -50,9 +50,11 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
     loader = datamodule.train_dataloader()
     counts, size = getattr(datamodule, "class_counts", None), getattr(datamodule, "num_samples", None)
     if counts is None:
-        counts = torch.bincount(_labels(loader))
+        # A rare class may be missing from the training share; the network has it all the same.
+        counts = torch.bincount(_labels(loader), minlength=int(getattr(datamodule, "num_classes", None) or 0))
     if size is None:
-        size = len(loader.dataset) if hasattr(loader, "dataset") else int(torch.as_tensor(counts).sum())
+        dataset = getattr(loader, "dataset", None)
+        size = len(dataset) if hasattr(dataset, "__len__") else int(torch.as_tensor(counts).sum())
     identity = getattr(datamodule, "fingerprint", None)
     if identity is None:
         identity = dataset_fingerprint(getattr(loader, "dataset", None))
@@ -61,17 +63,32 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
         class_counts=torch.as_tensor(counts),
         num_samples=int(size),
         num_classes=len(counts),
-        batch_size=getattr(loader, "batch_size", None),
+        batch_size=_batch_size(loader),
         fingerprint=identity,
     )
 
 
+def _batch_size(loader: Any) -> int | None:
+    size = getattr(loader, "batch_size", None)
+    return getattr(getattr(loader, "batch_sampler", None), "batch_size", None) if size is None else size
+
+
 def _labels(loader: Any) -> Tensor:
     """The given labels of all samples, without loading images where the dataset keeps its labels."""
-    targets = getattr(getattr(loader, "dataset", None), "targets", None)
-    if targets is not None:
-        return torch.as_tensor(targets)
-    return torch.cat([_parts(batch)[1].reshape(-1).cpu() for batch in loader])
+    dataset = getattr(loader, "dataset", None)
+    targets = getattr(dataset, "targets", None)
+    if targets is None or getattr(dataset, "target_transform", None) is not None:
+        labels = torch.cat([_parts(batch)[1].cpu() for batch in loader])
+    else:
+        labels = torch.as_tensor(targets)
+    is_class_numbers = labels.ndim == 1 and not labels.is_floating_point() and not labels.is_complex()
+    if not is_class_numbers or bool((labels < 0).any()):
+        least = f", least {labels.min().item()}" if is_class_numbers else ""
+        raise ValueError(
+            f"Training labels must be class numbers >= 0, one a sample; got {labels.dtype} of shape "
+            f"{tuple(labels.shape)}{least}. Number the classes from 0, or give the datamodule `class_counts`."
+        )
+    return labels.long()
 
 
 def _parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -90,19 +107,27 @@ def _with_index(loader: Any) -> Any:
     """``loader`` if its batches hold an index, otherwise the same loader over samples that know their position."""
     if _parts(next(iter(loader)))[2] is not None:
         return loader
-    if not isinstance(loader, DataLoader) or not hasattr(loader.dataset, "__getitem__"):
+    is_map_style = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
+    if not is_map_style or loader.batch_sampler is None:
         raise ValueError(
             "This objective remembers every sample: batches must be (image, label, index); got none in the third place, "
-            f"and a {type(loader).__name__} to which none can be added. Yield the sample's position as third item."
+            f"and {_kind(loader)} to which none can be added. Yield the sample's position as third item."
         )
     shared = {
         "num_workers": loader.num_workers,
         "pin_memory": loader.pin_memory,
         "persistent_workers": loader.persistent_workers,
         "worker_init_fn": loader.worker_init_fn,
+        "multiprocessing_context": loader.multiprocessing_context,
         "collate_fn": _IndexedCollate(loader.collate_fn or default_collate),
     }
     return DataLoader(_Positioned(loader.dataset), batch_sampler=loader.batch_sampler, **shared)
+
+
+def _kind(loader: Any) -> str:
+    if not isinstance(loader, DataLoader):
+        return f"a {type(loader).__name__}"
+    return f"a DataLoader over {type(loader.dataset).__name__} with batch_size={loader.batch_size}"
 
 
 class _Positioned(Dataset[Any]):

@@ -45,7 +45,7 @@ def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: 
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds no weights, or those of another architecture.
+        ValueError: It is damaged, holds code or no weights, those of another architecture, or several networks' that fit.
     """
     file = Path(path)
     if not file.is_file():
@@ -53,7 +53,7 @@ def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: 
     state = _read(file)
     own = list(module.state_dict())
     if prefix is None:
-        prefix = _find_prefix(state, own)
+        prefix = _find_prefix(state, own, source=str(file))
     # Under a prefix the file may hold more than the module: an objective, metrics, a second network.
     stripped = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     load_weights(module, stripped, source=str(file))
@@ -61,13 +61,20 @@ def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: 
 
 
 def _read(file: Path) -> dict[str, Tensor]:
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
 
-        return load_file(file)
-    content = torch.load(file, map_location="cpu", weights_only=True)
+            return load_file(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    # The two formats raise errors of half a dozen kinds, none of which names the file.
+    except Exception as error:
+        raise ValueError(
+            f"`path` must be a whole file of nothing but tensors and plain values; reading {str(file)!r} gave "
+            f"{type(error).__name__}. Save `module.state_dict()` again."
+        ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if state is None or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(
             f"`path` must hold a state dict of tensors, or a Lightning checkpoint; {str(file)!r} holds "
             f"{type(content).__name__}. Save `module.state_dict()`."
@@ -75,9 +82,14 @@ def _read(file: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _find_prefix(state: Mapping[str, Tensor], own: list[str]) -> str:
+def _find_prefix(state: Mapping[str, Tensor], own: list[str], *, source: str) -> str:
     if not own:
         return ""
     endings = {name[: -len(own[0])] for name in state if name == own[0] or name.endswith("." + own[0])}
     fitting = [prefix for prefix in endings if all(prefix + name in state for name in own)]
-    return fitting[0] if len(fitting) == 1 else ""
+    if len(fitting) > 1:
+        raise ValueError(
+            f"`prefix` must be given where several networks fit; {source!r} holds them under {sorted(fitting)}. Pass one "
+            "of these."
+        )
+    return fitting[0] if fitting else ""

@@ -34,8 +34,8 @@ def sinkhorn(
 
     Args:
         log_kernel: (N, C) floating, any dtype. Unnormalised log-weights; a constant added to a row changes nothing;
-            ``-inf`` forbids a pair. N may be 0. A row that allows no class of positive marginal is absent: zeros, not
-            counted.
+            ``-inf`` forbids a pair. N may be 0. A row that allows no class of positive marginal, or that holds NaN or
+            ``inf``, is absent: zeros, not counted.
         class_marginal: (C,) >= 0, in samples. Only its proportions count: it is rescaled to the number of rows. A class
             with 0 gets an exactly empty column. With a ``process_group``: this rank's contribution; the
             contributions are added.

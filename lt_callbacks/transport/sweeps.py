@@ -20,8 +20,8 @@ def solve(
     """Sweeps on the class scalings with the rows eliminated: g <- g + log(b / c), c = column sums of softmax(L + g).
 
     Args:
-        log_kernel: (N, C) float32 or float64. A row without an allowed class of positive marginal is absent: it gets
-            zeros and counts nowhere.
+        log_kernel: (N, C) float32 or float64. A row without an allowed class of positive marginal, or with NaN or inf,
+            is absent: it gets zeros and counts nowhere.
         class_marginal: (C,) >= 0, same dtype; proportions.
         tolerance: Error at which the scaling is left alone.
         relative: The criterion; see :func:`lt_callbacks.transport.sinkhorn`.
@@ -33,7 +33,7 @@ def solve(
     tiny = torch.finfo(log_kernel.dtype).tiny
     is_open = class_marginal > 0
     rows = log_kernel.masked_fill(~is_open, -torch.inf)
-    is_present = rows.amax(dim=1) > -torch.inf if rows.shape[1] else rows.new_zeros(len(rows), dtype=torch.bool)
+    is_present = rows.amax(dim=1).isfinite() if rows.shape[1] else rows.new_zeros(len(rows), dtype=torch.bool)
     rows = rows.masked_fill(~is_present[:, None], 0.0)
     presence = is_present.to(rows.dtype)
     mass = presence.sum()

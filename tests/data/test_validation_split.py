@@ -34,7 +34,7 @@ def test_small_classes_share_what_rounding_took():
     assert given.max() == 1
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.99, 1 - 1e-12])
 def test_a_class_keeps_its_last_sample(fraction: float):
     labels = np.repeat(np.arange(4), [1, 2, 3, 500])
     left = np.delete(labels, split(labels, fraction))

@@ -41,6 +41,18 @@ def test_autocast_changes_nothing(prepared, batch, name):
     assert torch.equal(loss, expected)
 
 
+def test_a_formula_with_a_matrix_product_is_not_lowered_by_autocast(batch):
+    class Product(Objective):
+        def loss(self, logits, given_label, index):
+            return (logits @ logits.T).mean()
+
+    logits = batch[0].detach().float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = Product()(logits, batch[1])
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, Product()(logits, batch[1]))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", NAMES)
 def test_extreme_logits_give_finite_loss_and_gradient(prepared, name, dtype):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,12 @@ def arrays(*, path: str | os.PathLike[str], crop_padding: int | None = None, fli
     if not file.is_file():
         raise FileNotFoundError(f"`path` must be an .npz file; found none at {file}. {_WAY_OUT}")
     try:
-        with np.load(file, allow_pickle=False) as entries:
+        entries = np.load(file, allow_pickle=False)
+        if isinstance(entries, np.ndarray):
+            raise ValueError("it holds one array without a name")
+        with entries:
             content = {name: entries[name] for name in entries.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"`path` must be a whole .npz file without pickles; {file} is not ({error}). {_WAY_OUT}"
         ) from error

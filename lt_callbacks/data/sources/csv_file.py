@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -65,29 +66,34 @@ def _rows(file: str | os.PathLike[str], argument: str, root: str | os.PathLike[s
     if not table.is_file():
         raise FileNotFoundError(f"`{argument}` must be a CSV file; found none at {table}. Check the path.")
     folder = table.parent if root is None else Path(root)
+    try:
+        # utf-8-sig: spreadsheets put a mark before the header
+        content = table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"`{argument}` must be a CSV file in UTF-8; {table} is not ({error}). Save it again with that encoding."
+        ) from error
     rows = []
-    # utf-8-sig: spreadsheets put a mark before the header
-    with table.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        columns = reader.fieldnames or []
-        if not {"path", "label"} <= set(columns):
+    reader = csv.DictReader(io.StringIO(content))
+    columns = reader.fieldnames or []
+    if not {"path", "label"} <= set(columns):
+        raise ValueError(
+            f"`{argument}` must have the columns 'path' and 'label' in its first line; {table} has "
+            f"{', '.join(columns) or 'nothing'}. Add the header 'path,label'."
+        )
+    for line in reader:
+        where = f"{table}, line {reader.line_num}"
+        path, label = (line["path"] or "").strip(), (line["label"] or "").strip()
+        if not path or not label:
             raise ValueError(
-                f"`{argument}` must have the columns 'path' and 'label' in its first line; {table} has "
-                f"{', '.join(columns) or 'nothing'}. Add the header 'path,label'."
+                f"`{argument}` must have a path and a label in every line; {where} lacks one. Complete it."
             )
-        for line in reader:
-            where = f"{table}, line {reader.line_num}"
-            path, label = (line["path"] or "").strip(), (line["label"] or "").strip()
-            if not path or not label:
-                raise ValueError(
-                    f"`{argument}` must have a path and a label in every line; {where} lacks one. Complete it."
-                )
-            if not (folder / path).is_file():
-                raise FileNotFoundError(
-                    f"`{argument}` must name files that exist; {where} names {folder / path}. Correct the line, or "
-                    "pass `root`, the folder that paths start from."
-                )
-            rows.append(_Row(folder / path, label, where))
+        if not (folder / path).is_file():
+            raise FileNotFoundError(
+                f"`{argument}` must name files that exist; {where} names {folder / path}. Correct the line, or "
+                "pass `root`, the folder that paths start from."
+            )
+        rows.append(_Row(folder / path, label, where))
     if not rows:
         raise ValueError(f"`{argument}` must list at least one image; {table} has none below its header. Add lines.")
     return rows
@@ -96,7 +102,7 @@ def _rows(file: str | os.PathLike[str], argument: str, root: str | os.PathLike[s
 def _class_names(rows: list[_Row]) -> tuple[str, ...]:
     labels = {row.label for row in rows}
     try:
-        return tuple(sorted(labels, key=int))
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))
     except ValueError:
         return tuple(sorted(labels))
 

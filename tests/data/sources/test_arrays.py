@@ -123,6 +123,16 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, content: bytes | None
         arrays(path=path)
 
 
+def test_damage_inside_a_compressed_file_is_refused_by_name(tmp_path: Path):
+    path = tmp_path / "mine.npz"
+    np.savez_compressed(path, **entries())
+    content = bytearray(path.read_bytes())
+    content[60:300] = bytes(240)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; .*mine.npz is not"):
+        arrays(path=path)
+
+
 def test_a_plain_npy_file_is_refused(tmp_path: Path):
     path = tmp_path / "mine.npz"
     with path.open("wb") as stream:

@@ -102,7 +102,7 @@ def test_a_missing_table_is_named(folder: Path):
             ["images/0.png,a", "images/1.png,a", "images/9.png,b"],
             "path,label",
             FileNotFoundError,
-            "`train_csv` must name files that exist; .*train.csv, line 4 names .*9.png. Correct the line, or pass `root`",
+            "`train_csv` must name files that exist; .*train.csv, line 4 names .*9.png. Correct the line, or",
         ),
     ],
 )
@@ -111,6 +111,15 @@ def test_lines_that_do_not_fit_are_refused_with_their_number(
 ):
     with pytest.raises(error, match=message):
         csv_file(train_csv=write(folder, *lines, header=header), image_size=8)
+
+
+def test_another_encoding_is_refused_by_name(folder: Path):
+    path = folder / "train.csv"
+    path.write_bytes("path,label\nimages/0.png,Kätzchen\n".encode("latin-1"))
+    with pytest.raises(
+        ValueError, match="`train_csv` must be a CSV file in UTF-8; .*train.csv is not .* Save it again"
+    ):
+        csv_file(train_csv=path, image_size=8)
 
 
 def test_an_unknown_test_label_is_refused_with_its_line(folder: Path):

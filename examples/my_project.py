@@ -1,0 +1,59 @@
+"""What a user already has: a LightningModule and a DataModule. Nothing here knows of D-SINK."""
+
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lt_callbacks.corruption import corrupt_labels, longtail_indices, transition_matrix
+
+
+class MyNet(L.LightningModule):
+    """A small network for 8x8 images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+
+    def training_step(self, batch, batch_idx):
+        images, given_label = batch
+        loss = F.cross_entropy(self(images), given_label)
+        self.log("train/loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=0.0)
+
+
+class MyData(L.LightningDataModule):
+    """Digits made long-tailed (20 : 1) and wrongly labelled (40 %), as a stand-in for data that is so by itself."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        images, label = load_digits(return_X_y=True)
+        images = torch.tensor(images / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
+        is_test = np.arange(len(label)) % 3 == 0
+        self.test_images, self.test_label = images[is_test], torch.tensor(label[is_test])
+        kept = longtail_indices(label[~is_test], imbalance_factor=20, seed=seed)
+        noise = transition_matrix("symmetric", 10, ratio=0.4)
+        self.images = images[~is_test][kept]
+        self.given_label = torch.tensor(corrupt_labels(label[~is_test][kept], noise, seed=seed))
+
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(self.images, self.given_label), batch_size=128, shuffle=True)
+
+
+@torch.no_grad()
+def test_accuracy(model: nn.Module, data: MyData) -> float:
+    """Share of the clean, balanced test set that is predicted right."""
+    return float((model.eval()(data.test_images).argmax(1) == data.test_label).float().mean())

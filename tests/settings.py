@@ -1,1 +1,0 @@
-"""Small problems and modules that several test files share."""
