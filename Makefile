@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := runs/demo
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install demo test test-all test-lowest coverage check clean
+.PHONY: help install demo test test-all test-lowest coverage check docs clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ check: $(VENV)/installed ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed ## write the tables of README and docs from docs/results
+	$(BIN)/python docs/fill_tables.py
 
 clean: ## remove environments and runs
 	rm -rf $(VENV) .venv-lowest runs multirun build dist *.egg-info

@@ -9,10 +9,10 @@ from my_project import MyData, MyNet, test_accuracy
 from lt_callbacks import DSink, DSinkCallback, ProxyLabelMonitor, train_teachers
 
 
-def main(max_epochs: int = 40) -> float:
+def main(max_epochs: int = 50) -> float:
     data = MyData()
-    f_L, f_N = train_teachers(MyNet, data, trainer={"max_epochs": max_epochs})
-    model = MyNet()
+    f_L, f_N = train_teachers(lambda: MyNet(max_epochs), data, trainer={"max_epochs": max_epochs})
+    model = MyNet(max_epochs)
     # `logits_from="head"` would do the same for a module that does not call its own forward.
     dsink = DSink(noise_teacher=f_N, imbalance_teacher=f_L, alpha=10.0)
     trainer = L.Trainer(

@@ -4,8 +4,6 @@ Run: python examples/dsink_on_a_module.py
 """
 
 import lightning as L
-import torch
-import torch.nn.functional as F
 from my_project import MyData, MyNet, test_accuracy
 
 from lt_callbacks import DSink, DSinkMixin, ProxyLabelMonitor, train_teachers
@@ -15,19 +13,30 @@ class RobustNet(DSinkMixin, MyNet):
     """MyNet, with D-SINK's loss added to whatever its training_step returns."""
 
 
-def main(max_epochs: int = 40) -> dict[str, float]:
+def main(max_epochs: int = 50) -> dict[str, float]:
     data = MyData()
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
 
     # Two weak teachers from the same module and data; kept in a store, so a second run reuses them.
-    f_L, f_N = train_teachers(MyNet, data, imbalance="logit_adjustment", noise="elr", trainer={"max_epochs": max_epochs})
+    f_L, f_N = train_teachers(
+        lambda: MyNet(max_epochs),
+        data,
+        imbalance="logit_adjustment",
+        noise="elr",
+        trainer={"max_epochs": max_epochs, **quiet},
+    )
 
     L.seed_everything(0, verbose=False)
-    plain = MyNet()
+    plain = MyNet(max_epochs)
     L.Trainer(max_epochs=max_epochs, **quiet).fit(plain, data)
 
     L.seed_everything(0, verbose=False)
-    robust = RobustNet()
+    robust = RobustNet(max_epochs)
     robust.attach_dsink(DSink(noise_teacher=f_N, imbalance_teacher=f_L, alpha=10.0))
     trainer = L.Trainer(max_epochs=max_epochs, callbacks=[ProxyLabelMonitor()], **quiet)
     trainer.fit(robust, data)
@@ -39,7 +48,6 @@ def main(max_epochs: int = 40) -> dict[str, float]:
 
     # The checkpoint of a D-SINK model is one of MyNet.
     MyNet().load_state_dict(robust.state_dict())
-    assert torch.allclose(F.softmax(robust(data.test_images[:1]), 1).sum(), torch.ones(()))
     return accuracy
 
 

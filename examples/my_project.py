@@ -11,19 +11,23 @@ from torch.utils.data import DataLoader, TensorDataset
 from lt_callbacks.corruption import corrupt_labels, longtail_indices, transition_matrix
 
 
+def convolution(in_channels: int, out_channels: int) -> list[nn.Module]:
+    return [nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.BatchNorm2d(out_channels), nn.ReLU()]
+
+
 class MyNet(L.LightningModule):
     """A small network for 8x8 images."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_epochs: int = 50) -> None:
         super().__init__()
+        self.max_epochs = max_epochs
         self.body = nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        )  # fmt: skip
+            *convolution(1, 32), *convolution(32, 64), nn.MaxPool2d(2), *convolution(64, 64), nn.AdaptiveAvgPool2d(1)
+        )
         self.head = nn.Linear(64, 10)
 
     def forward(self, images):
-        return self.head(self.body(images))
+        return self.head(self.body(images).flatten(1))
 
     def training_step(self, batch, batch_idx):
         images, given_label = batch
@@ -32,7 +36,8 @@ class MyNet(L.LightningModule):
         return loss
 
     def configure_optimizers(self):
-        return torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(self.parameters(), lr=2e-3, weight_decay=0.0)
+        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.max_epochs)]
 
 
 class MyData(L.LightningDataModule):

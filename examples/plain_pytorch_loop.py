@@ -11,11 +11,11 @@ from lt_callbacks import train_teachers
 from lt_callbacks.dsink import proxy_label_loss, proxy_labels
 
 
-def main(max_epochs: int = 40, alpha: float = 10.0) -> float:
+def main(max_epochs: int = 50, alpha: float = 10.0) -> float:
     data = MyData()
-    f_L, f_N = train_teachers(MyNet, data, trainer={"max_epochs": max_epochs})
+    f_L, f_N = train_teachers(lambda: MyNet(max_epochs), data, trainer={"max_epochs": max_epochs})
     torch.manual_seed(0)
-    model = MyNet()
+    model = MyNet(max_epochs)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.0)
     for _ in range(max_epochs):
         for images, given_label in data.train_dataloader():

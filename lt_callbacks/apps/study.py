@@ -139,20 +139,18 @@ class SeedStudy:
             started = time.monotonic()
             trainer, history = self._fit(classifier, recipe.label, callbacks, self.config.trainer.max_epochs)
             seconds = time.monotonic() - started
-        observed = {
-            name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dsink/")
-        }
+        observed = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dsink/")}
         if recipe.label == RECIPES["dsink"].label:
             self.student = classifier
         return self._score(recipe, classifier, seconds, observed, history)
 
-    def _fit(
-        self, classifier: Classifier, name: str, callbacks: list[Any], max_epochs: int
-    ) -> tuple[Trainer, History]:
+    def _fit(self, classifier: Classifier, name: str, callbacks: list[Any], max_epochs: int) -> tuple[Trainer, History]:
         history = History(test_every_n_epochs=self.config.test_every_n_epochs)
         loggers = [_instantiate(f"logger.{key}", node) for key, node in self.config.logger.items()]
         with self.progress.training(f"seed {self.seed}, {name}") as bar:
-            trainer = self._trainer(max_epochs=max_epochs, callbacks=[*callbacks, history, bar], logger=loggers or False)
+            trainer = self._trainer(
+                max_epochs=max_epochs, callbacks=[*callbacks, history, bar], logger=loggers or False
+            )
             trainer.fit(classifier, datamodule=self.datamodule)
         return trainer, history
 
@@ -231,5 +229,7 @@ def _rounded(values: list[float]) -> list[float | None]:
 
 def _instantiate(name: str, node: Any) -> Any:
     if not isinstance(node, dict) or "_target_" not in node:
-        raise ValueError(f"`{name}` must have a `_target_`, the class to build; got {node!r}. Remove it or name the class.")
+        raise ValueError(
+            f"`{name}` must have a `_target_`, the class to build; got {node!r}. Remove it or name the class."
+        )
     return hydra.utils.instantiate(node)

@@ -51,9 +51,7 @@ def run(config: TrainConfig) -> None:
     source = build_source(config.data)
     seeds = range(config.seed, config.seed + config.num_seeds)
     output = Path(config.output)
-    results = ResultFile(
-        config.results or output / "metrics.json", command=_command(), settings=_settings(config)
-    )
+    results = ResultFile(config.results or output / "metrics.json", command=_command(), settings=_settings(config))
     todo = [
         (seed, method)
         for seed in seeds
@@ -88,8 +86,9 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def _command() -> str:
-    """The command as somebody else would type it, without the folder of this machine."""
-    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """The command as somebody else would type it: without what only this machine or this run folder is about."""
+    local = ("store=", "output=", "threads=", "hydra.")
+    return " ".join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if not word.startswith(local))])
 
 
 def _be_quiet() -> None:

@@ -38,7 +38,8 @@ class LongTailedDataModule(L.LightningDataModule):
         noise: Which of their labels become wrong. Default: none.
         corruption_seed: Of imbalance, noise and the held-out share; >= 0.
         seed: Of order and augmentation; >= 0.
-        manifest: A manifest or its file; it replaces ``imbalance``, ``noise`` and their seed.
+        manifest: A manifest or its file, in place of ``imbalance`` and ``noise``; ``corruption_seed`` is then only
+            that of the held-out share.
         validation_fraction: Share of the corrupted training set that is held out, in [0, 1), in equal shares of the
             given labels' classes. A class keeps at least one training sample. 0: no validation.
         batch_size: Training samples a step on each rank.

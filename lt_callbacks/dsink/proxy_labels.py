@@ -10,7 +10,7 @@ from lt_callbacks.transport import SinkhornResult, sinkhorn
 
 @torch.no_grad()
 def log_kernel(student_logits: Tensor, noise_log_probs: Tensor, *, student_weight: float = 0.5) -> Tensor:
-    """w * log p + (1 - w) * log p_N, the negative cost of D-SINK over its entropic weight (exponent of Eq. 4).
+    """The kernel w * log p + (1 - w) * log p_N, negative cost of D-SINK over its entropic weight (exponent of Eq. 4).
 
     Args:
         student_logits: (N, C) floating.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ class Classifier(LightningModule):
         optimisation: Optimiser and schedule; None: the defaults.
         channels_last: Keep images and weights in channels-last memory format, faster for convolutions in bf16.
 
-    Batches are ``(image, given_label, index)``. The trainer's datamodule must have ``class_counts`` and ``num_samples``,
-    as :class:`~lt_callbacks.data.LongTailedDataModule` has.
+    Batches are ``(image, given_label, index)``. The trainer's datamodule must have ``class_counts`` and
+    ``num_samples``, as :class:`~lt_callbacks.data.LongTailedDataModule` has.
 
     Logs ``train/loss`` (epoch mean), ``val/accuracy`` and ``val/loss`` against the given labels of the held-out share.
     """
@@ -59,7 +60,7 @@ class Classifier(LightningModule):
         """The objective on one batch."""
         images, given_label, index = batch
         loss = self.objective(self(images), given_label, index)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
@@ -68,7 +69,8 @@ class Classifier(LightningModule):
         logits = self(images)
         self.val_accuracy.update((logits.argmax(dim=1) == given_label).float())
         self.log("val/accuracy", self.val_accuracy, on_epoch=True, prog_bar=True)
-        self.log("val/loss", nn.functional.cross_entropy(logits.float(), given_label), batch_size=len(images))
+        loss = nn.functional.cross_entropy(logits.float(), given_label)
+        self.log("val/loss", loss, batch_size=len(images), sync_dist=True)
 
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         """Logits in float32, labels and indices of the batch."""
@@ -78,9 +80,15 @@ class Classifier(LightningModule):
     test_step = predict_step
 
     def configure_optimizers(self) -> Any:
-        """The optimiser and schedule asked for."""
-        steps = int(self.trainer.estimated_stepping_batches)
-        return self.optimisation.configure(self.network.parameters(), num_steps=steps)
+        """The optimiser and schedule asked for.
+
+        Raises:
+            ValueError: The trainer has no limit that a schedule could end at.
+        """
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise ValueError("`max_epochs` or `max_steps` of the trainer must be a limit; got none. Pass `max_epochs`.")
+        return self.optimisation.configure(self.network.parameters(), num_steps=int(steps))
 
 
 def prepare_objective(objective: Objective, trainer: Any) -> None:
@@ -98,8 +106,10 @@ def prepare_objective(objective: Objective, trainer: Any) -> None:
             f"{type(datamodule).__name__}. Use LongTailedDataModule, or add the two attributes."
         )
     if is_known:
+        # A trainer that is limited by steps alone has -1 epochs; an objective that depends on the data refuses them.
+        max_epochs = int(trainer.max_epochs)
         objective.prepare(
             class_counts=torch.as_tensor(facts["class_counts"]),
-            num_samples=int(facts["num_samples"]),
-            max_epochs=max(int(trainer.max_epochs or 1), 1),
+            num_samples=int(facts["num_samples"] or 0),
+            max_epochs=max_epochs if objective.needs_prepare else max(max_epochs, 1),
         )

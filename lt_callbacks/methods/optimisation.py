@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._checks import one_of, real
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "multistep", "constant")
@@ -23,7 +23,8 @@ class Optimisation:
         learning_rate: Peak, > 0.
         momentum: Of SGD, in [0, 1).
         weight_decay: >= 0; as each optimiser defines it.
-        schedule: ``"cosine"`` to zero, ``"multistep"`` (divided by ``step_factor`` at ``milestones``) or ``"constant"``.
+        schedule: ``"cosine"`` to zero, ``"multistep"`` (divided by ``step_factor`` at each of ``milestones``) or
+            ``"constant"``.
         warmup: Share of all steps over which the rate rises linearly, in [0, 1).
         milestones: Shares of all steps, ascending, in (0, 1).
         step_factor: > 1.

@@ -14,6 +14,7 @@ from lt_callbacks.models.small_cnn import SmallCNN
 #: Name of one of this package's networks -> its constructor.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "small_cnn": SmallCNN,
+    "resnet8_half": partial(CifarResNet, depth=8, width=32, stem_stride=2),
     "resnet20": partial(CifarResNet, depth=20),
     "resnet32": partial(CifarResNet, depth=32),
     "preact_resnet18": PreActResNet18,
@@ -29,7 +30,8 @@ def build_model(
     pixels and more.
 
     Args:
-        name: ``"small_cnn"``, ``"resnet20"``, ``"resnet32"``, ``"preact_resnet18"``, ``"torchvision:NAME"`` or
+        name: ``"small_cnn"``, ``"resnet8_half"`` (ResNet-8 at half resolution, for CPUs), ``"resnet20"``,
+            ``"resnet32"``, ``"preact_resnet18"``, ``"torchvision:NAME"`` or
             ``"timm:NAME"``.
         num_classes: C >= 2.
         in_channels: Channels of an image, >= 1.

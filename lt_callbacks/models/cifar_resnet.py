@@ -19,21 +19,30 @@ class CifarResNet(nn.Module):
         in_channels: Channels of an image.
         width: Channels of the first stage; the others have twice and four times as many.
         head: ``"linear"`` or ``"cosine"``.
+        stem_stride: 1, or 2 for a network at half the resolution: a quarter of the arithmetic at the same width.
 
     Reference: He et al., Deep Residual Learning for Image Recognition, CVPR 2016 (arXiv 1512.03385), section 4.2.
     """
 
     def __init__(
-        self, *, depth: int, num_classes: int, in_channels: int = 3, width: int = 16, head: str = "linear"
+        self,
+        *,
+        depth: int,
+        num_classes: int,
+        in_channels: int = 3,
+        width: int = 16,
+        head: str = "linear",
+        stem_stride: int = 1,
     ) -> None:
         super().__init__()
         integer("depth", depth, at_least=8)
         integer("in_channels", in_channels, at_least=1)
         integer("width", width, at_least=1)
+        integer("stem_stride", stem_stride, at_least=1, at_most=2)
         if depth % 6 != 2:
             raise ValueError(f"`depth` must be 6n + 2; got {depth}. Use 20, 32, 44, 56 or 110.")
         num_blocks = (depth - 2) // 6
-        self.conv = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(in_channels, width, 3, stride=stem_stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         self.stage1 = _stage(width, width, num_blocks, stride=1)
         self.stage2 = _stage(width, 2 * width, num_blocks, stride=2)

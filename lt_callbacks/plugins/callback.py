@@ -41,8 +41,8 @@ class DSinkCallback(Callback):
             return
         if isinstance(pl_module, DSinkMixin) and pl_module._dsink_capture is not None:
             raise ValueError(
-                "D-SINK must be attached once; got a module with an attached DSink and a DSinkCallback. Drop the callback "
-                "or call `detach_dsink()`."
+                "D-SINK must be attached once; got a module with an attached DSink and a DSinkCallback. Drop the "
+                "callback or call `detach_dsink()`."
             )
         check_submodule(pl_module, self.dsink)
 

@@ -27,7 +27,9 @@ class Capture:
         self._calls: list[tuple[Any, Any]] = []
 
     @torch.compiler.disable(recursive=False)
-    def run_step(self, module: nn.Module, step: Callable[..., Any], batch: Any, args: Sequence[Any], kwargs: Any) -> Any:
+    def run_step(
+        self, module: nn.Module, step: Callable[..., Any], batch: Any, args: Sequence[Any], kwargs: Any
+    ) -> Any:
         """``step(batch, *args)`` with D-SINK's loss added to what it returns."""
         self._is_armed, self._was_added, self._calls = True, False, []
         try:
@@ -167,7 +169,9 @@ def _describe(calls: list[tuple[Any, Any]]) -> str:
 
 
 def _candidates(module: nn.Module) -> str:
-    linear = [f"{name} ({layer.out_features})" for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+    linear = [
+        f"{name} ({layer.out_features})" for name, layer in module.named_modules() if isinstance(layer, nn.Linear)
+    ]
     names = f": {', '.join(linear)} (outputs) are its Linear layers" if linear else ""
     return f"Or set `logits_from` to the submodule of {type(module).__name__} that gives the logits{names}."
 

@@ -31,7 +31,7 @@ class DSinkStep:
 
 
 class DSink:
-    """D-SINK: two weak frozen teachers, harmonised by optimal transport into proxy labels for the model that is trained.
+    """D-SINK: two weak frozen teachers, harmonised by optimal transport into proxy labels for the trained model.
 
     Loss = base loss + alpha * mean_i KL(q_i || p_i). It keeps no parameter; attach it with :class:`DSinkMixin` or
     :class:`DSinkCallback`, or call :meth:`loss` in a loop of your own.
@@ -89,7 +89,8 @@ class DSink:
         if len(known) > 1:
             raise ValueError(
                 "`noise_teacher` and `imbalance_teacher` must have the same classes; got "
-                f"{self.noise_teacher.num_classes} and {self.imbalance_teacher.num_classes}. Train both on one data set."
+                f"{self.noise_teacher.num_classes} and {self.imbalance_teacher.num_classes}. Train both on one data "
+                "set."
             )
         self.alpha = real("alpha", alpha, at_least=0.0)
         self.warmup_epochs = integer("warmup_epochs", warmup_epochs, at_least=0)
@@ -133,7 +134,7 @@ class DSink:
         epoch: int = 0,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """alpha * mean_i KL(q_i || p_i) of one step, to be added to the base loss.
+        """Alpha * mean_i KL(q_i || p_i) of one step, to be added to the base loss.
 
         Args:
             logits: (B, C) of the model that is trained, with its graph.

@@ -65,7 +65,9 @@ class DSinkMixin(Base):
             RuntimeError: No :class:`DSink` is attached.
         """
         if self._dsink_capture is None:
-            raise RuntimeError("`add_dsink` needs an attached DSink; got none. Call `attach_dsink(DSink(...))` before fit.")
+            raise RuntimeError(
+                "`add_dsink` needs an attached DSink; got none. Call `attach_dsink(DSink(...))` before fit."
+            )
         return self._dsink_capture.add(self, base_loss, logits, images, index)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -39,7 +40,7 @@ class ProxyLabelMonitor(Callback):
         collapsed_above: float = 0.95,
         on_degenerate: str = "warn",
     ) -> None:
-        self.true_labels = None if true_labels is None else torch.as_tensor(true_labels)
+        self.true_labels = true_labels
         self.label_from = label_from
         self.uniform_above = real("uniform_above", uniform_above, above=0.0, at_most=1.0)
         self.collapsed_above = real("collapsed_above", collapsed_above, above=0.0, at_most=1.0)
@@ -53,7 +54,8 @@ class ProxyLabelMonitor(Callback):
         truth = self.true_labels
         if truth is None:
             truth = getattr(getattr(trainer, "datamodule", None), "true_labels", None)
-        self._truth = None if truth is None else torch.as_tensor(truth).to(pl_module.device)
+        # A copy: label arrays of a manifest are read-only.
+        self._truth = None if truth is None else torch.tensor(np.asarray(truth)).to(pl_module.device)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -74,9 +76,7 @@ class ProxyLabelMonitor(Callback):
         truth = None
         if self._truth is not None and step.index is not None:
             truth = self._truth.to(proxy.labels.device)[step.index]
-        self._statistics.update(
-            proxy.labels, self._given_label(batch), proxy.marginal_error, proxy.iterations, truth
-        )
+        self._statistics.update(proxy.labels, self._given_label(batch), proxy.marginal_error, proxy.iterations, truth)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs and looks for degenerate proxy labels."""

@@ -15,9 +15,9 @@ from lt_callbacks._files import canonical_json, sha256
 def dataset_fingerprint(dataset: Any) -> str | None:
     """SHA-256 of the samples of a map-style dataset of a known kind, before any transform; None for another kind.
 
-    Known are ``TensorDataset``, ``Subset``, ``ConcatDataset``, datasets with arrays ``data`` and ``targets`` (torchvision's
-    CIFAR, MNIST) and with ``samples`` of (path, label) (torchvision's ImageFolder: names and sizes of the files). A
-    dataset with a ``target_transform`` is none of them: the labels it gives are not the ones it keeps.
+    Known are ``TensorDataset``, ``Subset``, ``ConcatDataset``, datasets with arrays ``data`` and ``targets``
+    (torchvision's CIFAR, MNIST) and with ``samples`` of (path, label) (torchvision's ImageFolder: names and sizes of
+    the files). A dataset with a ``target_transform`` is none of them: the labels it gives are not the ones it keeps.
     """
     if getattr(dataset, "target_transform", None) is not None:
         return None

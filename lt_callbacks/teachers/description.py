@@ -36,10 +36,11 @@ def describe_training(
 
     A module's code cannot be known; its layers, its plain attributes and saved hyperparameters say most of it.
     """
+    of_every_module = vars(LightningModule())
     plain = {
         key: value
         for key, value in vars(network).items()
-        if isinstance(value, int | float | str) and not key.startswith("_") and key not in vars(LightningModule())
+        if isinstance(value, int | float | str) and not key.startswith("_") and key not in of_every_module
     }
     callbacks = trainer.get("callbacks") or []
     return {

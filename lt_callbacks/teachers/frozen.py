@@ -32,7 +32,7 @@ class FrozenTeacher(ABC):
             dtype: Floating dtype of the module that is taught, which the teacher follows; None: left as it is.
         """
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027  # what holds no device memory has nothing to give back
         """Give the device's memory back after a fit."""
 
     def __deepcopy__(self, memo: dict[int, object]) -> FrozenTeacher:
@@ -116,8 +116,8 @@ class CachedTeacher(FrozenTeacher):
         """See :meth:`FrozenTeacher.log_probs`."""
         if index is None:
             raise ValueError(
-                "`index` must be given for cached teacher predictions; got None. Yield (image, label, index) batches or "
-                "set `index_from`."
+                "`index` must be given for cached teacher predictions; got None. Yield (image, label, index) batches "
+                "or set `index_from`."
             )
         if index.dtype not in (torch.int32, torch.int64) or index.shape != images.shape[:1]:
             raise ValueError(
@@ -140,4 +140,6 @@ def as_teacher(name: str, teacher: FrozenTeacher | nn.Module) -> FrozenTeacher:
     if isinstance(teacher, nn.Module):
         return ModuleTeacher(teacher)
     hint = " Wrap a table of predictions in CachedTeacher." if isinstance(teacher, Tensor | Mapping) else ""
-    raise TypeError(f"`{name}` must be a module that gives logits or a FrozenTeacher; got {type(teacher).__name__}.{hint}")
+    raise TypeError(
+        f"`{name}` must be a module that gives logits or a FrozenTeacher; got {type(teacher).__name__}.{hint}"
+    )

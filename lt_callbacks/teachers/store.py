@@ -99,7 +99,7 @@ class TeacherStore:
             is_whole = False
         if not is_whole:
             raise ValueError(
-                f"The stored teacher {str(folder)!r} must be as it was written; a file is missing, truncated or edited. "
-                "Delete the folder and it is trained again."
+                f"The stored teacher {str(folder)!r} must be as it was written; a file is missing, truncated or edited."
+                " Delete the folder and it is trained again."
             )
         load_weights(module, load(content), source=str(folder))

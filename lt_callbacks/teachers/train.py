@@ -65,14 +65,11 @@ def train_teachers(
     """
     if not callable(module) or isinstance(module, LightningModule):
         raise _no_factory(type(module).__name__)
-    for name, value in (("imbalance", imbalance), ("noise", noise)):
-        one_of(name, value, OBJECTIVES)
+    for argument, name, settings in (("imbalance", imbalance, imbalance_settings), ("noise", noise, noise_settings)):
+        one_of(argument, name, OBJECTIVES)
+        # Made here only so that a wrong setting is refused before any training.
+        build_objective(name, settings=settings)
     integer("seed", seed, at_least=0, at_most=2**32 - 1)
-    objectives = {
-        imbalance: build_objective(imbalance, settings=imbalance_settings),
-        noise: build_objective(noise, settings=noise_settings),
-    }
-    del objectives  # made to check the settings before any training
 
     options = dict(trainer or {})
     # Not seeded: a split that the datamodule draws is the caller's own.
@@ -114,8 +111,8 @@ def train_teachers(
 
 def _no_factory(got: str) -> TypeError:
     return TypeError(
-        f"`module` must be a class or function that makes a fresh LightningModule; got {got}. Pass the class itself, or "
-        "`lambda: MyNet(...)`."
+        f"`module` must be a class or function that makes a fresh LightningModule; got {got}. Pass the class itself, "
+        "or `lambda: MyNet(...)`."
     )
 
 

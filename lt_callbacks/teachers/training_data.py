@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
         counts = torch.bincount(_labels(loader), minlength=int(getattr(datamodule, "num_classes", None) or 0))
     if size is None:
         dataset = getattr(loader, "dataset", None)
-        size = len(dataset) if hasattr(dataset, "__len__") else int(torch.as_tensor(counts).sum())
+        size = len(dataset) if isinstance(dataset, Sized) else int(torch.as_tensor(counts).sum())
     identity = getattr(datamodule, "fingerprint", None)
     if identity is None:
         identity = dataset_fingerprint(getattr(loader, "dataset", None))
@@ -96,8 +96,8 @@ def _parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
     if not is_known:
         held = f"keys {list(batch)}" if isinstance(batch, Mapping) else f"{type(batch).__name__}"
         raise ValueError(
-            f"Training batches must start with (image, label) tensors; got {held}. Give a collate function that returns "
-            "them in this order."
+            f"Training batches must start with (image, label) tensors; got {held}. Give a collate function that "
+            "returns them in this order."
         )
     index = batch[2] if len(batch) > 2 and isinstance(batch[2], Tensor) and not batch[2].is_floating_point() else None
     return batch[0], batch[1], index
@@ -110,8 +110,8 @@ def _with_index(loader: Any) -> Any:
     is_map_style = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
     if not is_map_style or loader.batch_sampler is None:
         raise ValueError(
-            "This objective remembers every sample: batches must be (image, label, index); got none in the third place, "
-            f"and {_kind(loader)} to which none can be added. Yield the sample's position as third item."
+            "This objective remembers every sample: batches must be (image, label, index); got none in the third place,"
+            f" and {_kind(loader)} to which none can be added. Yield the sample's position as third item."
         )
     shared = {
         "num_workers": loader.num_workers,

@@ -45,7 +45,8 @@ def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: 
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, holds code or no weights, those of another architecture, or several networks' that fit.
+        ValueError: It is damaged, holds code, no weights, another architecture's, or those of several networks that
+            fit.
     """
     file = Path(path)
     if not file.is_file():
@@ -89,7 +90,7 @@ def _find_prefix(state: Mapping[str, Tensor], own: list[str], *, source: str) ->
     fitting = [prefix for prefix in endings if all(prefix + name in state for name in own)]
     if len(fitting) > 1:
         raise ValueError(
-            f"`prefix` must be given where several networks fit; {source!r} holds them under {sorted(fitting)}. Pass one "
-            "of these."
+            f"`prefix` must be given where several networks fit; {source!r} holds them under {sorted(fitting)}. Pass "
+            "one of these."
         )
     return fitting[0] if fitting else ""

@@ -157,7 +157,11 @@ def test_a_non_finite_teacher_can_be_warned_of_once_or_ignored():
         ({"scope": "world"}, ValueError, "`scope` must be one of 'global', 'local'; got 'world'"),
         ({"on_nonfinite": "log"}, ValueError, "`on_nonfinite` must be one of"),
         ({"images_from": 0}, ValueError, "`images_from` must be None unless `logits_from`"),
-        ({"noise_teacher": torch.zeros(4, 4)}, TypeError, "`noise_teacher` must be a module.*got Tensor.*CachedTeacher"),
+        (
+            {"noise_teacher": torch.zeros(4, 4)},
+            TypeError,
+            "`noise_teacher` must be a module.*got Tensor.*CachedTeacher",
+        ),
     ],
 )
 def test_bad_settings(settings, error, text):
@@ -168,8 +172,12 @@ def test_bad_settings(settings, error, text):
 
 def test_teachers_with_different_numbers_of_classes():
     three, four = (CachedTeacher(torch.zeros(4, c).log_softmax(1)) for c in (3, 4))
-    with pytest.raises(ValueError, match="`noise_teacher` and `imbalance_teacher` must have the same classes; got 3 and 4"):
+    with pytest.raises(
+        ValueError, match="`noise_teacher` and `imbalance_teacher` must have the same classes; got 3 and 4"
+    ):
         DSink(noise_teacher=three, imbalance_teacher=four)
     other = DSink(noise_teacher=nn.Linear(6, 3), imbalance_teacher=m.teachers()[1])
-    with pytest.raises(ValueError, match=r"`noise_teacher` must have the model's classes: expected .*\(8, 4\); got \(8, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"`noise_teacher` must have the model's classes: expected .*\(8, 4\); got \(8, 3\)"
+    ):
         other.loss(torch.randn(8, 4), torch.randn(8, 6))

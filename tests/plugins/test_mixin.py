@@ -188,7 +188,10 @@ def test_bad_attachments():
 @pytest.mark.parametrize(
     ("output", "text"),
     [
-        (lambda logits: [logits.mean()], "`training_step` must return the loss, a mapping with `loss`, or None; got list"),
+        (
+            lambda logits: [logits.mean()],
+            "`training_step` must return the loss, a mapping with `loss`, or None; got list",
+        ),
         (lambda logits: {"los": logits.mean()}, "`training_step` must return .*got dict"),
     ],
 )

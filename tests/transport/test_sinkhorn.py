@@ -153,7 +153,7 @@ def test_all_sweeps_without_a_host_test_give_the_early_stopped_plan():
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"log_kernel": torch.zeros(4, 3, dtype=torch.int64)}, TypeError, "`log_kernel` must be floating; got torch.int64"),
+        ({"log_kernel": torch.zeros(4, 3).long()}, TypeError, "`log_kernel` must be floating; got torch.int64"),
         ({"log_kernel": torch.zeros(4)}, ValueError, r"`log_kernel` must have shape \(N, C\).*got \(4,\)"),
         ({"class_marginal": torch.ones(4)}, ValueError, r"`class_marginal` must have shape \(3,\).*got \(4,\)"),
         ({"class_marginal": torch.tensor([1.0, -1, 1])}, ValueError, "`class_marginal` must be finite and >= 0"),

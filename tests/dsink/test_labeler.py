@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from dsink_rank_workers import ALPHA, FIXED, SETTINGS, SHARES, labeler_worker, steps
+from spawned_ranks import run_ranks
+from teacher_batches import predictions
+
+from lt_callbacks.dsink import ProxyLabeler, proxy_label_loss, proxy_labels
+
+
+def test_labels_are_those_of_the_function():
+    student, noise, imbalance = predictions(32, 6)
+    got = ProxyLabeler(student_weight=0.3, tolerance=1e-5, max_iterations=300)(student, noise, imbalance)
+    expected = proxy_labels(
+        student, noise, imbalance.exp().sum(0), student_weight=0.3, tolerance=1e-5, max_iterations=300
+    )
+    torch.testing.assert_close(got.labels, expected.plan)
+    torch.testing.assert_close(got.marginal_error, expected.marginal_error, atol=1e-7, rtol=0)
+    assert got.iterations == expected.iterations
+    assert got.loss_scale == 1.0
+    assert torch.equal(got.noise_log_probs, noise)
+    assert torch.equal(got.imbalance_log_probs, imbalance)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_model_of_no_weight_has_no_say(weight):
+    student, noise, imbalance = predictions(32, 6)
+    other = {"student": -student, "noise": noise.flip(0)}
+    first = ProxyLabeler(student_weight=weight)(student, noise, imbalance)
+    second = ProxyLabeler(student_weight=weight)(
+        *((other["student"], noise) if weight == 0 else (student, other["noise"])), imbalance
+    )
+    torch.testing.assert_close(first.labels, second.labels)
+
+
+def test_minus_infinity_is_a_prediction_like_any_other():
+    student, noise, imbalance = predictions(12, 4)
+    noise[0, 1] = imbalance[2, 3] = student[5, 0] = -torch.inf
+    got = ProxyLabeler()(student, noise.log_softmax(1), imbalance.log_softmax(1))
+    assert got.num_nonfinite.tolist() == [0, 0]
+    assert bool(torch.isfinite(got.labels).all())
+    assert got.labels[0, 1] == got.labels[5, 0] == 0
+    torch.testing.assert_close(got.labels.sum(1), torch.ones(12))
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("uniform", "uniform"), ("student", "student"), ("batch", "teacher")])
+def test_columns_meet_the_marginal_asked_for(kind, expected):
+    student, noise, imbalance = predictions(64, 5, scale=1.0)
+    targets = {
+        "uniform": torch.full((5,), 64 / 5),
+        "student": student.softmax(1).sum(0),
+        "teacher": imbalance.exp().sum(0),
+    }
+    labels = ProxyLabeler(class_marginal=kind, tolerance=1e-5, max_iterations=500)(student, noise, imbalance).labels
+    torch.testing.assert_close(labels.sum(0), targets[expected], atol=2e-3, rtol=0)
+
+
+def test_none_leaves_rows_alone_and_still_measures_the_error():
+    student, noise, imbalance = predictions(16, 5)
+    got = ProxyLabeler(class_marginal="none")(student, noise, imbalance)
+    expected = (0.5 * (student.log_softmax(1) + noise)).softmax(1)
+    torch.testing.assert_close(got.labels, expected)
+    error = (expected.sum(0) - imbalance.exp().sum(0)).abs().sum() / 16
+    torch.testing.assert_close(got.marginal_error, error)
+    assert int(got.iterations) == 0
+
+
+@pytest.mark.parametrize("kind", ["batch", "running", "uniform", "student", "none"])
+@pytest.mark.parametrize("poison", [torch.nan, torch.inf])
+@pytest.mark.parametrize("model", [0, 1, 2])
+def test_rows_of_a_model_that_is_not_finite_are_zero_and_out_of_the_marginal(kind, poison, model):
+    inputs = list(predictions(20, 5))
+    inputs[model][4, 2] = inputs[model][11, 0] = poison
+    kept = torch.tensor([i for i in range(20) if i not in (4, 11)])
+    got = ProxyLabeler(class_marginal=kind, **FIXED)(*inputs)
+    alone = ProxyLabeler(class_marginal=kind, **FIXED)(*(part[kept] for part in inputs))
+    assert bool((got.labels[[4, 11]] == 0).all())
+    torch.testing.assert_close(got.labels[kept], alone.labels, atol=1e-5, rtol=0)
+    torch.testing.assert_close(got.marginal_error, alone.marginal_error, atol=1e-5, rtol=0)
+    # Only teachers are reported: the loss itself shows a model in training that is not finite.
+    bad = [2 * int(model == teacher) for teacher in (1, 2)]
+    assert got.num_nonfinite.tolist() == bad
+    assert got.is_nonfinite.sum(0).tolist() == bad
+    assert got.is_nonfinite[4].tolist() == [model == 1, model == 2]
+
+
+def test_both_teachers_are_counted_where_both_are_not_finite():
+    student, noise, imbalance = predictions(6, 3)
+    noise[1] = imbalance[1] = imbalance[2] = torch.nan
+    noise[3] = -torch.inf  # no class at all is no distribution either
+    got = ProxyLabeler()(student, noise, imbalance)
+    assert got.num_nonfinite.tolist() == [2, 2]
+    assert got.num_nonfinite.dtype == torch.int64
+    assert got.is_nonfinite.tolist() == [[False, False], [True, True], [False, True], [True, False], *[[False] * 2] * 2]
+
+
+@pytest.mark.parametrize("kind", ["batch", "running", "uniform", "student", "none"])
+@pytest.mark.parametrize("queue_batches", [0, 2])
+def test_a_batch_without_a_usable_row_gives_zeros_and_no_gradient(kind, queue_batches):
+    student, noise, imbalance = predictions(6, 3)
+    labeler = ProxyLabeler(class_marginal=kind, queue_batches=queue_batches)
+    for _ in range(2):
+        got = labeler(student, torch.full_like(noise, torch.nan), imbalance)
+        assert bool((got.labels == 0).all())
+        assert float(got.marginal_error) == 0
+        assert got.num_nonfinite.tolist() == [6, 0]
+    logits = student.clone().requires_grad_()
+    loss = proxy_label_loss(logits, got.labels)
+    loss.backward()
+    assert loss.item() == 0
+    assert bool((logits.grad == 0).all())
+    # What follows is as if those batches had not been.
+    fresh = ProxyLabeler(class_marginal=kind, queue_batches=queue_batches)
+    torch.testing.assert_close(labeler(student, noise, imbalance).labels, fresh(student, noise, imbalance).labels)
+
+
+def test_an_empty_batch_is_no_trouble():
+    got = ProxyLabeler(queue_batches=2, class_marginal="running")(*(part[:0] for part in predictions(4, 3)))
+    assert got.labels.shape == (0, 3)
+    assert float(got.marginal_error) == 0
+    assert got.num_nonfinite.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("num_rows", [1, 2])
+def test_tiny_batches_with_absent_classes(num_rows):
+    student, noise, _ = predictions(num_rows, 4)
+    imbalance = torch.full((num_rows, 4), -torch.inf)
+    imbalance[:, 1] = 0.0
+    labels = ProxyLabeler()(student, noise, imbalance).labels
+    torch.testing.assert_close(labels, torch.tensor([[0.0, 1.0, 0.0, 0.0]]).expand(num_rows, 4))
+
+
+def test_logits_of_1e4_stay_finite():
+    student, noise, imbalance = predictions(32, 6, scale=1e4)
+    got = ProxyLabeler()(student, noise, imbalance)
+    assert bool(torch.isfinite(got.labels).all())
+    assert bool(torch.isfinite(proxy_label_loss(student, got.labels)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("kind", ["batch", "none"])
+def test_dtypes(dtype, kind):
+    inputs = predictions(32, 6, dtype=dtype)
+    got = ProxyLabeler(class_marginal=kind)(*inputs)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    expected = ProxyLabeler(class_marginal=kind)(*(part.to(wide) for part in inputs))
+    assert got.labels.dtype == got.noise_log_probs.dtype == wide
+    assert torch.equal(got.labels, expected.labels)
+
+
+def test_autocast_changes_nothing():
+    inputs = predictions(32, 6)
+    expected = ProxyLabeler()(*inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = ProxyLabeler()(*inputs)
+    assert torch.equal(got.labels, expected.labels)
+    assert torch.equal(got.marginal_error, expected.marginal_error)
+
+
+def test_nothing_has_a_graph():
+    student, noise, imbalance = (part.requires_grad_() for part in predictions(6, 3))
+    for labeler in (ProxyLabeler(), ProxyLabeler(class_marginal="none"), ProxyLabeler(queue_batches=1)):
+        for value in vars(labeler(student, noise, imbalance)).values():
+            assert not isinstance(value, torch.Tensor) or not value.requires_grad
+
+
+def test_the_inputs_are_left_as_they_are():
+    inputs = predictions(6, 3)
+    inputs[1][2] = torch.nan
+    before = [part.clone() for part in inputs]
+    ProxyLabeler(queue_batches=1)(*inputs)
+    for part, expected in zip(inputs, before, strict=True):
+        torch.testing.assert_close(part, expected, equal_nan=True)
+
+
+def test_queued_batches_join_the_transport_but_not_the_answer():
+    batches = [predictions(8, 4, seed=seed) for seed in range(4)]
+    labeler = ProxyLabeler(queue_batches=2, **FIXED)
+    alone = ProxyLabeler(**FIXED)(*batches[0])
+    torch.testing.assert_close(labeler(*batches[0]).labels, alone.labels)
+    for last in (1, 2, 3):
+        # The present batch comes first, then the two before it, oldest first; the fourth has pushed out the first.
+        joint = [batches[last], *batches[max(last - 2, 0) : last]]
+        expected = ProxyLabeler(**FIXED)(*(torch.cat(parts) for parts in zip(*joint, strict=True)))
+        got = labeler(*batches[last])
+        assert got.labels.shape == (8, 4)
+        torch.testing.assert_close(got.labels, expected.labels[:8], atol=1e-5, rtol=0)
+        torch.testing.assert_close(got.marginal_error, expected.marginal_error, atol=1e-5, rtol=0)
+        assert not torch.allclose(got.labels, ProxyLabeler(**FIXED)(*batches[last]).labels, atol=1e-3)
+
+
+def test_masked_rows_stay_masked_in_the_queue():
+    first, second = predictions(8, 4, seed=0), predictions(8, 4, seed=1)
+    first[1][3] = torch.nan
+    labeler, clean = (ProxyLabeler(queue_batches=1, **FIXED) for _ in range(2))
+    labeler(*first)
+    kept = torch.arange(8) != 3
+    clean(*(part[kept] for part in first))
+    torch.testing.assert_close(labeler(*second).labels, clean(*second).labels, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("settings", [{"class_marginal": "running"}, {"queue_batches": 2}])
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(settings, tmp_path):
+    batches = [predictions(8, 4, seed=seed) for seed in range(6)]
+    straight = ProxyLabeler(**settings)
+    for batch in batches[:3]:
+        straight(*batch)
+    torch.save(straight.state_dict(), tmp_path / "state.pt")
+    resumed = ProxyLabeler(**settings)
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert not torch.equal(ProxyLabeler(**settings)(*batches[3]).labels, copy.deepcopy(straight)(*batches[3]).labels)
+    for batch in batches[3:]:
+        assert torch.equal(resumed(*batch).labels, straight(*batch).labels)
+
+
+def test_a_saved_state_is_not_changed_by_later_steps():
+    labeler = ProxyLabeler(class_marginal="running", queue_batches=1)
+    labeler(*predictions(8, 4))
+    state = labeler.state_dict()
+    before = copy.deepcopy(state)
+    labeler(*predictions(8, 4, seed=1))
+    torch.testing.assert_close(state, before)
+
+
+def test_a_shorter_queue_takes_the_newest_of_a_saved_one():
+    batches = [predictions(8, 4, seed=seed) for seed in range(4)]
+    long, short = ProxyLabeler(queue_batches=3), ProxyLabeler(queue_batches=1)
+    for batch in batches[:3]:
+        long(*batch)
+        short(*batch)
+    resumed = ProxyLabeler(queue_batches=1)
+    resumed.load_state_dict(long.state_dict())
+    assert torch.equal(resumed(*batches[3]).labels, short(*batches[3]).labels)
+
+
+def test_a_queue_of_another_dtype_is_continued():
+    labeler = ProxyLabeler(queue_batches=2)
+    labeler(*predictions(8, 4))
+    for seed in (1, 2):
+        assert labeler(*predictions(8, 4, seed=seed, dtype=torch.float64)).labels.dtype == torch.float64
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_state_loaded_on_the_cpu_is_continued_on_the_gpu():
+    labeler = ProxyLabeler(queue_batches=2, class_marginal="running")
+    labeler(*predictions(8, 4))
+    for seed in (1, 2, 3):
+        got = labeler(*(part.cuda() for part in predictions(8, 4, seed=seed)))
+        assert got.labels.is_cuda
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "text"),
+    [
+        ({"student_weight": 1.5}, ValueError, "`student_weight` must be a finite number >= 0 and <= 1; got 1.5"),
+        ({"class_marginal": "batches"}, ValueError, "`class_marginal` must be one of"),
+        ({"queue_batches": -1}, ValueError, "`queue_batches` must be an integer >= 0; got -1"),
+        ({"queue_batches": 1.0}, TypeError, "`queue_batches` must be an integer >= 0; got 1.0"),
+        ({"scope": "node"}, ValueError, "`scope` must be one of 'global', 'local'; got 'node'"),
+        ({"max_iterations": 0}, ValueError, "`max_iterations` must be an integer >= 1; got 0"),
+        ({"tolerance": -1e-3}, ValueError, "`tolerance` must be a finite number >= 0; got -0.001"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, error, text):
+    with pytest.raises(error, match=text):
+        ProxyLabeler(**settings)
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory):
+    """Three batches of 20, and what each of two processes made of its share."""
+    folder = tmp_path_factory.mktemp("two_ranks")
+    generator = torch.Generator().manual_seed(0)
+    batches = []
+    for seed in range(3):
+        _, noise, imbalance = predictions(20, 5, seed=seed)
+        images, weights = torch.randn(20, 8, generator=generator), torch.randn(8, 5, generator=generator)
+        batches.append({"images": images, "weights": weights, "noise": noise, "imbalance": imbalance})
+    # In the second step a teacher fails on each rank, in the third the other one on one rank.
+    batches[1]["noise"][15] = torch.nan
+    batches[1]["imbalance"][2] = torch.nan
+    batches[2]["imbalance"][[16, 19]] = torch.inf
+    torch.save(batches, folder / "batches.pt")
+    run_ranks(labeler_worker, folder)
+    return batches, [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("shares", SHARES)
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "local"])
+def test_two_ranks_are_one_process_with_the_whole_batch(two_ranks, name, shares):
+    batches, ranks = two_ranks
+    whole = steps(SETTINGS[name], batches, slice(None), None)
+    for step, expected in enumerate(whole["steps"]):
+        got = [rank[f"{name}_{shares}"]["steps"][step] for rank in ranks]
+        torch.testing.assert_close(torch.cat([each["labels"] for each in got]), expected["labels"], atol=1e-5, rtol=0)
+        for each in got:
+            torch.testing.assert_close(each["gradient"], expected["gradient"], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(each["error"], expected["error"], atol=1e-5, rtol=0)
+            assert torch.equal(each["num_nonfinite"], expected["num_nonfinite"])
+        assert torch.equal(torch.cat([each["is_nonfinite"] for each in got]), expected["is_nonfinite"])
+        assert [len(each["labels"]) for each in got] == list(SHARES[shares])
+    states = [rank[f"{name}_{shares}"]["state"] for rank in ranks]
+    for state in states:
+        torch.testing.assert_close(state, whole["state"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("shares", SHARES)
+def test_the_gradient_over_ranks_is_the_global_mean(two_ranks, shares):
+    """Against the formula itself: alpha (p - Q) / N through the weights, N the samples of both ranks."""
+    batches, ranks = two_ranks
+    batch = batches[0]
+    p = (batch["images"] @ batch["weights"]).softmax(1)
+    labels = torch.cat([rank[f"batch_{shares}"]["steps"][0]["labels"] for rank in ranks])
+    expected = batch["images"].T @ (ALPHA * (p - labels) / 20)
+    for rank in ranks:
+        got = rank[f"batch_{shares}"]["steps"][0]["gradient"]
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("shares", ["even", "uneven"])
+def test_local_scope_solves_each_rank_alone_but_counts_together(two_ranks, shares):
+    batches, ranks = two_ranks
+    first, second = SHARES[shares]
+    whole = ProxyLabeler(**FIXED)
+    for step, batch in enumerate(batches):
+        logits = batch["images"] @ batch["weights"]
+        inputs = (logits, batch["noise"], batch["imbalance"])
+        together = whole(*inputs)
+        for rank, own in enumerate((slice(0, first), slice(first, first + second))):
+            got = ranks[rank][f"local_{shares}"]["steps"][step]
+            alone = ProxyLabeler(**FIXED)(*(part[own] for part in inputs))
+            torch.testing.assert_close(got["labels"], alone.labels, atol=1e-6, rtol=0)
+            assert not torch.allclose(got["labels"], together.labels[own], atol=1e-2)
+            assert got["loss_scale"] == 1.0
+            # A rank that raised alone would leave the other one waiting.
+            assert torch.equal(got["num_nonfinite"], together.num_nonfinite)

@@ -1,0 +1,30 @@
+"""Real processes that share a gloo group, for tests of what happens over ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+#: A rank that waits for one that has failed fails too, instead of holding the tests up.
+TIMEOUT = timedelta(seconds=120)
+
+
+def run_ranks(worker: Callable[[int, Path], None], folder: Path, *, num_ranks: int = 2) -> None:
+    """Call ``worker(rank, folder)`` in ``num_ranks`` processes; it must be importable by name."""
+    mp.spawn(_run, args=(worker, str(folder), num_ranks), nprocs=num_ranks)
+
+
+def _run(rank: int, worker: Callable[[int, Path], None], folder: str, num_ranks: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=num_ranks, timeout=TIMEOUT
+    )
+    try:
+        worker(rank, Path(folder))
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+from user_project import QUIET, UserNet
+
+from lt_callbacks.teachers import CachedTeacher, FrozenTeacher, ModuleTeacher
+from lt_callbacks.teachers.frozen import as_teacher
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+IMAGES = torch.randn(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+
+
+def table(num_samples: int = 10, *, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    logits = torch.randn(num_samples, 3, generator=torch.Generator().manual_seed(1))
+    return logits.log_softmax(1).to(dtype)
+
+
+def test_log_probabilities_are_those_of_the_module_in_eval_mode():
+    module = network().train()
+    teacher = ModuleTeacher(module)
+    expected = copy.deepcopy(module).eval()(IMAGES).log_softmax(1)
+    got = teacher.log_probs(IMAGES)
+    torch.testing.assert_close(got, expected)
+    assert torch.equal(teacher.log_probs(IMAGES), got)
+    assert not got.requires_grad
+
+
+def test_the_source_is_untouched_and_later_changes_to_it_do_not_reach_the_teacher():
+    module = network().train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    teacher = ModuleTeacher(module)
+    expected = teacher.log_probs(IMAGES)
+    assert module.training
+    assert all(layer.training for layer in module)
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    with torch.no_grad():
+        module[-1].weight.zero_()
+    assert torch.equal(teacher.log_probs(IMAGES), expected)
+
+
+def test_a_teacher_learns_nothing():
+    teacher = ModuleTeacher(network())
+    before = {name: value.clone() for name, value in teacher.module.state_dict().items()}
+    # Another hand, such as a trainer that puts all it finds into train mode.
+    teacher.module.train()
+    teacher.log_probs(IMAGES)
+    assert not teacher.module.training
+    assert not any(parameter.requires_grad for parameter in teacher.module.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in teacher.module.state_dict().items())
+
+
+def test_it_follows_the_dtype_it_is_told_and_answers_in_float32():
+    teacher = ModuleTeacher(network())
+    expected = teacher.log_probs(IMAGES)
+    got = teacher.log_probs(IMAGES.bfloat16(), dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in teacher.module.parameters()} == {torch.bfloat16}
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, expected, atol=0.05, rtol=0)
+    torch.testing.assert_close(got.exp().sum(1), torch.ones(6))
+    assert teacher.log_probs(IMAGES.double(), dtype=torch.float64).dtype == torch.float64
+
+
+def test_a_module_of_buffers_alone_follows_too():
+    class Prototypes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("count", torch.tensor(3))
+            self.register_buffer("prototypes", torch.randn(4, 3))
+
+        def forward(self, images):
+            return images.flatten(1) @ self.prototypes
+
+    teacher = ModuleTeacher(Prototypes())
+    assert teacher.log_probs(IMAGES.double(), dtype=torch.float64).dtype == torch.float64
+    assert teacher.module.count.dtype == torch.int64
+
+
+def test_a_module_without_tensors_works():
+    assert ModuleTeacher(nn.Flatten()).log_probs(IMAGES, dtype=torch.bfloat16).shape == (6, 4)
+
+
+def test_the_softmax_is_not_taken_in_half_precision():
+    logits = torch.tensor([[0.0, 9.0, 8.97]])
+    teacher = ModuleTeacher(nn.Identity())
+    expected = logits.bfloat16().float().log_softmax(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(teacher.log_probs(logits.bfloat16()), expected)
+
+
+def test_a_lightning_module_may_belong_to_a_trainer():
+    module = UserNet()
+    trainer = Trainer(**QUIET, logger=False, enable_checkpointing=False, enable_model_summary=False)
+    module.trainer = trainer
+    teacher = ModuleTeacher(module, num_classes=3)
+    assert module.trainer is trainer
+    assert teacher.module._trainer is None
+    assert teacher.num_classes == 3
+    assert teacher.log_probs(IMAGES).shape == (6, 3)
+
+
+def test_what_holds_a_teacher_has_none_of_its_parameters_and_copies_share_it():
+    class Holder(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.teachers = {"module": ModuleTeacher(network()), "cached": CachedTeacher(table())}
+
+    holder = Holder()
+    assert set(holder.state_dict()) == {"layer.weight", "layer.bias"}
+    assert len(list(holder.parameters())) == 2
+    copied = copy.deepcopy(holder)
+    assert copied.layer is not holder.layer
+    assert copied.teachers["module"] is holder.teachers["module"]
+    assert copied.teachers["cached"] is holder.teachers["cached"]
+
+
+def test_release_leaves_a_working_teacher():
+    for teacher in (ModuleTeacher(network()), CachedTeacher(table())):
+        expected = teacher.log_probs(IMAGES, torch.arange(6))
+        teacher.release()
+        assert torch.equal(teacher.log_probs(IMAGES, torch.arange(6)), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_teachers_follow_the_images_and_give_the_memory_back():
+    for teacher in (ModuleTeacher(network()), CachedTeacher(table())):
+        assert teacher.log_probs(IMAGES.cuda(), torch.arange(6).cuda()).is_cuda
+        teacher.release()
+        assert not teacher.log_probs(IMAGES, torch.arange(6)).is_cuda
+
+
+class Pair(nn.Module):
+    def forward(self, images):
+        return images, images
+
+
+@pytest.mark.parametrize(
+    ("module", "got"),
+    [
+        (nn.Identity(), r"Identity returned \(6, 1, 2, 2\)"),
+        (nn.Flatten(0), r"Flatten returned \(24,\)"),
+        (nn.Flatten(0, 2), r"Flatten returned \(12, 2\)"),
+        (Pair(), "Pair returned tuple"),
+    ],
+)
+def test_outputs_that_are_no_logits_are_refused(module, got):
+    with pytest.raises(ValueError, match=rf"must return logits of shape \(6, C\); {got}. Wrap it"):
+        ModuleTeacher(module).log_probs(IMAGES)
+
+
+def test_only_modules_and_teachers_are_teachers():
+    with pytest.raises(TypeError, match=r"`module` must be a torch.nn.Module; got Tensor. Pass the trained module"):
+        ModuleTeacher(table())
+    assert isinstance(as_teacher("noise_teacher", network()), ModuleTeacher)
+    cached = CachedTeacher(table())
+    assert as_teacher("noise_teacher", cached) is cached
+    with pytest.raises(TypeError, match="`noise_teacher` must be a module.*got Tensor. Wrap a table .* CachedTeacher"):
+        as_teacher("noise_teacher", table())
+    with pytest.raises(TypeError, match=r"`imbalance_teacher` must be a module .* got str.$"):
+        as_teacher("imbalance_teacher", "resnet20")
+    with pytest.raises(TypeError, match="abstract"):
+        FrozenTeacher()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_cached_predictions_are_looked_up_by_index(dtype):
+    predictions = table(dtype=dtype).requires_grad_()
+    teacher = CachedTeacher(predictions)
+    index = torch.tensor([7, 0, 3, 3, 9, 1])
+    got = teacher.log_probs(IMAGES, index)
+    assert torch.equal(got, predictions[index].float())
+    assert got.dtype == torch.float32
+    assert not got.requires_grad
+    assert teacher.needs_index
+    assert not ModuleTeacher(network()).needs_index
+    assert teacher.num_classes == 3
+
+
+def test_many_equal_classes_survive_the_rounding_of_bfloat16():
+    uniform = torch.zeros(4, 100).log_softmax(1).bfloat16()
+    assert CachedTeacher(uniform).num_classes == 100
+
+
+@pytest.mark.parametrize(
+    ("log_probs", "text"),
+    [
+        (torch.zeros(4, 3).long(), r"floating with shape \(num_samples, C\); got torch.int64 \(4, 3\)"),
+        (table()[0], r"floating with shape \(num_samples, C\); got torch.float32 \(3,\)"),
+        (table().exp(), r"exp of every row sums to 1; row 0 sums to .*10 such rows\). Pass logits.log_softmax\(1\)"),
+        (torch.cat([table(4), torch.full((1, 3), torch.nan)]), r"row 4 sums to nan \(1 such rows\)"),
+        (torch.cat([table(4), torch.full((1, 3), -torch.inf)]), r"row 4 sums to 0 \(1 such rows\)"),
+    ],
+)
+def test_tables_that_hold_no_distributions_are_refused(log_probs, text):
+    with pytest.raises(ValueError, match=f"`log_probs` must be .*{text}"):
+        CachedTeacher(log_probs)
+
+
+@pytest.mark.parametrize(
+    ("index", "text"),
+    [
+        (None, "`index` must be given for cached teacher predictions; got None. Yield"),
+        (torch.arange(6.0), r"`index` must be int64 with shape \(6,\), one for each image; got torch.float32 \(6,\)"),
+        (torch.ones(6, dtype=torch.bool), r"`index` must be int64 .* got torch.bool \(6,\)"),
+        (torch.arange(5), r"`index` must be int64 .* got torch.int64 \(5,\)"),
+    ],
+)
+def test_an_index_that_is_none_is_refused(index, text):
+    with pytest.raises(ValueError, match=text):
+        CachedTeacher(table()).log_probs(IMAGES, index)
+
+
+def test_an_index_beyond_the_table_is_an_error():
+    with pytest.raises(IndexError):
+        CachedTeacher(table(5)).log_probs(IMAGES, torch.arange(6))

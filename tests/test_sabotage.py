@@ -1,0 +1,170 @@
+"""Small breakages of the package, each of which a named test must notice.
+
+A breakage is applied to a copy of the package; the test that is named runs against the copy and has to fail.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: What is broken: file, text, replacement, test that turns red.
+BREAKAGES = {
+    "zero sweeps": (
+        "transport/sweeps.py",
+        "torch.where(is_open & column_lse.isfinite(), log_b - column_lse, 0.0)",
+        "torch.zeros_like(b)",
+        "tests/transport/test_sinkhorn.py::test_one_plain_sweep_is_the_textbook_sweep",
+    ),
+    "no further sweeps": (
+        "transport/sweeps.py",
+        "y, g = torch.where(is_done, y, next_y), next_g",
+        "g = next_g",
+        "tests/transport/test_sinkhorn.py::test_a_sweep_lowers_the_error_and_acceleration_saves_sweeps",
+    ),
+    "plan of zeros": (
+        "transport/sweeps.py",
+        "plan=plan * presence[:, None]",
+        "plan=plan * 0",
+        "tests/transport/test_sinkhorn.py::test_rows_are_exact_and_the_error_is_that_of_the_returned_plan",
+    ),
+    "class marginal flipped": (
+        "transport/sweeps.py",
+        "b = class_marginal * (",
+        "b = class_marginal.flip(0) * (",
+        "tests/transport/test_sinkhorn.py::test_one_row_takes_the_marginal_itself",
+    ),
+    "rank takes another rank's rows": (
+        "transport/sinkhorn.py",
+        "slice(start, start + len(rows))",
+        "slice(0, len(rows))",
+        "tests/transport/test_ranks.py",
+    ),
+    "Q not detached": (
+        "dsink/proxy_labels.py",
+        "labels = proxy_labels.detach().to(log_probs.dtype)",
+        "labels = proxy_labels.to(log_probs.dtype)",
+        "tests/dsink/test_proxy_labels.py",
+    ),
+    "student and teacher weights swapped": (
+        "dsink/proxy_labels.py",
+        "student_weight * student + (1 - student_weight) * noise",
+        "(1 - student_weight) * student + student_weight * noise",
+        "tests/dsink/test_proxy_labels.py",
+    ),
+    "loss not averaged": (
+        "dsink/proxy_labels.py",
+        "return divergence / max(len(logits), 1)",
+        "return divergence",
+        "tests/dsink/test_proxy_labels.py",
+    ),
+    "marginal of the wrong teacher": (
+        "dsink/labeler.py",
+        "probs = imbalance.exp()",
+        "probs = noise.exp()",
+        "tests/plugins/test_dsink.py::test_twenty_steps_equal_the_hand_written_loop[ReturnsTensor-plain-mixin]",
+    ),
+    "unequal shares weighted alike": (
+        "dsink/labeler.py",
+        "loss_scale = len(shares) * (own.stop - own.start) / max(len(rows), 1)",
+        "loss_scale = 1.0",
+        "tests/dsink/test_labeler.py",
+    ),
+    "teacher in train mode": (
+        "teachers/frozen.py",
+        "copy.deepcopy(module).eval()",
+        "copy.deepcopy(module).train()",
+        "tests/teachers/test_frozen.py",
+    ),
+    "capture armed outside the step": (
+        "plugins/capture.py",
+        "if self._is_armed:\n            self._calls",
+        "if True:\n            self._calls",
+        "tests/plugins/test_mixin.py::test_validation_and_calls_between_steps_are_not_seen",
+    ),
+    "alpha ignored": (
+        "plugins/dsink.py",
+        "return alpha * proxy.loss_scale",
+        "return proxy.loss_scale",
+        "tests/plugins/test_dsink.py::test_alpha_warms_up_by_epoch",
+    ),
+    "instance not put back": (
+        "plugins/callback.py",
+        "vars(module).pop(name, None)",
+        "pass",
+        "tests/plugins/test_callback.py::test_the_instance_is_as_before_after_the_fit_and_after_an_exception[False-None]",
+    ),
+    "wrong noise rate": (
+        "corruption/label_noise.py",
+        "1 - matrix[",
+        "1.1 - matrix[",
+        "tests/corruption/test_label_noise.py",
+    ),
+    "noise depends on what is left": (
+        "corruption/build.py",
+        "positions=indices",
+        "positions=None",
+        "tests/corruption/test_build.py",
+    ),
+    "index does not follow the sampler": (
+        "data/device_loader.py",
+        "yield images, self.labels.index_select(0, index), index",
+        "yield images, self.labels.index_select(0, index), index.sort().values",
+        "tests/data/test_device_loader.py",
+    ),
+    "ELR remembers by place in the batch": (
+        "objectives/elr.py",
+        "self._remember(probs.detach(), index)",
+        "self._remember(probs.detach(), torch.arange(len(index)))",
+        "tests/objectives/test_elr.py",
+    ),
+    "logit adjustment of the wrong sign": (
+        "objectives/logit_adjustment.py",
+        "F.cross_entropy(logits + self.tau",
+        "F.cross_entropy(logits - self.tau",
+        "tests/objectives/test_logit_adjustment.py",
+    ),
+    "teacher store ignores the data": (
+        "teachers/store.py",
+        '"data": fingerprint}))',
+        '"data": ""}))',
+        "tests/teachers/test_store.py",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKAGES)
+def test_the_breakage_fits_the_code(name):
+    file, text, _, test = BREAKAGES[name]
+    assert (ROOT / "lt_callbacks" / file).read_text().count(text) == 1
+    path, _, function = test.partition("::")
+    assert function.partition("[")[0] in (ROOT / path).read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BREAKAGES)
+def test_the_breakage_turns_its_test_red(name, tmp_path):
+    file, text, replacement, test = BREAKAGES[name]
+    shutil.copytree(ROOT / "lt_callbacks", tmp_path / "lt_callbacks", ignore=shutil.ignore_patterns("__pycache__"))
+    broken = tmp_path / "lt_callbacks" / file
+    broken.write_text(broken.read_text().replace(text, replacement))
+    code = (
+        "import sys, pytest, lt_callbacks; "
+        f"assert lt_callbacks.__file__.startswith({str(tmp_path)!r}), lt_callbacks.__file__; "
+        f"sys.exit(pytest.main(['-q', '-x', '-p', 'no:cacheprovider', {test!r}]))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    # 1 is pytest's code for failed tests; an import error or an unknown test would be another.
+    assert finished.returncode == 1, finished.stdout[-2000:] + finished.stderr[-2000:]

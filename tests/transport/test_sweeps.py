@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from reference import problem, reference_plan
+
+from lt_callbacks.transport.sweeps import solve
+
+SETTINGS = {"tolerance": 1e-12, "relative": False, "max_iterations": 500, "accelerate": True, "stop_early": True}
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_two_by_two_has_a_closed_form(accelerate):
+    """[[x, 1 - x], [b - x, 1 - b + x]] keeps the odds ratio of the kernel: a quadratic equation in x."""
+    kernel = torch.tensor([[4.0, 1.0], [3.0, 2.0]], dtype=torch.float64)
+    b, odds = 0.6, 4.0 * 2.0 / (1.0 * 3.0)
+    # x (1 - b + x) = odds (1 - x)(b - x)
+    square, linear, constant = 1 - odds, 1 - b + odds * (1 + b), -odds * b
+    x = (-linear + math.sqrt(linear**2 - 4 * square * constant)) / (2 * square)
+    expected = torch.tensor([[x, 1 - x], [b - x, 1 - b + x]], dtype=torch.float64)
+    marginal = torch.tensor([b, 2 - b], dtype=torch.float64)
+    result = solve(kernel.log(), marginal, **{**SETTINGS, "accelerate": accelerate})
+    torch.testing.assert_close(result.plan, expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("poison", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_row_that_is_no_distribution_is_absent_and_harms_no_other(poison, relative):
+    log_kernel, marginal = problem(40, 6, 3.0)
+    poisoned = log_kernel.clone()
+    poisoned[7] = poison
+    if not math.isinf(poison) or poison > 0:
+        poisoned[7, 1:] = 0.0  # one bad entry is enough
+    kept = torch.arange(40) != 7
+    got = solve(poisoned, marginal, **{**SETTINGS, "relative": relative})
+    alone = solve(log_kernel[kept], marginal, **{**SETTINGS, "relative": relative})
+    assert bool((got.plan[7] == 0).all())
+    torch.testing.assert_close(got.plan[kept], alone.plan, atol=1e-9, rtol=0)
+    torch.testing.assert_close(got.marginal_error, alone.marginal_error, atol=1e-9, rtol=0)
+
+
+def test_a_row_that_only_allows_closed_classes_is_absent():
+    log_kernel, marginal = problem(40, 6, 3.0)
+    marginal[:2] = 0
+    log_kernel[5, 2:] = -torch.inf
+    plan = solve(log_kernel, marginal, **SETTINGS).plan
+    assert bool((plan[5] == 0).all())
+    kept = torch.arange(40) != 5
+    torch.testing.assert_close(
+        plan[kept][:, 2:], reference_plan(log_kernel[kept][:, 2:], marginal[2:]), atol=1e-6, rtol=0
+    )
+
+
+def test_the_relative_error_leaves_closed_classes_out():
+    log_kernel, marginal = problem(40, 6, 3.0)
+    marginal[3] = 0
+    result = solve(log_kernel, marginal, **{**SETTINGS, "relative": True, "max_iterations": 3})
+    target = marginal * 40 / marginal.sum()
+    is_open = target > 0
+    expected = ((result.plan.sum(0) - target).abs()[is_open] / target[is_open]).max()
+    assert float(result.marginal_error) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_momentum_never_costs_many_sweeps():
+    """On easy problems momentum overshoots; the restart has to keep it from going back and forth."""
+    settings = {**SETTINGS, "tolerance": 1e-8, "max_iterations": 2000}
+    for scale in (0.5, 1.0, 3.0, 8.0):
+        log_kernel, marginal = problem(128, 10, scale)
+        sweeps = [
+            int(solve(log_kernel, marginal, **{**settings, "accelerate": accelerate}).iterations)
+            for accelerate in (True, False)
+        ]
+        assert sweeps[0] <= 1.5 * sweeps[1] + 5
+
+
+def test_sweeps_go_on_to_the_limit_where_the_error_stays_above_the_tolerance():
+    log_kernel, marginal = problem(64, 10, 8.0)
+    for stop_early in (True, False):
+        result = solve(log_kernel, marginal, **{**SETTINGS, "max_iterations": 7, "stop_early": stop_early})
+        assert int(result.iterations) == 7
+        assert float(result.marginal_error) > 1e-12
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_nothing_gives_nothing(num_classes):
+    result = solve(torch.zeros(0, num_classes), torch.zeros(num_classes), **SETTINGS)
+    assert result.plan.shape == (0, num_classes)
+    assert float(result.marginal_error) == 0
