@@ -42,6 +42,7 @@ class Classifier(LightningModule):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
         self.val_accuracy = MeanMetric()
+        self.test_accuracy = MeanMetric()
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images to (B, num_classes) logits."""
@@ -77,7 +78,11 @@ class Classifier(LightningModule):
         images, label, index = batch
         return self(images).float(), label, index
 
-    test_step = predict_step
+    def test_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        """Accuracy against the labels of the test batches."""
+        images, label, _ = batch
+        self.test_accuracy.update((self(images).argmax(dim=1) == label).float())
+        self.log("test/accuracy", self.test_accuracy, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
         """The optimiser and schedule asked for.

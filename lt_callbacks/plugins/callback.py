@@ -31,6 +31,7 @@ class DSinkCallback(Callback):
         if not isinstance(dsink, DSink):
             raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
         self.dsink = dsink
+        self._capture = Capture(dsink=dsink)
         self._module: LightningModule | None = None
         self._before: dict[str, Any] = {}
         self._hook: RemovableHandle | None = None
@@ -48,7 +49,7 @@ class DSinkCallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wraps the instance."""
-        capture = Capture(dsink=self.dsink)
+        self._capture = capture = Capture(dsink=self.dsink)
         self._module = pl_module
         self._put("_dsink_capture", capture)
         if self.dsink.logits_from is None:
@@ -60,11 +61,11 @@ class DSinkCallback(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts counting the steps that D-SINK was in."""
-        pl_module._dsink_capture.start_epoch()
+        self._capture.start_epoch()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Raises if D-SINK was in no step of the epoch."""
-        pl_module._dsink_capture.end_epoch(trainer.current_epoch)
+        self._capture.end_epoch(trainer.current_epoch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts the instance back."""

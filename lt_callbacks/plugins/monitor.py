@@ -18,9 +18,9 @@ from lt_callbacks.plugins.dsink import BatchKey
 class ProxyLabelMonitor(Callback):
     """Logs once an epoch what the proxy labels are like, and raises the alarm when they are of no use.
 
-    Logs, as means over the epoch: ``dsink/marginal_error`` (total variation), ``dsink/sweeps``, ``dsink/entropy`` (share
-    of log C), ``dsink/largest_class`` (share of the mass), ``dsink/agreement`` (with the given labels), and where the
-    truth is known ``dsink/accuracy`` and ``dsink/given_accuracy``.
+    Logs, as means over the epoch: ``dsink/marginal_error`` (total variation), ``dsink/sweeps``, ``dsink/entropy``
+    (share of log C), ``dsink/largest_class`` (share of the mass), ``dsink/agreement`` (with the given labels), and
+    where the truth is known ``dsink/accuracy`` and ``dsink/given_accuracy``.
 
     Args:
         true_labels: (num_samples,) integers by sample index; None: the datamodule's ``true_labels``, if it has them.

@@ -50,8 +50,8 @@ class NonfiniteReport:
         samples = (rows if index is None else index[rows.to(index.device)]).tolist()
         what = "positions in the batch" if index is None else "sample indices"
         message = (
-            f"`{name}` must give finite outputs; {count} samples of the last step were not finite ({what} on this rank: "
-            f"{samples[:10]}). Their rows were masked. Check the teacher in the trainer's precision, or set "
+            f"`{name}` must give finite outputs; {count} samples of the last step were not finite ({what} on this "
+            f"rank: {samples[:10]}). Their rows were masked. Check the teacher in the trainer's precision, or set "
             "`on_nonfinite='ignore'`."
         )
         if self.action == "raise":
