@@ -25,6 +25,7 @@ from lt_callbacks.evaluation import (
 
 REFERENCE = "CE"
 _NUM_SHOWN = 8
+_NUM_RIGHT = 2
 
 
 def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], study: SeedStudy) -> None:
@@ -116,15 +117,12 @@ def _proxy_labels(config: TrainConfig, study: SeedStudy) -> Any:
 
 
 def _instructive(given: Tensor, true: Tensor, counts: Tensor) -> Tensor:
-    """Positions of the samples to show: most wrongly labelled, half of all from the smallest classes of the batch."""
+    """Positions of the samples to show: most wrongly labelled, from tail to head, and two rightly labelled ones."""
     rarest_first = counts[true].argsort(stable=True)
     wrong = rarest_first[(given != true)[rarest_first]]
-    right = rarest_first[(given == true)[rarest_first]]
-    num_right = min(2, len(right))
-    num_wrong = _NUM_SHOWN - num_right
-    tail, rest = wrong[: num_wrong // 2], wrong[num_wrong // 2 :]
-    spread = rest[torch.linspace(0, max(len(rest) - 1, 0), num_wrong - len(tail)).long()] if len(rest) else rest
-    return torch.cat([tail, spread, right[:num_right]])
+    right = rarest_first[(given == true)[rarest_first]][:_NUM_RIGHT]
+    evenly = torch.linspace(0, max(len(wrong) - 1, 0), min(_NUM_SHOWN - len(right), len(wrong))).long()
+    return torch.cat([wrong[evenly], right])
 
 
 def _pixels(images: Tensor, study: SeedStudy) -> np.ndarray:

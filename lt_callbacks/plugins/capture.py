@@ -37,6 +37,11 @@ class Capture:
         finally:
             self._is_armed = False
             calls, self._calls = self._calls, []
+        return self._finish(module, output, batch, calls)
+
+    # What follows a step is not for a compiler to trace: the solver's loops, host reads, errors.
+    @torch.compiler.disable
+    def _finish(self, module: nn.Module, output: Any, batch: Any, calls: list[tuple[Any, Any]]) -> Any:
         self.num_steps_this_epoch += 1
         if self._was_added:
             self.num_added_this_epoch += 1
@@ -76,8 +81,6 @@ class Capture:
                 "`loss = self.add_dsink(loss, logits, images)` before `manual_backward`."
             )
 
-    # The solver's loops and host reads are not for a compiler to trace.
-    @torch.compiler.disable
     def _extra_loss(self, module: nn.Module, logits: Tensor, images: Tensor, index: Tensor | None) -> Tensor:
         parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
         return self.dsink.loss(

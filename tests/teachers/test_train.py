@@ -147,7 +147,6 @@ def test_a_teacher_is_shared_between_its_two_roles(train):
         {"datamodule": UserData(batch_size=12)},
         {"module": lambda: UserNet(learning_rate=0.01)},
         {"module": lambda: UserNet(width=5)},
-        {"fingerprint": "another"},
     ],
 )
 def test_another_training_is_not_reused(train, changes):
@@ -155,6 +154,12 @@ def test_another_training_is_not_reused(train, changes):
     (after, _), steps = train(**changes)
     assert steps.objectives
     assert weights(before).shape != weights(after).shape or not torch.equal(weights(before), weights(after))
+
+
+def test_a_fingerprint_of_the_callers_own_is_the_identity_of_the_data(train):
+    for fingerprint, is_trained in (("mine", True), ("mine", False), ("yours", True), (None, True)):
+        _, steps = train(fingerprint=fingerprint)
+        assert bool(steps.count) == is_trained
 
 
 def test_without_a_store_teachers_are_trained_every_time(train, tmp_path):

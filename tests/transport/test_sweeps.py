@@ -63,16 +63,15 @@ def test_the_relative_error_leaves_closed_classes_out():
     assert float(result.marginal_error) == pytest.approx(float(expected), rel=1e-9)
 
 
-def test_momentum_never_costs_many_sweeps():
-    """On easy problems momentum overshoots; the restart has to keep it from going back and forth."""
-    settings = {**SETTINGS, "tolerance": 1e-8, "max_iterations": 2000}
-    for scale in (0.5, 1.0, 3.0, 8.0):
-        log_kernel, marginal = problem(128, 10, scale)
-        sweeps = [
-            int(solve(log_kernel, marginal, **{**settings, "accelerate": accelerate}).iterations)
-            for accelerate in (True, False)
-        ]
-        assert sweeps[0] <= 1.5 * sweeps[1] + 5
+@pytest.mark.parametrize(("scale", "share"), [(0.5, 1.5), (3.0, 0.5), (8.0, 0.35), (16.0, 0.25)])
+def test_momentum_saves_sweeps_and_the_restart_keeps_it_from_going_back_and_forth(scale, share):
+    """Without the restart it needs 97 sweeps of the plain 86 at scale 3, and 347 of 410 at scale 8."""
+    log_kernel, marginal = problem(128, 10, scale)
+    settings = {**SETTINGS, "tolerance": 1e-8, "max_iterations": 5000}
+    fast, plain = (
+        int(solve(log_kernel, marginal, **{**settings, "accelerate": on}).iterations) for on in (True, False)
+    )
+    assert fast <= share * plain
 
 
 def test_sweeps_go_on_to_the_limit_where_the_error_stays_above_the_tolerance():

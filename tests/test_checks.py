@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lt_callbacks._checks import integer, one_of, real
+
+
+def test_values_inside_their_bounds_come_back():
+    assert one_of("kind", "batch", ["batch", "running"]) == "batch"
+    for value in (2, 2.0, np.float32(2), np.int64(2), Fraction(2)):
+        got = real("x", value, at_least=2, at_most=2, above=1, below=3)
+        assert got == 2.0
+        assert type(got) is float
+    for value in (2, np.int64(2), np.uint8(2)):
+        got = integer("n", value, at_least=2, at_most=2)
+        assert got == 2
+        assert type(got) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("bach", "`kind` must be one of 'batch', 'running'; got 'bach'. Did you mean 'batch'?"),
+        ("zzz", "`kind` must be one of 'batch', 'running'; got 'zzz'."),
+        (None, "`kind` must be one of 'batch', 'running'; got None."),
+        (["batch"], "`kind` must be one of 'batch', 'running'; got ['batch']. Did you mean 'batch'?"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_one(value, text):
+    with pytest.raises(ValueError) as error:  # noqa: PT011  # the whole text is compared
+        one_of("kind", value, iter(["batch", "running"]))
+    assert str(error.value) == text
+
+
+def test_a_hint_takes_the_place_of_the_nearest_name():
+    with pytest.raises(ValueError, match=r"got 'b'. Look in the docs.$"):
+        one_of("kind", "b", ["batch"], hint="Look in the docs.")
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "rule"),
+    [
+        (-0.1, {"at_least": 0.0}, "a finite number >= 0"),
+        (0.0, {"above": 0.0}, "a finite number > 0"),
+        (1.1, {"at_most": 1.0}, "a finite number <= 1"),
+        (1.0, {"below": 1.0}, "a finite number < 1"),
+        (1, {"at_least": 0, "below": 1}, "a finite number >= 0 and < 1"),
+        (0, {"above": 0.25, "at_most": 1e-9}, "a finite number > 0.25 and <= 1e-09"),
+        (math.nan, {}, "a finite number"),
+        (math.inf, {"above": 0.0}, "a finite number > 0"),
+        (-math.inf, {"at_most": 0.0}, "a finite number <= 0"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused(value, bounds, rule):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        real("x", value, **bounds)
+    assert str(error.value) == f"`x` must be {rule}; got {value!r}."
+
+
+@pytest.mark.parametrize("value", ["1", None, True, False, 1j, [1.0], np.array([1.0])])
+def test_what_is_no_number_is_a_type_error(value):
+    with pytest.raises(TypeError, match="`x` must be a finite number > 0; got .*Give a rate."):
+        real("x", value, above=0.0, hint="Give a rate.")
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "text"),
+    [
+        (-1, {"at_least": 0}, "`n` must be an integer >= 0; got -1."),
+        (2, {"at_least": 0, "at_most": 1}, "`n` must be an integer >= 0 and <= 1; got 2."),
+        # The bound is the number itself, not six digits of it.
+        (2_000_000, {"at_most": 1_281_167}, "`n` must be an integer <= 1281167; got 2000000."),
+    ],
+)
+def test_integers_out_of_bounds_are_refused(value, bounds, text):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        integer("n", value, **bounds)
+    assert str(error.value) == text
+
+
+@pytest.mark.parametrize("value", [1.0, True, "1", None, np.float64(1.0), np.True_])
+def test_what_is_no_integer_is_a_type_error(value):
+    with pytest.raises(TypeError, match="`n` must be an integer >= 1; got .*Pass a count."):
+        integer("n", value, at_least=1, hint="Pass a count.")
