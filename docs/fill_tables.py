@@ -1,57 +1,90 @@
 """Write the tables of README.md and docs/*.md from the committed JSON results: `make docs`.
 
-A table stands between `<!-- table: docs/results/NAME.json -->` and `<!-- end of table -->`.
+Blocks, each up to `<!-- end -->`:
+    <!-- table: docs/results/NAME.json -->                      all methods; or ` | only: CE; D-SINK` for some
+    <!-- differences: docs/results/NAME.json | of: D-SINK -->   a method minus each other one, paired by seed
+    <!-- alpha: docs/results -->                                held-out accuracy by alpha
 """
 
 import re
-import sys
 from pathlib import Path
 
-from lt_callbacks.evaluation import markdown_table, mean, read_result, sd, summarise
+from lt_callbacks.evaluation import CellResult, markdown_table, mean, paired_difference, read_result, sd, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
-ALPHA = re.compile(r"(<!-- alpha -->\n).*?(<!-- end of alpha -->)", re.DOTALL)
-BLOCK = re.compile(r"(<!-- table: (?P<path>\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"<!-- (table|differences|alpha): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->", re.DOTALL
+)
 
 
 def filled(text: str) -> str:
-    """``text`` with its tables as the JSON files say."""
+    """``text`` with its blocks as the JSON files say."""
 
-    def table(block: re.Match[str]) -> str:
-        document = read_result(ROOT / block["path"])
-        methods = [cell.method for cell in document.cells]
-        cells = sorted(document.cells, key=lambda cell: methods.index(cell.method))
-        rows = markdown_table(summarise(cells, reference="CE")).rstrip()
-        command = document.runs[0]["command"]
-        return f"{block[1]}\n{rows}\n\n`{command}` ({block['path']})\n\n{block[3]}"
+    def block(found: re.Match[str]) -> str:
+        kind, path, argument = found.groups()
+        head = found[0].split("\n", 1)[0]
+        return f"{head}\n\n{MAKERS[kind](path, argument)}\n\n<!-- end -->"
 
-    return ALPHA.sub(lambda block: f"{block[1]}\n{alpha_table()}\n\n{block[2]}", BLOCK.sub(table, text))
+    return BLOCK.sub(block, text)
 
 
-def alpha_table() -> str:
-    """Held-out accuracy by alpha, from docs/results/digits-alpha-*.json."""
+def _table(path: str, only: str | None) -> str:
+    chosen = [name.strip() for name in only.split(";")] if only else None
+    cells = [cell for cell in _cells(path) if chosen is None or cell.method in chosen]
+    return f"{markdown_table(summarise(cells, reference='CE')).rstrip()}\n\n{_source(path)}"
+
+
+def _differences(path: str, of: str | None) -> str:
+    accuracy: dict[str, dict[int, float]] = {}
+    for cell in _cells(path):
+        accuracy.setdefault(cell.method, {})[cell.seed] = cell.accuracy
+    method = str(of)
+    lines = [f"| {method} minus | points of All, 95 % interval | pairs |", "| :--- | ---: | ---: |"]
+    for other in accuracy:
+        if other != method:
+            found = paired_difference(accuracy[method], accuracy[other])
+            low, high = found.interval or (float("nan"), float("nan"))
+            lines.append(f"| {_escape(other)} | {found.mean:+.1f} [{low:+.1f}, {high:+.1f}] | {found.num_pairs} |")
+    return "\n".join(lines)
+
+
+def _alpha(folder: str, _: str | None) -> str:
     lines = [
         "| alpha | held-out accuracy, given labels | wrong labels fitted | seeds |",
         "| ---: | ---: | ---: | ---: |",
     ]
-    documents = {
-        float(path.stem.rsplit("-", 1)[1]): path for path in (ROOT / "docs/results").glob("digits-alpha-*.json")
-    }
+    documents = {float(path.stem.rsplit("-", 1)[1]): path for path in (ROOT / folder).glob("digits-alpha-*.json")}
     for alpha, path in sorted(documents.items()):
         cells = read_result(path).cells
-        columns = ([cell.extra["val_accuracy"] for cell in cells], [cell.wrong_labels_fitted for cell in cells])
+        columns = ([cell.extra["val_accuracy"] for cell in cells], [cell.wrong_labels_fitted or 0.0 for cell in cells])
         spreads = " | ".join(f"{mean(column):.1f} ± {sd(column):.1f}" for column in columns)
         lines.append(f"| {alpha:g} | {spreads} | {len(cells)} |")
-    commands = "`lt-train methods=[dsink] dsink.alpha=A seed=100 num_seeds=10 results=docs/results/digits-alpha-A.json`"
-    return "\n".join([*lines, "", commands])
+    command = "lt-train methods=[dsink] dsink.alpha=A seed=100 num_seeds=10 results=docs/results/digits-alpha-A.json"
+    return "\n".join([*lines, "", f"`{command}`"])
+
+
+MAKERS = {"table": _table, "differences": _differences, "alpha": _alpha}
+
+
+def _cells(path: str) -> list[CellResult]:
+    cells = read_result(ROOT / path).cells
+    order = list(dict.fromkeys(cell.method for cell in cells))
+    return sorted(cells, key=lambda cell: order.index(cell.method))
+
+
+def _source(path: str) -> str:
+    return f"`{read_result(ROOT / path).runs[0]['command']}` ({path})"
+
+
+def _escape(text: str) -> str:
+    return text.replace("_", "\\_")
 
 
 def pages() -> list[Path]:
-    """All pages that may hold tables."""
+    """All pages that may hold blocks."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 if __name__ == "__main__":
     for page in pages():
         page.write_text(filled(page.read_text()))
-    sys.exit(0)

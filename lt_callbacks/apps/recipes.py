@@ -22,7 +22,8 @@ class Recipe:
         label: How the table calls it.
         teacher: ``"imbalance"`` or ``"noise"`` where the row is that teacher itself.
         dsink: What is added to the base loss; None: nothing.
-        matches_marginal: The row is f_N with its test predictions matched to f_L's class marginal; nothing is trained.
+        matches_marginal: The row is the teacher, or the D-SINK student, with its predictions on the whole test set
+            matched to the class marginal that f_L predicts for it; nothing is trained for it.
     """
 
     label: str
@@ -59,4 +60,5 @@ RECIPES: dict[str, Recipe] = {
     "no_noise_teacher": Recipe("D-SINK, no f_N", dsink=_dsink(student_weight=1.0)),
     "running_marginal": Recipe("D-SINK, running marginal", dsink=_dsink(class_marginal="running")),
     "noise_teacher_matched": Recipe("f_N matched to f_L, no training", teacher="noise", matches_marginal=True),
+    "dsink_matched": Recipe("D-SINK matched to f_L", matches_marginal=True),
 }

@@ -197,18 +197,24 @@ class SeedStudy:
         return float((held_out.logits.argmax(dim=1) == held_out.label).float().mean())
 
     def _score_matched(self, recipe: Recipe) -> CellResult:
-        noise, imbalance = (self._test_predictions(role) for role in ("noise", "imbalance"))
-        plan = sinkhorn(noise.logits.log_softmax(dim=1), imbalance.logits.softmax(dim=1).sum(dim=0)).plan
+        if recipe.teacher is not None:
+            model = self.teacher(recipe.teacher)[0]
+        else:
+            if self.student is None:
+                self._train_student(RECIPES["dsink"])
+            model = self.student  # type: ignore[assignment]  # set by the training above
+        scored, imbalance = (self._test_predictions(each) for each in (model, self.teacher("imbalance")[0]))
+        plan = sinkhorn(scored.logits.log_softmax(dim=1), imbalance.logits.softmax(dim=1).sum(dim=0)).plan
         return CellResult(
             method=recipe.label,
             seed=self.seed,
             seconds=0.0,
             cell=self.config.cell,
-            **shares(plan, noise.label, self.datamodule),
+            **shares(plan, scored.label, self.datamodule),
         )
 
-    def _test_predictions(self, role: str) -> Predictions:
-        return predict(self._trainer(), self.teacher(role)[0], self.datamodule.test_dataloader())
+    def _test_predictions(self, model: Classifier) -> Predictions:
+        return predict(self._trainer(), model, self.datamodule.test_dataloader())
 
 
 class _Logits(nn.Module):

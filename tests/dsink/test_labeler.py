@@ -236,11 +236,10 @@ def test_a_shorter_queue_takes_the_newest_of_a_saved_one():
     assert torch.equal(resumed(*batches[3]).labels, short(*batches[3]).labels)
 
 
-def test_a_queue_of_another_dtype_is_continued():
+def test_a_queue_of_another_dtype_follows_the_batch():
     labeler = ProxyLabeler(queue_batches=2)
-    labeler(*predictions(8, 4))
-    for seed in (1, 2):
-        assert labeler(*predictions(8, 4, seed=seed, dtype=torch.float64)).labels.dtype == torch.float64
+    for seed, dtype in enumerate([torch.float32, torch.float64, torch.float32, torch.float32]):
+        assert labeler(*predictions(8, 4, seed=seed, dtype=dtype)).labels.dtype == dtype
 
 
 @pytest.mark.gpu

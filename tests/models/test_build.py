@@ -6,7 +6,7 @@ from torch import nn
 
 from lt_callbacks.models import NETWORKS, CifarResNet, CosineHead, build_model
 
-WIDTHS = {"small_cnn": 4, "resnet20": 4, "resnet32": 4, "preact_resnet18": 4}
+WIDTHS = {"small_cnn": 4, "resnet8_half": 4, "resnet20": 4, "resnet32": 4, "preact_resnet18": 4}
 
 
 @pytest.fixture(params=sorted(NETWORKS))
@@ -52,7 +52,7 @@ def test_channels_last_is_kept_throughout_and_changes_nothing(name):
 
 
 def test_usual_width(name):
-    usual = {"small_cnn": 32, "resnet20": 16, "resnet32": 16, "preact_resnet18": 64}[name]
+    usual = {"small_cnn": 32, "resnet8_half": 32, "resnet20": 16, "resnet32": 16, "preact_resnet18": 64}[name]
     with torch.device("meta"):
         default = build_model(name, num_classes=10)
         explicit = build_model(name, num_classes=10, width=usual)

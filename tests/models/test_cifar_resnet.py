@@ -43,3 +43,15 @@ def test_wrong_settings_are_refused():
         CifarResNet(depth=20, num_classes=2, width=0)
     with pytest.raises(ValueError, match="`in_channels` must be an integer >= 1; got 0"):
         CifarResNet(depth=20, num_classes=2, in_channels=0)
+
+
+def test_a_stem_of_stride_2_halves_the_resolution_and_keeps_the_parameters():
+    full, half = (CifarResNet(depth=8, num_classes=10, width=8, stem_stride=stride) for stride in (1, 2))
+    shapes = []
+    for network in (full, half):
+        network.stage1.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape[2:])))
+        network(torch.randn(2, 3, 32, 32))
+    assert shapes == [(32, 32), (16, 16)]
+    assert [p.shape for p in full.parameters()] == [p.shape for p in half.parameters()]
+    with pytest.raises(ValueError, match="`stem_stride` must be an integer >= 1 and <= 2; got 3"):
+        CifarResNet(depth=8, num_classes=10, stem_stride=3)
