@@ -1,8 +1,9 @@
-"""Real processes that share a gloo group, for tests of what happens over ranks."""
+"""Real gloo groups, of several processes or of this one alone, for tests of what happens over ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,17 @@ import torch.multiprocessing as mp
 
 #: A rank that waits for one that has failed fails too, instead of holding the tests up.
 TIMEOUT = timedelta(seconds=120)
+
+
+@contextmanager
+def group_of_one() -> Iterator[dist.ProcessGroup]:
+    """A group with this process as its only rank."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        assert dist.group.WORLD is not None
+        yield dist.group.WORLD
+    finally:
+        dist.destroy_process_group()
 
 
 def run_ranks(worker: Callable[[int, Path], None], folder: Path, *, num_ranks: int = 2) -> None:

@@ -77,8 +77,8 @@ BREAKAGES = {
     ),
     "teacher in train mode": (
         "teachers/frozen.py",
-        "copy.deepcopy(module).eval()",
-        "copy.deepcopy(module).train()",
+        "if self.module.training:\n            self.module.eval()",
+        "self.module.train()",
         "tests/teachers/test_frozen.py",
     ),
     "capture armed outside the step": (
@@ -154,17 +154,12 @@ def test_the_breakage_turns_its_test_red(name, tmp_path):
     broken = tmp_path / "lt_callbacks" / file
     broken.write_text(broken.read_text().replace(text, replacement))
     code = (
-        "import sys, pytest, lt_callbacks; "
-        f"assert lt_callbacks.__file__.startswith({str(tmp_path)!r}), lt_callbacks.__file__; "
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import lt_callbacks, pytest\n"
+        f"if not lt_callbacks.__file__.startswith({str(tmp_path)!r}): sys.exit(99)\n"
         f"sys.exit(pytest.main(['-q', '-x', '-p', 'no:cacheprovider', {test!r}]))"
     )
-    finished = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
-    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", code]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, env=environment)
     # 1 is pytest's code for failed tests; an import error or an unknown test would be another.
     assert finished.returncode == 1, finished.stdout[-2000:] + finished.stderr[-2000:]

@@ -6,20 +6,25 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lt_callbacks._checks import integer
 from lt_callbacks.metrics import ShotAccuracy
 
 
 class History(Callback):
     """Keeps what the curves show: training loss, held-out accuracy, and now and then the test accuracy.
 
-    Nothing is chosen by it.
+    Nothing is chosen by it. The trainer needs a datamodule with ``true_class_counts`` where the test set is looked at.
 
     Args:
-        test_every_n_epochs: 0: never.
+        test_every_n_epochs: 0: never. Otherwise the last epoch is tested too.
+
+    Attributes:
+        curves: ``epoch`` (counted from 1), ``train_loss``, ``val_accuracy``, ``test_accuracy`` (percent; NaN where it
+            was not measured) -> one value an epoch.
     """
 
     def __init__(self, *, test_every_n_epochs: int = 0) -> None:
-        self.test_every_n_epochs = test_every_n_epochs
+        self.test_every_n_epochs = integer("test_every_n_epochs", test_every_n_epochs, at_least=0)
         self.curves: dict[str, list[float]] = defaultdict(list)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -38,10 +43,13 @@ class History(Callback):
     def _test(self, trainer: Trainer, pl_module: LightningModule) -> float:
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         accuracy = ShotAccuracy(class_counts=datamodule.true_class_counts).to(pl_module.device)
+        were_training = [module for module in pl_module.modules() if module.training]
         pl_module.eval()
         with trainer.precision_plugin.forward_context():
             for batch in datamodule.test_dataloader():
                 images, label, _ = trainer.strategy.batch_to_device(batch)
                 accuracy.update(pl_module(images).float(), label)
-        pl_module.train()
+        # Not `train()`: a layer that its owner froze in eval mode stays so.
+        for module in were_training:
+            module.training = True
         return 100 * float(accuracy.compute()["all"])

@@ -27,9 +27,9 @@ class Predictions:
 
 
 def predict(trainer: Trainer, model: LightningModule, loader: Any) -> Predictions:
-    """Run ``model`` over ``loader``."""
-    batches = trainer.predict(model, dataloaders=loader)
-    logits, label, index = (torch.cat([part.cpu() for part in parts]) for parts in zip(*batches or [], strict=True))
+    """Run ``model``, whose ``predict_step`` returns logits, labels and indices, over ``loader``."""
+    batches: Any = trainer.predict(model, dataloaders=loader)
+    logits, label, index = (torch.cat([part.cpu() for part in parts]) for parts in zip(*batches, strict=True))
     return Predictions(logits=logits, label=label, index=index)
 
 
@@ -46,7 +46,7 @@ def shares(logits: Tensor, label: Tensor, datamodule: LongTailedDataModule) -> d
 
 
 def wrong_labels_fitted(train: Predictions, datamodule: LongTailedDataModule) -> float | None:
-    """Percent of the wrongly labelled training samples that are predicted as their given label."""
+    """Percent of the wrongly labelled training samples that are predicted as their given label; None without any."""
     true_label = torch.tensor(datamodule.true_labels)[train.index]
     is_wrong = train.label != true_label
     if not bool(is_wrong.any()):

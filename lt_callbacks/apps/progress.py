@@ -30,11 +30,11 @@ class RunProgress:
         self._task: Any = None
 
     def __enter__(self) -> RunProgress:
-        if self.console.is_terminal:
+        if self.console.is_terminal and self.total:
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.completed:.1f}/{task.total} trainings"),
                 TimeElapsedColumn(),
@@ -52,7 +52,7 @@ class RunProgress:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def training(self, name: str) -> Iterator[Callback]:
@@ -61,11 +61,11 @@ class RunProgress:
         if self._bar is not None:
             self._bar.update(self._task, description=name)
         yield _EpochProgress(self, name)
-        self.done += 1
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self.done)
-        else:
-            self.say(f"[{self.done}/{self.total}] {name}: {time.monotonic() - started:.0f} s".replace("[", "\\[", 1))
+        self._finish(name, f"{time.monotonic() - started:.0f} s")
+
+    def skip(self, name: str, why: str) -> None:
+        """Count ``name`` as done without a training."""
+        self._finish(name, why)
 
     def advance(self, name: str, epoch: int, max_epochs: int) -> None:
         """Show that ``epoch`` epochs are done."""
@@ -78,6 +78,13 @@ class RunProgress:
     def is_live(self) -> bool:
         """Whether a bar is shown, which may move often."""
         return self._bar is not None
+
+    def _finish(self, name: str, how: str) -> None:
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done)
+        else:
+            self.say(f"[{self.done}/{self.total}] {name}: {how}")
 
 
 class _EpochProgress(Callback):

@@ -8,12 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lt_callbacks._files import write_bytes
+from lt_callbacks.apps.recipes import PLAIN, label
 from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.apps.study import SeedStudy
+from lt_callbacks.corruption import Manifest
 from lt_callbacks.dsink import ProxyLabeler
 from lt_callbacks.evaluation import (
     CellResult,
     class_counts_figure,
+    csv_table,
     per_class_accuracy_figure,
     proxy_labels_figure,
     rich_table,
@@ -22,14 +26,14 @@ from lt_callbacks.evaluation import (
     transition_figure,
     write_run_report,
 )
+from lt_callbacks.methods import Classifier
 
-REFERENCE = "CE"
 _NUM_SHOWN = 8
 _NUM_RIGHT = 2
 
 
 def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], study: SeedStudy) -> None:
-    """``report.md`` and its figures: data, curves, accuracy by class, and the proxy labels of some samples."""
+    """``report.md``, ``table.csv`` and the figures: data, curves, accuracy by class, proxy labels of some samples."""
     datamodule = study.datamodule
     given, true = datamodule.given_labels, datamodule.true_labels
     true_counts = np.bincount(true, minlength=datamodule.num_classes)
@@ -49,30 +53,37 @@ def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], stud
     if curves:
         figures["training_curves"] = training_curves_figure(curves)
     if study.student is not None:
-        figures["proxy_labels"] = _proxy_labels(config, study)
+        figures["proxy_labels"] = _proxy_labels(config, study, study.student)
     write_run_report(
         output,
-        title=f"{datamodule.manifest.dataset}: imbalance {config.imbalance.factor:g}, {config.noise.kind} noise "
-        f"{config.noise.ratio:g}",
+        title=_title(config, datamodule.manifest),
         results=cells,
-        reference=_reference(cells),
+        reference=_reference(config),
         settings=asdict(config),
         figures=figures,
     )
+    write_bytes(output / "table.csv", csv_table(summarise(cells, reference=_reference(config))).encode())
 
 
-def show(cells: list[CellResult], output: Path) -> None:
+def show(config: TrainConfig, cells: list[CellResult], output: Path, results: Path) -> None:
     """The table on the terminal, and where everything is."""
     from rich.console import Console
 
     console = Console()
-    rows = summarise(cells, reference=_reference(cells))
-    console.print(rich_table(rows))
-    console.print(f"Report, figures, metrics.json and manifests: {output}", highlight=False, soft_wrap=True)
+    console.print(rich_table(summarise(cells, reference=_reference(config))))
+    for what, where in (("Results", results), ("Report, figures and manifests", output)):
+        console.print(f"{what}: {where}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _reference(cells: list[CellResult]) -> str | None:
-    return REFERENCE if any(cell.method == REFERENCE for cell in cells) else None
+def _reference(config: TrainConfig) -> str | None:
+    return label(PLAIN, config) if PLAIN in config.methods else None
+
+
+def _title(config: TrainConfig, manifest: Manifest) -> str:
+    made = f"imbalance {config.imbalance.factor:g}, {config.noise.kind} noise"
+    if config.manifest is not None:
+        made = "from a manifest"
+    return f"{manifest.dataset}: {made}, {100 * manifest.noise_rate:.1f} % of {len(manifest):,} labels wrong"
 
 
 def _curves(cells: list[CellResult]) -> dict[str, dict[str, Any]]:
@@ -92,16 +103,13 @@ def _curves(cells: list[CellResult]) -> dict[str, dict[str, Any]]:
 
 
 @torch.no_grad()
-def _proxy_labels(config: TrainConfig, study: SeedStudy) -> Any:
+def _proxy_labels(config: TrainConfig, study: SeedStudy, student: Classifier) -> Any:
     """What the models say about some samples of one training batch, wrongly labelled ones first."""
-    datamodule, student = study.datamodule, study.student
-    if student is None:
-        raise RuntimeError("The proxy-label picture needs the D-SINK student; train the method `dsink`.")
+    datamodule = study.datamodule
     images, given, index = next(iter(datamodule.train_dataloader()))
     noise, imbalance = (teacher.log_probs(images.cpu()) for teacher in study.frozen_teachers())
     logits = student.cpu().eval()(images.cpu()).float()
-    settings = {k: v for k, v in vars(config.dsink).items() if k not in ("alpha", "warmup_epochs", "queue_batches")}
-    proxy = ProxyLabeler(**{**settings, "class_marginal": "batch"})(logits, noise, imbalance)
+    proxy = ProxyLabeler(**_labeler_settings(config))(logits, noise, imbalance)
     true = torch.tensor(datamodule.true_labels)[index.cpu()]
     rows = _instructive(given.cpu(), true, torch.tensor(datamodule.true_class_counts))
     return proxy_labels_figure(
@@ -116,13 +124,21 @@ def _proxy_labels(config: TrainConfig, study: SeedStudy) -> Any:
     )
 
 
+def _labeler_settings(config: TrainConfig) -> dict[str, Any]:
+    """Those of one batch by itself: what was remembered of the training's batches is not in the picture."""
+    settings = {name: value for name, value in vars(config.dsink).items() if name not in ("alpha", "warmup_epochs")}
+    kind = "batch" if config.dsink.class_marginal == "running" else config.dsink.class_marginal
+    return {**settings, "class_marginal": kind, "queue_batches": 0}
+
+
 def _instructive(given: Tensor, true: Tensor, counts: Tensor) -> Tensor:
-    """Positions of the samples to show: most wrongly labelled, from tail to head, and two rightly labelled ones."""
+    """Positions of the samples to show: most wrongly labelled, from tail to head, and some rightly labelled ones."""
     rarest_first = counts[true].argsort(stable=True)
-    wrong = rarest_first[(given != true)[rarest_first]]
-    right = rarest_first[(given == true)[rarest_first]][:_NUM_RIGHT]
-    evenly = torch.linspace(0, max(len(wrong) - 1, 0), min(_NUM_SHOWN - len(right), len(wrong))).long()
-    return torch.cat([wrong[evenly], right])
+    is_wrong = (given != true)[rarest_first]
+    wrong, right = rarest_first[is_wrong], rarest_first[~is_wrong]
+    num_wrong = min(len(wrong), _NUM_SHOWN - min(_NUM_RIGHT, len(right)))
+    evenly = torch.linspace(0, max(len(wrong) - 1, 0), num_wrong).long()
+    return torch.cat([wrong[evenly], right[: _NUM_SHOWN - num_wrong]])
 
 
 def _pixels(images: Tensor, study: SeedStudy) -> np.ndarray:

@@ -13,7 +13,23 @@ from hydra.core.config_store import ConfigStore
 
 @dataclass
 class DataConfig:
-    """Which images, and how they are fed; what a source does not read must stay null."""
+    """Which images, and how they are fed. What a source does not read must stay null.
+
+    Attributes:
+        name: A name in `lt_callbacks.data.SOURCES`.
+        root: Folder of the images.
+        path: The file of ``arrays``.
+        train_csv: The file of ``csv_file``.
+        test_csv: Likewise for the test set.
+        image_size: Height and width in pixels, for image files.
+        test_fraction: Share of each class in the test set of ``digits``.
+        batch_size: Training samples a step.
+        eval_batch_size: Samples a step without gradients.
+        validation_fraction: Share of the corrupted training set that is held out.
+        augment: Whether training images are cropped and mirrored at random.
+        residence: ``auto``, ``device`` or ``workers``; see `lt_callbacks.data.LongTailedDataModule`.
+        num_workers: Worker processes; read with residence ``workers`` only.
+    """
 
     name: str = "digits"
     root: Optional[str] = None
@@ -35,7 +51,7 @@ class ImbalanceConfig:
     """See `lt_callbacks.corruption.Imbalance`."""
 
     profile: str = "exponential"
-    factor: float = 20.0
+    factor: float = 1.0
     class_order: Optional[list[int]] = None
 
 
@@ -43,8 +59,8 @@ class ImbalanceConfig:
 class NoiseConfig:
     """See `lt_callbacks.corruption.Noise`."""
 
-    kind: str = "symmetric"
-    ratio: float = 0.4
+    kind: str = "none"
+    ratio: float = 0.0
     given_labels_file: Optional[str] = None
     given_labels_key: Optional[str] = None
     transition_file: Optional[str] = None
@@ -52,7 +68,7 @@ class NoiseConfig:
 
 @dataclass
 class ModelConfig:
-    """See `lt_callbacks.models.build_model`."""
+    """See `lt_callbacks.models.build_model`; ``channels_last`` is a setting of `lt_callbacks.methods.Classifier`."""
 
     name: str = "small_cnn"
     width: Optional[int] = None
@@ -61,7 +77,7 @@ class ModelConfig:
 
 @dataclass
 class ObjectiveConfig:
-    """A name in `lt_callbacks.objectives.OBJECTIVES` and its settings."""
+    """A name in `lt_callbacks.objectives.OBJECTIVES` and its settings; what is left out keeps its default."""
 
     name: str = "cross_entropy"
     settings: dict[str, Any] = field(default_factory=dict)
@@ -83,7 +99,15 @@ class OptimisationConfig:
 
 @dataclass
 class TeacherConfig:
-    """A teacher to train, or a checkpoint of one; null settings are those of the target model."""
+    """A teacher to train, or a checkpoint of one; null settings are those of the target model.
+
+    Attributes:
+        name: A name in `lt_callbacks.objectives.OBJECTIVES`.
+        settings: Of that objective.
+        max_epochs: Epochs; null: as many as the target model's.
+        learning_rate: Peak; null: the target model's.
+        checkpoint: Weights trained elsewhere; then nothing is trained and the others stay unset.
+    """
 
     name: str = "logit_adjustment"
     settings: dict[str, Any] = field(default_factory=dict)
@@ -108,7 +132,7 @@ class DSinkConfig:
 
 @dataclass
 class TrainerConfig:
-    """The arguments of `lightning.Trainer` that a study changes."""
+    """The arguments of `lightning.Trainer` that a study changes; ``devices`` is 1, see `check`."""
 
     max_epochs: int = 60
     accelerator: str = "auto"
@@ -120,7 +144,33 @@ class TrainerConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything `lt-train` does."""
+    """Everything `lt-train` does.
+
+    Attributes:
+        data: The images.
+        imbalance: Which of them stay.
+        noise: Which of their labels become wrong.
+        model: The network of target model and teachers.
+        objective: The target model's base loss.
+        optimisation: Optimiser and schedule of target model and teachers.
+        imbalance_teacher: The imbalance-robust teacher, f_L.
+        noise_teacher: The noise-robust teacher, f_N.
+        dsink: Of the D-SINK rows.
+        trainer: Of every training.
+        callbacks: Name -> ``_target_`` and arguments; they join the trainings with teachers (naive, D-SINK).
+        logger: Likewise; they log every training.
+        methods: Rows of the table, names in `lt_callbacks.apps.recipes.RECIPES`.
+        seed: First training seed.
+        num_seeds: Seeds ``seed``, ``seed + 1``, ...
+        corruption_seed: Of imbalance, noise and the held-out share; null: the training seed.
+        manifest: A manifest's file, which replaces ``imbalance``, ``noise`` and their seed.
+        store: Folder of trained teachers, shared by all runs.
+        output: Folder of the run's files.
+        results: JSON document to start or continue; null: ``metrics.json`` of the run.
+        cell: Name of this setting in a document that holds several.
+        test_every_n_epochs: For the curves and the best epoch; nothing is chosen by it. 0: only the end.
+        threads: Of torch on the CPU; null: torch's own choice.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     imbalance: ImbalanceConfig = field(default_factory=ImbalanceConfig)
@@ -129,7 +179,7 @@ class TrainConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     imbalance_teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    noise_teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    noise_teacher: TeacherConfig = field(default_factory=lambda: TeacherConfig(name="elr"))
     dsink: DSinkConfig = field(default_factory=DSinkConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
@@ -147,21 +197,24 @@ class TrainConfig:
     threads: Optional[int] = None
 
 
+#: Config group -> its schema, which the YAML files of the group extend.
+GROUPS = {
+    "data": DataConfig,
+    "imbalance": ImbalanceConfig,
+    "noise": NoiseConfig,
+    "model": ModelConfig,
+    "objective": ObjectiveConfig,
+    "optimisation": OptimisationConfig,
+    "imbalance_teacher": TeacherConfig,
+    "noise_teacher": TeacherConfig,
+    "dsink": DSinkConfig,
+    "trainer": TrainerConfig,
+}
+
+
 def register_schemas() -> None:
     """Make the schemas known to Hydra under the names that the YAML files extend."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
-    groups = {
-        "data": DataConfig,
-        "imbalance": ImbalanceConfig,
-        "noise": NoiseConfig,
-        "model": ModelConfig,
-        "objective": ObjectiveConfig,
-        "optimisation": OptimisationConfig,
-        "imbalance_teacher": TeacherConfig,
-        "noise_teacher": TeacherConfig,
-        "dsink": DSinkConfig,
-        "trainer": TrainerConfig,
-    }
-    for group, schema in groups.items():
+    for group, schema in GROUPS.items():
         store.store(group=group, name="schema", node=schema)

@@ -1,21 +1,23 @@
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
-from lt_callbacks.apps.build import build_classifier, build_datamodule
+from lt_callbacks.apps.build import build_classifier, build_datamodule, build_targets, build_trainer
 from lt_callbacks.apps.history import History
 from lt_callbacks.apps.predictions import Predictions, predict, shares, wrong_labels_fitted
 from lt_callbacks.apps.progress import RunProgress
-from lt_callbacks.apps.recipes import RECIPES, Recipe
+from lt_callbacks.apps.recipes import RECIPES, label
 from lt_callbacks.apps.schemas import TeacherConfig, TrainConfig
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.evaluation import CellResult
@@ -24,9 +26,11 @@ from lt_callbacks.plugins import DSinkCallback
 from lt_callbacks.teachers import ModuleTeacher, TeacherStore, load_checkpoint
 from lt_callbacks.transport import sinkhorn
 
+#: A network is seeded with `seed * NUM_ROLES + its role`.
+NUM_ROLES = 10
+
 # Networks of one study start from different weights in each role, and from the same ones in the same role.
 _ROLE_SEEDS = {"student": 0, "imbalance": 1, "noise": 2}
-_NUM_ROLES = 10
 
 
 @dataclass
@@ -38,6 +42,10 @@ class SeedStudy:
         source: The clean data.
         seed: Training seed; the corruption seed follows it unless ``config`` fixes one.
         progress: Where to show it.
+
+    Attributes:
+        datamodule: The corrupted data.
+        student: The target model that D-SINK trained, once it has.
     """
 
     config: TrainConfig
@@ -55,11 +63,12 @@ class SeedStudy:
         """Train (or, for a teacher's own row, look up) one method and score its last epoch on the test set."""
         recipe = RECIPES[method]
         if recipe.matches_marginal:
-            return self._score_matched(recipe)
+            return self._score_matched(method)
         if recipe.teacher is not None:
             classifier, seconds, is_reused = self.teacher(recipe.teacher)
-            return self._score(recipe, classifier, seconds, {"reused": is_reused}, None)
-        return self._train_student(recipe)
+            return self._score(method, classifier, seconds, {"reused": is_reused})
+        classifier, seconds, observed, curves = self._train_student(method)
+        return self._score(method, classifier, seconds, observed, curves)
 
     def teacher(self, role: str) -> tuple[Classifier, float, bool]:
         """The teacher of ``role`` ("imbalance" or "noise"), its training time, and whether it came from the store."""
@@ -76,24 +85,21 @@ class SeedStudy:
         return noise, imbalance
 
     def _make_teacher(self, role: str) -> tuple[Classifier, float, bool]:
-        chosen: TeacherConfig = getattr(self.config, f"{role}_teacher")
+        group = f"{role}_teacher"
+        chosen: TeacherConfig = getattr(self.config, group)
+        name = f"seed {self.seed}, {role} teacher ({chosen.name})"
         with isolate_rng():
-            seed_everything(self.seed * _NUM_ROLES + _ROLE_SEEDS[role], verbose=False)
-            classifier = build_classifier(
-                self.config,
-                self.datamodule,
-                objective=chosen.name,
-                settings=chosen.settings,
-                learning_rate=chosen.learning_rate,
-            )
+            seed_everything(self.seed * NUM_ROLES + _ROLE_SEEDS[role], verbose=False)
+            classifier = build_classifier(self.config, self.datamodule, group=group, learning_rate=chosen.learning_rate)
             if chosen.checkpoint is not None:
                 load_checkpoint(chosen.checkpoint, classifier.network)
+                self.progress.skip(name, "from its checkpoint")
                 return classifier, 0.0, True
-            max_epochs = chosen.max_epochs or self.config.trainer.max_epochs
+            max_epochs = self.config.trainer.max_epochs if chosen.max_epochs is None else chosen.max_epochs
             started = time.monotonic()
 
             def train(_: nn.Module) -> None:
-                self._fit(classifier, f"{role} teacher ({chosen.name})", [], max_epochs)
+                self._fit(classifier, name, [], max_epochs)
 
             is_reused = TeacherStore(Path(self.config.store).expanduser()).get_or_train(
                 classifier.network,
@@ -102,10 +108,11 @@ class SeedStudy:
                 train=train,
             )
         if is_reused:
-            self.progress.say(f"  {role} teacher ({chosen.name}): reused from the store")
+            self.progress.skip(name, "reused from the store")
         return classifier, time.monotonic() - started, is_reused
 
     def _teacher_settings(self, role: str, chosen: TeacherConfig, max_epochs: int) -> dict[str, Any]:
+        """What the teacher depends on besides the data; a change here makes every stored teacher a stranger."""
         optimisation = dict(vars(self.config.optimisation))
         if chosen.learning_rate is not None:
             optimisation["learning_rate"] = chosen.learning_rate
@@ -122,67 +129,60 @@ class SeedStudy:
             "role_seed": _ROLE_SEEDS[role],
         }
 
-    def _train_student(self, recipe: Recipe) -> CellResult:
+    def _train_student(self, method: str) -> tuple[Classifier, float, dict[str, Any], dict[str, list[float]]]:
+        """The trained target model, the seconds it took, what its monitors saw last, and its curves."""
+        make_dsink = RECIPES[method].dsink
         callbacks: list[Any] = []
-        if recipe.dsink is not None:
+        if make_dsink is not None:
             # The teachers are settled before this training's clock starts.
-            callbacks.append(DSinkCallback(recipe.dsink(self.config, *self.frozen_teachers())))
-            callbacks += [_instantiate(f"callbacks.{name}", node) for name, node in self.config.callbacks.items()]
+            callbacks.append(DSinkCallback(make_dsink(self.config, *self.frozen_teachers())))
+            callbacks += build_targets("callbacks", self.config.callbacks, Callback)
         with isolate_rng():
-            seed_everything(self.seed * _NUM_ROLES + _ROLE_SEEDS["student"], verbose=False)
-            classifier = build_classifier(
-                self.config,
-                self.datamodule,
-                objective=self.config.objective.name,
-                settings=self.config.objective.settings,
-            )
+            seed_everything(self.seed * NUM_ROLES + _ROLE_SEEDS["student"], verbose=False)
+            classifier = build_classifier(self.config, self.datamodule, group="objective")
+            name = f"seed {self.seed}, {label(method, self.config)}"
             started = time.monotonic()
-            trainer, history = self._fit(classifier, recipe.label, callbacks, self.config.trainer.max_epochs)
+            trainer, history = self._fit(classifier, name, callbacks, self.config.trainer.max_epochs)
             seconds = time.monotonic() - started
-        observed = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("dsink/")}
-        if recipe.label == RECIPES["dsink"].label:
+        if method == "dsink":
             self.student = classifier
-        return self._score(recipe, classifier, seconds, observed, history)
+        metrics = trainer.callback_metrics
+        observed = {key: _finite(float(value)) for key, value in metrics.items() if key.startswith("dsink/")}
+        return classifier, seconds, observed, history.curves
 
     def _fit(self, classifier: Classifier, name: str, callbacks: list[Any], max_epochs: int) -> tuple[Trainer, History]:
         history = History(test_every_n_epochs=self.config.test_every_n_epochs)
-        loggers = [_instantiate(f"logger.{key}", node) for key, node in self.config.logger.items()]
-        with self.progress.training(f"seed {self.seed}, {name}") as bar:
-            trainer = self._trainer(
-                max_epochs=max_epochs, callbacks=[*callbacks, history, bar], logger=loggers or False
+        loggers = build_targets("logger", self.config.logger, Logger)
+        for logger in loggers:
+            logger.log_hyperparams({"training": name, "seed": self.seed})
+        with self.progress.training(name) as bar:
+            trainer = build_trainer(
+                self.config, max_epochs=max_epochs, callbacks=[*callbacks, history, bar], logger=loggers or False
             )
             trainer.fit(classifier, datamodule=self.datamodule)
         return trainer, history
 
-    def _trainer(self, **changes: Any) -> Trainer:
-        quiet = {
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "enable_checkpointing": False,
-            "num_sanity_val_steps": 0,
-            "logger": False,
-            "default_root_dir": self.config.output,
-        }
-        return Trainer(**{**vars(self.config.trainer), **quiet, **changes})
-
     def _score(
         self,
-        recipe: Recipe,
-        classifier: LightningModule,
+        method: str,
+        classifier: Classifier,
         seconds: float,
         extra: dict[str, Any],
-        history: History | None,
+        curves: Mapping[str, list[float]] | None = None,
     ) -> CellResult:
-        trainer = self._trainer()
+        trainer = build_trainer(self.config)
         test = predict(trainer, classifier, self.datamodule.test_dataloader())
         train = predict(trainer, classifier, self.datamodule.predict_dataloader())
-        curves = {} if history is None else {name: _rounded(values) for name, values in history.curves.items()}
-        tested = [value for value in curves.get("test_accuracy", []) if value is not None]
-        extra = {**extra, **({"curves": curves} if curves else {})}
+        lines = {name: [_finite(round(value, 4)) for value in line] for name, line in (curves or {}).items()}
+        if lines:
+            extra = {**extra, "curves": lines}
+        tested = [value for value in lines.get("test_accuracy", []) if value is not None]
         if len(self.datamodule.val_indices):
-            extra["val_accuracy"] = 100 * self._held_out_accuracy(trainer, classifier)
+            held_out = predict(trainer, classifier, self.datamodule.val_dataloader())
+            is_right = held_out.logits.argmax(dim=1) == held_out.label
+            extra = {**extra, "val_accuracy": 100 * float(is_right.float().mean())}
         return CellResult(
-            method=recipe.label,
+            method=label(method, self.config),
             seed=self.seed,
             seconds=seconds,
             cell=self.config.cell,
@@ -192,21 +192,16 @@ class SeedStudy:
             **shares(test.logits, test.label, self.datamodule),
         )
 
-    def _held_out_accuracy(self, trainer: Trainer, classifier: LightningModule) -> float:
-        held_out = predict(trainer, classifier, self.datamodule.val_dataloader())
-        return float((held_out.logits.argmax(dim=1) == held_out.label).float().mean())
-
-    def _score_matched(self, recipe: Recipe) -> CellResult:
-        if recipe.teacher is not None:
-            model = self.teacher(recipe.teacher)[0]
+    def _score_matched(self, method: str) -> CellResult:
+        role = RECIPES[method].teacher
+        if role is not None:
+            model = self.teacher(role)[0]
         else:
-            if self.student is None:
-                self._train_student(RECIPES["dsink"])
-            model = self.student  # type: ignore[assignment]  # set by the training above
+            model = self.student if self.student is not None else self._train_student("dsink")[0]
         scored, imbalance = (self._test_predictions(each) for each in (model, self.teacher("imbalance")[0]))
         plan = sinkhorn(scored.logits.log_softmax(dim=1), imbalance.logits.softmax(dim=1).sum(dim=0)).plan
         return CellResult(
-            method=recipe.label,
+            method=label(method, self.config),
             seed=self.seed,
             seconds=0.0,
             cell=self.config.cell,
@@ -214,7 +209,7 @@ class SeedStudy:
         )
 
     def _test_predictions(self, model: Classifier) -> Predictions:
-        return predict(self._trainer(), model, self.datamodule.test_dataloader())
+        return predict(build_trainer(self.config), model, self.datamodule.test_dataloader())
 
 
 class _Logits(nn.Module):
@@ -229,13 +224,6 @@ class _Logits(nn.Module):
         return self.network(images.contiguous(memory_format=self.memory_format))
 
 
-def _rounded(values: list[float]) -> list[float | None]:
-    return [None if value != value else round(value, 4) for value in values]
-
-
-def _instantiate(name: str, node: Any) -> Any:
-    if not isinstance(node, dict) or "_target_" not in node:
-        raise ValueError(
-            f"`{name}` must have a `_target_`, the class to build; got {node!r}. Remove it or name the class."
-        )
-    return hydra.utils.instantiate(node)
+def _finite(value: float) -> float | None:
+    """For JSON, which has no NaN: a diverged loss must not cost the finished training."""
+    return value if math.isfinite(value) else None

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from dsink_rank_workers import ALPHA, FIXED, SETTINGS, SHARES, labeler_worker, steps
-from spawned_ranks import run_ranks
+from spawned_ranks import group_of_one, run_ranks
 from teacher_batches import predictions
 
 from lt_callbacks.dsink import ProxyLabeler, proxy_label_loss, proxy_labels
@@ -267,6 +267,16 @@ def test_a_state_loaded_on_the_cpu_is_continued_on_the_gpu():
 def test_settings_out_of_range_are_refused(settings, error, text):
     with pytest.raises(error, match=text):
         ProxyLabeler(**settings)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_group_of_one_changes_nothing(name):
+    inputs = predictions(12, 4)
+    inputs[1][5] = torch.nan
+    alone = vars(ProxyLabeler(**SETTINGS[name])(*inputs))
+    with group_of_one() as group:
+        grouped = vars(ProxyLabeler(**SETTINGS[name])(*inputs, process_group=group))
+    torch.testing.assert_close(grouped, alone, atol=0, rtol=0)
 
 
 @pytest.fixture(scope="module")

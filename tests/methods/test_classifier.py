@@ -66,7 +66,7 @@ def test_every_objective_trains(data, name):
 def test_ldam_is_trained_on_cosines():
     assert OBJECTIVES["ldam_drw"].head == "cosine"
     logits = classifier("ldam_drw")(torch.randn(4, 1, 8, 8))
-    assert float(logits.abs().max()) <= 30.0 + 1e-4
+    assert float(logits.detach().abs().max()) <= 30.0 + 1e-4
 
 
 def test_the_objective_is_told_the_facts_of_the_training_share(data):
@@ -106,6 +106,15 @@ def test_validation_is_accuracy_and_cross_entropy_against_the_given_labels(data)
     assert len(labels) == len(data.val_indices)
     assert metrics["val/accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item(), abs=1e-6)
     assert metrics["val/loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+
+
+def test_a_test_is_accuracy_over_all_test_samples(data):
+    module = classifier().eval()
+    (metrics,) = quiet_trainer().test(module, datamodule=data, verbose=False)
+    images, labels, _ = (torch.cat(parts) for parts in zip(*data.test_dataloader(), strict=True))
+    with torch.no_grad():
+        expected = (module(images).argmax(1) == labels).float().mean().item()
+    assert metrics["test/accuracy"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_training_loss_that_is_logged_is_the_mean_over_samples(data):

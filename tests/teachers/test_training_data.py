@@ -105,6 +105,7 @@ def test_a_class_without_a_training_sample_is_counted_where_it_is_known():
 )
 def test_an_index_is_added_and_follows_the_sampler(options):
     loader = training_data(UserData(**options)).loader(True)
+    assert len(loader.dataset) == 24
     orders = []
     for _ in range(2):
         check_index(loader)
@@ -144,10 +145,10 @@ def test_the_position_is_that_in_the_subset_that_is_trained_on():
 def test_a_collate_function_of_the_users_own_is_kept():
     def collate(samples):
         images, labels = zip(*samples, strict=True)
-        return torch.stack(images), torch.tensor([int(label) for label in labels]), {"names": "x"}
+        return torch.stack(images) + 100, torch.tensor([int(label) for label in labels]), {"names": "x"}
 
     loader = training_data(UserData(collate_fn=collate)).loader(True)
-    check_index(loader)
+    check_index((images - 100, labels, index) for images, labels, index in loader)
 
 
 def test_an_index_that_the_batches_have_is_used():

@@ -3,12 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 from reference import problem
-from spawned_ranks import run_ranks
+from spawned_ranks import group_of_one, run_ranks
 from transport_rank_workers import SHARES, own_rows, transport_worker
 
 from lt_callbacks.transport import sinkhorn
-
-pytestmark = pytest.mark.ddp
+from lt_callbacks.transport.ranks import gather_rows
 
 NUM_ROWS, NUM_CLASSES = 24, 6
 
@@ -27,6 +26,17 @@ def two_ranks(tmp_path_factory):
     return log_kernel.float(), row_shares.float(), ranks
 
 
+def test_a_group_of_one_changes_nothing():
+    log_kernel, marginal = problem(NUM_ROWS, NUM_CLASSES, 6.0)
+    alone = sinkhorn(log_kernel, marginal)
+    with group_of_one() as group:
+        grouped = sinkhorn(log_kernel, marginal, process_group=group)
+        (rows,) = gather_rows(log_kernel, group)
+    assert all(torch.equal(a, b) for a, b in zip(alone, grouped, strict=True))
+    assert torch.equal(rows, log_kernel)
+
+
+@pytest.mark.ddp
 @pytest.mark.parametrize("shares", SHARES)
 def test_rows_arrive_in_rank_order_and_without_padding(two_ranks, shares):
     log_kernel, _, ranks = two_ranks
@@ -35,11 +45,13 @@ def test_rows_arrive_in_rank_order_and_without_padding(two_ranks, shares):
         assert torch.equal(torch.cat(got[f"rows_{shares}"]), log_kernel)
 
 
+@pytest.mark.ddp
 def test_nothing_on_any_rank_is_gathered_as_nothing(two_ranks):
     for got in two_ranks[2]:
         assert [tuple(share.shape) for share in got["rows_none"]] == [(0, 3), (0, 3)]
 
 
+@pytest.mark.ddp
 @pytest.mark.parametrize("shares", SHARES)
 def test_two_ranks_solve_the_problem_of_one_process(two_ranks, shares):
     log_kernel, row_shares, ranks = two_ranks
@@ -51,6 +63,7 @@ def test_two_ranks_solve_the_problem_of_one_process(two_ranks, shares):
         torch.testing.assert_close(error, whole.marginal_error, atol=1e-6, rtol=0)
 
 
+@pytest.mark.ddp
 @pytest.mark.parametrize("shares", SHARES)
 def test_ranks_stop_at_the_same_sweep(two_ranks, shares):
     log_kernel, row_shares, ranks = two_ranks
@@ -60,6 +73,7 @@ def test_ranks_stop_at_the_same_sweep(two_ranks, shares):
     assert 1 < sweeps[0] < 40
 
 
+@pytest.mark.ddp
 def test_a_bad_marginal_on_one_rank_is_an_error_on_all(two_ranks):
     for got in two_ranks[2]:
         assert got["error"].startswith("`class_marginal` must be finite and >= 0; got [2.0, 2.0, -3.0].")

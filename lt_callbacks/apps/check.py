@@ -1,0 +1,130 @@
+"""Everything that can be wrong with a run's settings, found before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from lightning.pytorch import Callback
+from lightning.pytorch.utilities.seed import isolate_rng
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
+
+from lt_callbacks._checks import integer, one_of
+from lt_callbacks.apps.build import build_classifier, build_datamodule, build_targets, build_trainer, check_targets
+from lt_callbacks.apps.errors import named, names_in
+from lt_callbacks.apps.recipes import RECIPES
+from lt_callbacks.apps.schemas import GROUPS, DSinkConfig, TeacherConfig, TrainConfig
+from lt_callbacks.apps.study import NUM_ROLES
+from lt_callbacks.data import LongTailedDataModule, Source
+from lt_callbacks.teachers import ModuleTeacher, load_checkpoint
+
+TEACHER_GROUPS = ("imbalance_teacher", "noise_teacher")
+
+# Generators take 32 bits, and every network of a seed has a number of its own.
+_LARGEST_SEED = 2**32 // NUM_ROLES - 1
+
+
+def typed(config: DictConfig) -> TrainConfig:
+    """The composed config as the schema's objects.
+
+    Raises:
+        ValueError: A setting that has no default was not given, refers to one that does not exist, or was added with
+            ``+`` to a group that does not know it.
+    """
+    try:
+        _refuse_unknown(config, "settings")
+        missing = sorted(OmegaConf.missing_keys(config))
+        settings: Any = None if missing else OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"`{error.full_key}` must have a value; {why}. Correct the config.") from error
+    if missing:
+        raise ValueError(f"`{missing[0]}` must be given; got nothing. Set {missing[0]}=...")
+    return settings
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Refuse what can be told from the settings alone."""
+    integer("num_seeds", config.num_seeds, at_least=1)
+    integer("seed", config.seed, at_least=0, at_most=_LARGEST_SEED - config.num_seeds)
+    integer("test_every_n_epochs", config.test_every_n_epochs, at_least=0)
+    integer("trainer.max_epochs", config.trainer.max_epochs, at_least=1)
+    if config.threads is not None:
+        integer("threads", config.threads, at_least=1)
+    if config.trainer.devices != 1:
+        raise ValueError(
+            f"`trainer.devices` must be 1, since each training of `lt-train` is on one device; got "
+            f"{config.trainer.devices}. Run jobs side by side instead: one seed each, with the same `results`."
+        )
+    _check_methods(config.methods)
+    for group in TEACHER_GROUPS:
+        _check_teacher(group, getattr(config, group))
+    check_targets("callbacks", config.callbacks)
+    check_targets("logger", config.logger)
+
+
+def check_parts(config: TrainConfig, source: Source) -> LongTailedDataModule:
+    """Build everything once that the run will need, and throw it away, so that the constructors check their ranges.
+
+    Returns:
+        The data of the first seed.
+    """
+    if source.test is None:
+        raise ValueError(
+            f"`data` must have a test set, which the table is made of; {source.name!r} has none. Add one to the "
+            "folder, or set data.test_csv."
+        )
+    with named(names_in("dsink", DSinkConfig)):
+        for name in ("dsink", *config.methods):
+            make_dsink = RECIPES[name].dsink
+            if make_dsink is not None:
+                make_dsink(config, ModuleTeacher(nn.Identity()), ModuleTeacher(nn.Identity()))
+    build_targets("callbacks", config.callbacks, Callback)
+    build_trainer(config)
+    datamodule = build_datamodule(config, source, seed=config.seed)
+    with isolate_rng():
+        build_classifier(config, datamodule, group="objective")
+        for group in TEACHER_GROUPS:
+            teacher: TeacherConfig = getattr(config, group)
+            classifier = build_classifier(config, datamodule, group=group, learning_rate=teacher.learning_rate)
+            if teacher.checkpoint is not None:
+                with named({"path": f"{group}.checkpoint"}):
+                    load_checkpoint(teacher.checkpoint, classifier.network)
+    return datamodule
+
+
+def _refuse_unknown(node: DictConfig, name: str) -> None:
+    """Hydra lets ``+key=value`` past the schema; nothing would read it."""
+    schema = OmegaConf.get_type(node)
+    if not is_dataclass(schema):
+        return
+    known = [field.name for field in fields(schema)]
+    for key in node:
+        one_of(name, key, known)
+        if key in GROUPS:
+            _refuse_unknown(node[key], f"settings of {key}")
+
+
+def _check_methods(methods: list[str]) -> None:
+    for method in methods:
+        one_of("methods", method, RECIPES)
+    if not methods or len(set(methods)) < len(methods):
+        raise ValueError(f"`methods` must name each row of the table once; got {methods}. Give at least one.")
+
+
+def _check_teacher(group: str, teacher: TeacherConfig) -> None:
+    if teacher.checkpoint == "":
+        raise ValueError(f"`{group}.checkpoint` must be given; got ''. Set {group}.checkpoint=...")
+    if teacher.checkpoint is None:
+        if teacher.max_epochs is not None:
+            integer(f"{group}.max_epochs", teacher.max_epochs, at_least=1)
+        return
+    for name in ("settings", "max_epochs", "learning_rate"):
+        value = getattr(teacher, name)
+        if value not in (None, {}):
+            raise ValueError(
+                f"`{group}.{name}` must be left out with a checkpoint, which is not trained; got {value!r}. Remove one "
+                "of the two."
+            )

@@ -1,0 +1,54 @@
+"""What a result document says about how it was made, without the folders of the machine that made it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from lt_callbacks.apps.schemas import TrainConfig
+from lt_callbacks.corruption import Manifest
+
+#: Settings that say where, how often and how loudly a run works, not what it computes.
+NOT_RESULTS = ("output", "store", "results", "num_seeds", "seed", "methods", "threads", "logger", "callbacks", "cell")
+
+# Settings of the command line that only this machine or this run's folder is about.
+_LOCAL = ("hydra", "output", "store", "threads")
+
+
+def result_settings(config: TrainConfig, manifest: Manifest) -> dict[str, Any]:
+    """The settings that all cells of a document have in common.
+
+    Of an absolute path only the last part is kept, so that a document can be continued on another machine. A manifest
+    counts by its content, and what it replaces does not count.
+    """
+    settings = {name: _portable(value) for name, value in asdict(config).items() if name not in NOT_RESULTS}
+    if config.manifest is not None:
+        settings.update(manifest=manifest.sha256, imbalance=None, noise=None)
+    return settings
+
+
+def command_line() -> str:
+    """The command as somebody else would type it: without what only this machine is about."""
+    kept = [argument for argument in sys.argv[1:] if argument.lstrip("+").split(".")[0].split("=")[0] not in _LOCAL]
+    return " ".join([PurePosixPath(sys.argv[0]).name, *(_portable_override(argument) for argument in kept)])
+
+
+def _portable_override(argument: str) -> str:
+    name, equals, value = argument.rpartition("=")
+    return name + equals + ",".join(_portable(part) for part in value.split(","))
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _portable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_portable(inner) for inner in value]
+    if isinstance(value, str) and _is_absolute(value):
+        return f".../{PureWindowsPath(value).name}"
+    return value
+
+
+def _is_absolute(text: str) -> bool:
+    return text.startswith("~") or PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()

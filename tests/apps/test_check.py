@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from tiny_run import tiny_config
+
+from lt_callbacks.apps.build import build_datamodule, build_source
+from lt_callbacks.apps.check import check_parts, check_settings, typed
+from lt_callbacks.apps.recipes import RECIPES
+from lt_callbacks.apps.schemas import DataConfig, TrainConfig, register_schemas
+
+
+@pytest.fixture(scope="module")
+def source():
+    return build_source(DataConfig())
+
+
+def composed(*overrides):
+    register_schemas()
+    with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
+        return compose("train", overrides=["output=out", *overrides])
+
+
+def test_a_composed_config_becomes_the_schemas_objects():
+    config = typed(composed("data=cifar10", "noise.ratio=0.2"))
+    assert isinstance(config, TrainConfig)
+    assert (config.data.name, config.data.root, config.noise.ratio, config.num_seeds) == ("cifar10", "data", 0.2, 3)
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        ("data=csv_file", "data.train_csv"),
+        ("data=arrays", "data.path"),
+        ("noise=human", "noise.given_labels_file"),
+        ("noise=custom", "noise.transition_file"),
+        ("noise_teacher=checkpoint", "noise_teacher.checkpoint"),
+        ("imbalance_teacher=checkpoint", "imbalance_teacher.checkpoint"),
+        ("cell=???", "cell"),
+    ],
+)
+def test_a_setting_without_a_default_is_asked_for(group, name):
+    def check():
+        config = typed(composed(group))
+        check_settings(config)
+        build_datamodule(config, build_source(config.data), seed=0)
+
+    with pytest.raises(ValueError, match=rf"^`{re.escape(name)}` must be given"):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "+noise.ratoi=0.3",
+            "`settings of noise` must be one of 'kind', 'ratio', .*; got 'ratoi'. Did you mean 'ratio'?",
+        ),
+        ("+dsink.logits_from=head", "`settings of dsink` must be one of 'alpha', .*; got 'logits_from'."),
+        ("+num_seed=4", "`settings` must be one of 'data', .*; got 'num_seed'. Did you mean 'num_seeds'?"),
+    ],
+)
+def test_a_setting_that_was_added_past_the_schema_is_refused(override, message):
+    with pytest.raises(ValueError, match=f"^{message.replace('?', '[?]')}"):
+        typed(composed(override))
+
+
+def test_what_may_be_added_passes():
+    config = typed(composed("+noise_teacher.settings.beta=0.5", "+callbacks.mine._target_=my.Callback"))
+    assert config.noise_teacher.settings == {"beta": 0.5}
+    assert config.callbacks["mine"] == {"_target_": "my.Callback"}
+
+
+def test_a_reference_to_nothing_is_named():
+    expected = "`cell` must have a value; Interpolation key 'no_such_setting' not found. Correct the config."
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        typed(composed("cell=${no_such_setting}"))
+
+
+def test_the_default_settings_pass(tmp_path, source):
+    config = tiny_config(tmp_path)
+    check_settings(config)
+    assert check_parts(config, source).seed == 0
+
+
+def test_all_rows_pass(tmp_path, source):
+    config = tiny_config(tmp_path, f"methods=[{','.join(RECIPES)}]")
+    check_settings(config)
+    check_parts(config, source)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["num_seeds=0"], r"`num_seeds` must be an integer >= 1; got 0"),
+        (["seed=-1"], r"`seed` must be an integer >= 0 and <= \d+; got -1"),
+        (["seed=4294967295"], r"`seed` must be an integer >= 0 and <= 429496727; got 4294967295"),
+        (["threads=0"], r"`threads` must be an integer >= 1; got 0"),
+        (["test_every_n_epochs=-1"], r"`test_every_n_epochs` must be an integer >= 0; got -1"),
+        (["trainer.max_epochs=0"], r"`trainer\.max_epochs` must be an integer >= 1; got 0"),
+        (
+            ["trainer.devices=2"],
+            r"`trainer\.devices` must be 1, since each training of `lt-train` is on one device; got 2",
+        ),
+        (["methods=[ce,dsnk]"], r"`methods` must be one of 'ce'.*; got 'dsnk'\. Did you mean 'dsink'\?"),
+        (["methods=[ce,ce]"], r"`methods` must name each row of the table once; got \['ce', 'ce'\]"),
+        (["methods=[]"], r"`methods` must name each row of the table once; got \[\]"),
+        (["noise_teacher.max_epochs=0"], r"`noise_teacher\.max_epochs` must be an integer >= 1; got 0"),
+        (["imbalance_teacher.max_epochs=-2"], r"`imbalance_teacher\.max_epochs` must be an integer >= 1; got -2"),
+        (["+callbacks.mine.x=1"], r"`callbacks\.mine` must have a `_target_`, the class to build; got \{'x': 1\}"),
+        (["+logger.mine.x=1"], r"`logger\.mine` must have a `_target_`, the class to build; got \{'x': 1\}"),
+        (["+logger.mine._target_=my.Logger"], r"`logger\.mine\._target_` must be the full name of a class"),
+    ],
+)
+def test_settings_are_refused_by_their_names(tmp_path, overrides, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        check_settings(tiny_config(tmp_path, *overrides))
+
+
+@pytest.mark.parametrize("setting", ["settings.tau", "max_epochs", "learning_rate"])
+def test_a_checkpoint_is_not_trained(tmp_path, setting):
+    group = "imbalance_teacher"
+    config = tiny_config(tmp_path, f"{group}=checkpoint", f"{group}.checkpoint=x", f"++{group}.{setting}=3")
+    name = setting.partition(".")[0]
+    with pytest.raises(ValueError, match=rf"^`imbalance_teacher\.{name}` must be left out with a checkpoint"):
+        check_settings(config)
+
+
+def test_the_largest_seed_passes(tmp_path):
+    check_settings(tiny_config(tmp_path, "seed=429496727"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dsink.alpha=-1"], r"`dsink\.alpha` must be a finite number >= 0; got -1\.0"),
+        (["dsink.alpha=nan"], r"`dsink\.alpha` must be a finite number >= 0; got nan"),
+        (["dsink.student_weight=2"], r"`dsink\.student_weight` must be"),
+        (["dsink.class_marginal=bach"], r"`dsink\.class_marginal` must be one of .* Did you mean 'batch'\?"),
+        (["dsink.warmup_epochs=-1", "methods=[ce]"], r"`dsink\.warmup_epochs` must be an integer >= 0; got -1"),
+        (["noise.ratio=1"], r"`noise\.ratio` must be a finite number >= 0 and < 1; got 1\.0"),
+        (["imbalance.factor=0"], r"`imbalance\.factor` must be a finite number >= 1; got 0\.0"),
+        (["model.name=resnet"], r"`model\.name` must be one of"),
+        (["objective.name=x"], r"`objective\.name` must be one of"),
+        (["imbalance_teacher.name=x"], r"`imbalance_teacher\.name` must be one of"),
+        (
+            ["+noise_teacher.settings.betta=2"],
+            r"`noise_teacher\.settings` of objective 'elr' must be .* Did you mean 'beta'",
+        ),
+        (["optimisation.learning_rate=-1"], r"`optimisation\.learning_rate` must be"),
+        (["noise_teacher.learning_rate=-1"], r"`noise_teacher\.learning_rate` must be"),
+        (["trainer.precision=3"], r"`trainer` must be what lightning\.Trainer accepts"),
+        (
+            ["noise_teacher=checkpoint", "noise_teacher.checkpoint=none.ckpt"],
+            r"`noise_teacher\.checkpoint` must be a .* file",
+        ),
+        (["+callbacks.mine._target_=collections.OrderedDict"], r"`callbacks\.mine` must be a Lightning Callback"),
+        (
+            ["+callbacks.proxy_label_monitor.uniform_above=2"],
+            r"`callbacks\.proxy_label_monitor` must have settings .*: `uniform_above` must be a finite number",
+        ),
+        (
+            ["+callbacks.proxy_label_monitor.uniform=0.5"],
+            r"`callbacks\.proxy_label_monitor` must have settings .*unexpected keyword argument 'uniform'",
+        ),
+    ],
+)
+def test_parts_are_refused_by_the_names_of_their_settings(tmp_path, source, overrides, message):
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match=f"^{message}"):
+        check_parts(tiny_config(tmp_path, *overrides), source)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, source):
+    path = tmp_path / "other.ckpt"
+    torch.save(torch.nn.Linear(2, 3).state_dict(), path)
+    config = tiny_config(tmp_path, "noise_teacher=checkpoint", f"noise_teacher.checkpoint={path}")
+    with pytest.raises(ValueError, match="must hold the weights of SmallCNN, another architecture's do not fit"):
+        check_parts(config, source)
+
+
+def test_without_a_test_set_there_is_nothing_to_compare(tmp_path, source):
+    with pytest.raises(
+        ValueError, match=r"^`data` must have a test set, .*; 'digits' has none\. .* set data\.test_csv\.$"
+    ):
+        check_parts(tiny_config(tmp_path), replace(source, test=None))
+
+
+def test_checking_leaves_nothing_behind(tmp_path, source):
+    state = torch.get_rng_state()
+    check_parts(tiny_config(tmp_path), source)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not list(tmp_path.iterdir())

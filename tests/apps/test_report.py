@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_run import tiny_config, tiny_study
+
+from lt_callbacks.apps.report import _instructive, _pixels, show, write_pages
+from lt_callbacks.corruption import Manifest
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    study = tiny_study(folder, "methods=[ce,dsink]", "test_every_n_epochs=2")
+    cells = [study.run(method) for method in study.config.methods]
+    write_pages(folder / "run", study.config, cells, study)
+    return folder / "run", study, cells
+
+
+def test_the_report_shows_each_figure_once_by_a_relative_path(pages):
+    folder, *_ = pages
+    links = re.findall(r"!\[.*?\]\((.*?)\)", (folder / "report.md").read_text())
+    names = ["class_counts", "transition", "per_class_accuracy", "training_curves", "proxy_labels"]
+    assert links == [f"figures/{name}.png" for name in names]
+    for link in links:
+        with Image.open(folder / link) as image:
+            assert image.format == "PNG"
+            assert min(image.size) > 300
+
+
+def test_the_report_holds_the_table_and_the_settings(pages):
+    folder, study, cells = pages
+    text = (folder / "report.md").read_text()
+    for cell in cells:
+        assert re.search(rf"^\| {cell.method} \| 1 \| \**{cell.accuracy:.1f}\** \|", text, flags=re.MULTILINE)
+    assert "Difference to CE" in text
+    (block,) = re.findall(r"```json\n(.*?)\n```", text, flags=re.DOTALL)
+    assert json.loads(block) == json.loads(json.dumps(asdict(study.config)))
+
+
+def test_the_title_says_what_was_done_to_the_labels(pages):
+    folder, study, _ = pages
+    manifest = study.datamodule.manifest
+    wrong = int((manifest.given_labels != manifest.true_labels).sum())
+    title = (folder / "report.md").read_text().partition("\n")[0]
+    assert title == (
+        f"# digits: imbalance 20, symmetric noise, {100 * wrong / len(manifest):.1f} % of {len(manifest)} labels wrong"
+    )
+
+
+def test_the_title_does_not_claim_settings_that_a_manifest_replaces(tmp_path):
+    made = tiny_study(tmp_path, "imbalance=none", "noise=none").datamodule.manifest
+    path = made.save(tmp_path / "clean.json")
+    study = tiny_study(tmp_path, f"manifest={path}", "methods=[ce]")
+    write_pages(tmp_path / "run", study.config, [study.run("ce")], study)
+    title = (tmp_path / "run" / "report.md").read_text().partition("\n")[0]
+    assert title == f"# digits: from a manifest, 0.0 % of {len(made):,} labels wrong"
+    assert Manifest.load(path) == study.datamodule.manifest
+
+
+def test_all_numbers_are_in_a_csv_file(pages):
+    folder, _, cells = pages
+    rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
+    assert [row["method"] for row in rows] == ["CE", "D-SINK"]
+    assert [float(row["accuracy_mean"]) for row in rows] == pytest.approx([cell.accuracy for cell in cells])
+    assert float(rows[1]["difference_mean"]) == pytest.approx(cells[1].accuracy - cells[0].accuracy)
+
+
+def test_without_a_dsink_student_there_is_no_picture_of_its_labels(pages, tmp_path):
+    _, study, cells = pages
+    config = tiny_config(tmp_path, "methods=[dsink]")
+    fresh = tiny_study(tmp_path)
+    write_pages(tmp_path, config, cells[1:], fresh)
+    assert "proxy_labels" not in (tmp_path / "report.md").read_text()
+    # Without CE there is nothing to compare with.
+    assert "Difference" not in (tmp_path / "report.md").read_text()
+
+
+def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
+    folder, study, cells = pages
+    show(study.config, cells, folder, folder / "metrics.json")
+    printed = capsys.readouterr().out
+    assert re.search(rf"D-SINK +1 +{cells[1].accuracy:.1f}", printed)
+    assert f"Results: {folder / 'metrics.json'}\n" in printed
+    assert f"Report, figures and manifests: {folder}\n" in printed
+
+
+def shown(given, true, counts):
+    return _instructive(torch.tensor(given), torch.tensor(true), torch.tensor(counts)).tolist()
+
+
+def test_the_picture_shows_wrong_labels_of_rare_classes_first():
+    # Classes 0, 1, 2 have 100, 10 and 1 samples; ten wrong labels, one of them in class 2.
+    true = [0] * 10 + [1] * 5 + [2] + [0, 1]
+    given = [1] * 5 + [0] * 5 + [0] * 4 + [1] + [0] + [0, 1]
+    positions = shown(given, true, [100, 10, 1])
+    is_wrong = [given[position] != true[position] for position in positions]
+    assert is_wrong == [True] * 6 + [False] * 2
+    assert len(set(positions)) == 8
+    # From tail to head.
+    assert positions[0] == 15
+    classes = [true[position] for position in positions[:6]]
+    assert classes == sorted(classes, reverse=True)
+    assert set(classes) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("num_wrong", range(12))
+def test_the_picture_shows_each_sample_once(num_wrong):
+    true = [0] * 12
+    given = [1] * num_wrong + [0] * (12 - num_wrong)
+    positions = shown(given, true, [12, 1])
+    assert len(positions) == len(set(positions)) == 8
+    assert sum(given[position] == 1 for position in positions) == min(num_wrong, 6 if num_wrong <= 10 else 7)
+
+
+@pytest.mark.parametrize(("given", "expected"), [([0], 1), ([1], 1), ([0, 1], 2), ([1] * 9, 8)])
+def test_the_picture_makes_do_with_what_a_small_batch_has(given, expected):
+    assert len(set(shown(given, [0] * len(given), [9, 1]))) == expected
+
+
+def test_pixels_are_what_the_source_holds(pages):
+    _, study, _ = pages
+    images, _, index = next(iter(study.datamodule.predict_dataloader()))
+    stored = study.source.train.images[study.datamodule.manifest.indices[index]]
+    np.testing.assert_allclose(_pixels(images, study), stored.numpy() / 255, atol=1e-6)
