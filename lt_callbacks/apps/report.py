@@ -35,13 +35,10 @@ _NUM_RIGHT = 2
 def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], study: SeedStudy) -> None:
     """``report.md``, ``table.csv`` and the figures: data, curves, accuracy by class, proxy labels of some samples."""
     datamodule = study.datamodule
-    given, true = datamodule.given_labels, datamodule.true_labels
-    true_counts = np.bincount(true, minlength=datamodule.num_classes)
+    given_counts, true_counts = _class_counts(datamodule.manifest)
     names = datamodule.class_names
     figures = {
-        "class_counts": class_counts_figure(
-            np.bincount(given, minlength=datamodule.num_classes), true_counts, class_names=names
-        ),
+        "class_counts": class_counts_figure(given_counts, true_counts, class_names=names),
         "transition": transition_figure(
             datamodule.manifest.realised_transition, class_names=names, true_counts=true_counts
         ),
@@ -53,7 +50,8 @@ def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], stud
     if curves:
         figures["training_curves"] = training_curves_figure(curves)
     if study.student is not None:
-        figures["proxy_labels"] = _proxy_labels(config, study, study.student)
+        samples = _shown_samples(config, study, study.student)
+        figures["proxy_labels"] = proxy_labels_figure(**samples, class_names=names)
     write_run_report(
         output,
         title=_title(config, datamodule.manifest),
@@ -86,25 +84,37 @@ def _title(config: TrainConfig, manifest: Manifest) -> str:
     return f"{manifest.dataset}: {made}, {100 * manifest.noise_rate:.1f} % of {len(manifest):,} labels wrong"
 
 
+def _class_counts(manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
+    """(C,) samples of each class by given and by true label."""
+    given, true = (
+        np.bincount(labels, minlength=manifest.num_classes) for labels in (manifest.given_labels, manifest.true_labels)
+    )
+    return given, true
+
+
 def _curves(cells: list[CellResult]) -> dict[str, dict[str, Any]]:
-    """Method -> curves of all its seeds; methods without a training of their own in this run have none."""
+    """Method -> curves of all its seeds, NaN after the end of one that stopped early; teachers have none."""
     by_method: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
         if "curves" in cell.extra:
             by_method.setdefault(cell.method, []).append(cell.extra["curves"])
-    stacked = {}
-    for method, records in by_method.items():
-        names = [name for name in records[0] if name != "epoch"]
-        stacked[method] = {
-            "epoch": np.array(records[0]["epoch"], dtype=float),
-            **{name: np.array([record[name] for record in records], dtype=float) for name in names},
-        }
+    return {method: _stacked(records) for method, records in by_method.items()}
+
+
+def _stacked(records: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    epoch = max((record["epoch"] for record in records), key=len)
+    stacked = {"epoch": np.array(epoch, dtype=float)}
+    for name in (name for name in records[0] if name != "epoch"):
+        lines = np.full((len(records), len(epoch)), np.nan)
+        for line, record in zip(lines, records, strict=True):
+            line[: len(record[name])] = record[name]
+        stacked[name] = lines
     return stacked
 
 
 @torch.no_grad()
-def _proxy_labels(config: TrainConfig, study: SeedStudy, student: Classifier) -> Any:
-    """What the models say about some samples of one training batch, wrongly labelled ones first."""
+def _shown_samples(config: TrainConfig, study: SeedStudy, student: Classifier) -> dict[str, Any]:
+    """What the models say about some samples of one training batch; the arguments of ``proxy_labels_figure``."""
     datamodule = study.datamodule
     images, given, index = next(iter(datamodule.train_dataloader()))
     noise, imbalance = (teacher.log_probs(images.cpu()) for teacher in study.frozen_teachers())
@@ -112,16 +122,15 @@ def _proxy_labels(config: TrainConfig, study: SeedStudy, student: Classifier) ->
     proxy = ProxyLabeler(**_labeler_settings(config))(logits, noise, imbalance)
     true = torch.tensor(datamodule.true_labels)[index.cpu()]
     rows = _instructive(given.cpu(), true, torch.tensor(datamodule.true_class_counts))
-    return proxy_labels_figure(
-        images=_pixels(images.cpu()[rows], study),
-        given_label=given.cpu()[rows].numpy(),
-        true_label=true[rows].numpy(),
-        noise_probs=noise[rows].exp().double().numpy(),
-        imbalance_probs=imbalance[rows].exp().double().numpy(),
-        student_probs=logits[rows].double().softmax(dim=1).numpy(),
-        proxy_labels=proxy.labels[rows].double().numpy(),
-        class_names=datamodule.class_names,
-    )
+    return {
+        "images": _pixels(images.cpu()[rows], study),
+        "given_label": given.cpu()[rows].numpy(),
+        "true_label": true[rows].numpy(),
+        "noise_probs": noise[rows].exp().double().numpy(),
+        "imbalance_probs": imbalance[rows].exp().double().numpy(),
+        "student_probs": logits[rows].double().softmax(dim=1).numpy(),
+        "proxy_labels": proxy.labels[rows].double().numpy(),
+    }
 
 
 def _labeler_settings(config: TrainConfig) -> dict[str, Any]:

@@ -78,7 +78,8 @@ def _read_torch(path: Path) -> Any:
     import torch
     from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
-    before = get_safe_globals()
+    # A copy: torch 2.4 gives out its own list.
+    before = list(get_safe_globals())
     add_safe_globals(_numpy_globals())
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -130,9 +130,9 @@ def _points(axes: Axes, accuracy: np.ndarray, shift: float, *, label: str, look:
     centre = accuracy.mean(axis=0)
     spread = accuracy.std(axis=0, ddof=1) if len(accuracy) > 1 else None
     place = np.arange(len(centre)) + shift
-    axes.errorbar(
-        place, centre, spread, label=label, markersize=5.5, linewidth=0, elinewidth=1.2, markeredgewidth=0, **look
-    )
+    # Points without a line; a dashed line of width 0 is an error in matplotlib 3.9.
+    points = {**look, "linestyle": "none"}
+    axes.errorbar(place, centre, spread, label=label, markersize=5.5, elinewidth=1.2, markeredgewidth=0, **points)
 
 
 def _smooth(axes: Axes, accuracy: np.ndarray, *, label: str, look: dict) -> None:

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from tiny_run import tiny_config, tiny_study
 
-from lt_callbacks.apps.report import _instructive, _pixels, show, write_pages
+from lt_callbacks.apps.report import _class_counts, _curves, _instructive, _pixels, _shown_samples, show, write_pages
 from lt_callbacks.corruption import Manifest
+from lt_callbacks.evaluation import CellResult
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,56 @@ def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
     assert re.search(rf"D-SINK +1 +{cells[1].accuracy:.1f}", printed)
     assert f"Results: {folder / 'metrics.json'}\n" in printed
     assert f"Report, figures and manifests: {folder}\n" in printed
+
+
+def test_class_counts_are_those_of_the_manifest():
+    labels = {"true_labels": [0, 0, 0, 1], "given_labels": [0, 2, 2, 1]}
+    manifest = Manifest(dataset="toy", num_classes=4, indices=[0, 1, 2, 3], settings={}, **labels)
+    given, true = _class_counts(manifest)
+    assert (given.tolist(), true.tolist()) == ([1, 1, 2, 0], [3, 1, 0, 0])
+
+
+def test_curves_of_seeds_that_stopped_early_are_filled_up():
+    def cell(method, seed, **curves):
+        extra = {"curves": curves} if curves else {}
+        shares = {"accuracy": 1, "many": 1, "medium": 1, "few": 1, "per_class": [1]}
+        return CellResult(method=method, seed=seed, seconds=0, extra=extra, **shares)
+
+    cells = [
+        cell("CE", 0, epoch=[1, 2], train_loss=[0.5, None]),
+        cell("CE", 1, epoch=[1, 2, 3], train_loss=[0.4, 0.3, 0.2]),
+        cell("f_N alone", 0),
+    ]
+    curves = _curves(cells)
+    assert list(curves) == ["CE"]
+    assert curves["CE"]["epoch"].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(curves["CE"]["train_loss"], [[0.5, np.nan, np.nan], [0.4, 0.3, 0.2]])
+
+
+def test_the_picture_shows_what_each_model_says_of_the_samples(pages):
+    _, study, _ = pages
+    samples = _shown_samples(study.config, study, study.student)
+    source, manifest = study.source, study.datamodule.manifest
+    stored = {image.numpy().tobytes(): position for position, image in enumerate(source.train.images)}
+    positions = [stored[np.rint(255 * image).astype(np.uint8).tobytes()] for image in samples["images"]]
+    assert source.train.labels[positions].tolist() == samples["true_label"].tolist()
+    assert (
+        manifest.given_labels[np.searchsorted(manifest.indices, positions)].tolist() == samples["given_label"].tolist()
+    )
+
+    mean, std = (torch.tensor(values)[:, None, None] for values in (source.mean, source.std))
+    seen = (source.train.images[positions] / 255 - mean) / std
+    noise, imbalance = (teacher.log_probs(seen).exp() for teacher in study.frozen_teachers())
+    with torch.no_grad():
+        student = study.student.eval()(seen).softmax(dim=1)
+    for name, expected in (("noise_probs", noise), ("imbalance_probs", imbalance), ("student_probs", student)):
+        np.testing.assert_allclose(samples[name], expected.numpy(), atol=1e-5)
+    # Rows are labels, and those of the kernel student * f_N but for the factor of each class and row.
+    proxy = samples["proxy_labels"]
+    np.testing.assert_allclose(proxy.sum(axis=1), 1, atol=1e-5)
+    scaling = np.log(proxy) - 0.5 * np.log(samples["student_probs"]) - 0.5 * np.log(samples["noise_probs"])
+    scaling -= scaling.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(scaling, scaling[:1].repeat(len(scaling), axis=0), atol=1e-3)
 
 
 def shown(given, true, counts):

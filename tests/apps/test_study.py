@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from tiny_run import tiny_study
 
 from lt_callbacks.apps.progress import RunProgress
 from lt_callbacks.apps.recipes import RECIPES
-from lt_callbacks.apps.study import SeedStudy
 from lt_callbacks.evaluation import CellResult
 from lt_callbacks.teachers import ModuleTeacher, TeacherStore
 from lt_callbacks.transport import sinkhorn
@@ -222,10 +222,37 @@ def test_loggers_are_told_which_training_it_is(tmp_path):
     assert len(list((tmp_path / "run").rglob("metrics.csv"))) == 2
 
 
-def test_callbacks_join_the_trainings_with_teachers(tmp_path):
-    study = tiny_study(tmp_path, "+callbacks.timer._target_=lightning.pytorch.callbacks.Timer", "callbacks=none")
-    assert isinstance(study, SeedStudy)
-    assert not any(name.startswith("dsink/") for name in study.run("dsink").extra)
+def test_callbacks_join_the_trainings_with_teachers_and_no_other(tmp_path):
+    stopper = "+callbacks.stop={_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/accuracy, mode: max, stopping_threshold: 0}"
+    study = tiny_study(tmp_path, stopper)
+    cells = {method: study.run(method) for method in ("ce", "naive", "dsink")}
+    assert {method: cell.extra["curves"]["epoch"] for method, cell in cells.items()} == {
+        "ce": [1, 2],
+        "naive": [1],
+        "dsink": [1],
+    }
+
+
+def weights(classifier):
+    return torch.cat([value.flatten() for value in classifier.network.parameters()]).detach()
+
+
+def test_each_network_of_a_seed_starts_from_weights_of_its_own(tmp_path):
+    study = tiny_study(tmp_path, "optimisation.learning_rate=1e-30", "trainer.max_epochs=1")
+    study.run("dsink")
+    networks = [study.student, study.teacher("noise")[0], study.teacher("imbalance")[0]]
+    for first, second in itertools.combinations(networks, 2):
+        assert not torch.allclose(weights(first), weights(second))
+
+
+def test_a_teacher_is_trained_as_long_and_as_fast_as_it_says(tmp_path):
+    own = tiny_study(tmp_path / "own", "noise_teacher.max_epochs=1", "noise_teacher.learning_rate=0.01")
+    same = tiny_study(tmp_path / "same", "trainer.max_epochs=1", "optimisation.learning_rate=0.01")
+    longer = tiny_study(tmp_path / "longer", "noise_teacher.learning_rate=0.01")
+    slower = tiny_study(tmp_path / "slower", "noise_teacher.max_epochs=1")
+    found, expected, *others = (weights(study.teacher("noise")[0]) for study in (own, same, longer, slower))
+    assert torch.equal(found, expected)
+    assert not any(torch.equal(found, other) for other in others)
 
 
 def test_a_clean_set_has_no_wrong_labels_to_fit(tmp_path):

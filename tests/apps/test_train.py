@@ -9,7 +9,7 @@ from tiny_run import tiny_config, type_command
 
 from lt_callbacks.apps.train import run
 from lt_callbacks.corruption import Manifest
-from lt_callbacks.evaluation import read_result
+from lt_callbacks.evaluation import read_result, write_result
 
 LABELS = ["CE", "f_L alone", "f_N alone", "naive distillation", "D-SINK"]
 
@@ -29,14 +29,9 @@ def copied(finished, folder):
 
 
 def drop_cells(path, keep):
-    """The document of a run that was stopped after ``keep`` cells."""
-    folder = path.parent / "stopped"
+    """The document as it was when only ``keep`` cells were finished."""
     document = read_result(path)
-    path.unlink()
-    from lt_callbacks.evaluation import write_result
-
     write_result(path, command="earlier", settings=document.settings, cells=document.cells[:keep])
-    return folder
 
 
 def test_the_document_has_every_cell_with_its_numbers(finished):
@@ -108,14 +103,19 @@ def test_several_runs_add_to_one_document(tmp_path, capsys):
     assert [cell.seed for cell in read_result(document).cells] == [0, 1]
     # A run's own table has its own seeds.
     assert "| CE | 1 |" in (tmp_path / "1" / "run" / "report.md").read_text()
+    capsys.readouterr()
     run(tiny_config(tmp_path / "both", "methods=[ce]", "num_seeds=2", f"results={document}"))
+    printed = capsys.readouterr()
+    # Both seeds were finished by the others: nothing is trained.
+    assert printed.err == ""
+    assert f"Results: {document}" in printed.out
+    assert len(read_result(document).cells) == 2
     assert "| CE | 2 |" in (tmp_path / "both" / "run" / "report.md").read_text()
     # Where all was finished elsewhere, the manifests of all seeds are there none the less.
     assert sorted(path.name for path in (tmp_path / "both" / "run").glob("*.json")) == [
         "manifest-seed0.json",
         "manifest-seed1.json",
     ]
-    assert f"Results: {document}" in capsys.readouterr().out
 
 
 def test_cells_of_one_document_are_told_apart_by_name(tmp_path):
@@ -213,6 +213,15 @@ def test_an_error_in_the_middle_keeps_what_was_finished(tmp_path, monkeypatch, c
     assert "The proxy labels of epoch 0 are near-uniform" in shown
     assert "Traceback" not in shown
     assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").cells] == ["CE"]
+
+    # The same command without the alarm goes on from there, with the teachers that were trained.
+    assert type_command(monkeypatch, tmp_path, "methods=[ce,dsink]") == 0
+    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").cells] == ["CE", "D-SINK"]
+    assert [line.partition(": ")[0] for line in capsys.readouterr().err.splitlines() if line.startswith("[")] == [
+        "[1/3] seed 0, noise teacher (elr)",
+        "[2/3] seed 0, imbalance teacher (logit_adjustment)",
+        "[3/3] seed 0, D-SINK",
+    ]
 
 
 def test_a_sweep_writes_a_folder_for_each_job_with_its_settings(tmp_path, monkeypatch):

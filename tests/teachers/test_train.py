@@ -137,7 +137,7 @@ def test_a_teacher_is_shared_between_its_two_roles(train):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"imbalance": "balanced_softmax"},
+        {"imbalance": "cross_entropy"},
         {"imbalance_settings": {"tau": 1.5}},
         {"seed": 1},
         {"trainer": {"max_epochs": 2}},

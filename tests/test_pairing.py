@@ -1,0 +1,47 @@
+"""A file of the package has a test file of the same name at the same place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Files that are tested through another one -> its test file.
+ELSEWHERE = {
+    "transport/result.py": "transport/test_sinkhorn.py",
+    # Both forms of attachment are thin around them.
+    "plugins/capture.py": "plugins/test_callback.py",
+    "plugins/nonfinite.py": "plugins/test_dsink.py",
+}
+
+# Test files about several files of a room at once.
+ACROSS = {"plugins/test_ddp.py"}
+
+FILES = sorted(
+    path.relative_to(ROOT / "lt_callbacks")
+    for path in (ROOT / "lt_callbacks").rglob("*.py")
+    # What a room's __init__ gives out is listed in test_public_names.py.
+    if path.name != "__init__.py"
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.as_posix())
+def test_a_file_has_its_tests(path):
+    expected = Path(ELSEWHERE.get(path.as_posix(), path.with_name(f"test_{path.stem.lstrip('_')}.py").as_posix()))
+    assert (ROOT / "tests" / expected).is_file(), f"write tests/{expected.as_posix()}"
+
+
+def test_exceptions_are_files_that_exist():
+    assert {Path(name) for name in ELSEWHERE} <= set(FILES)
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES} - {Path()}), ids=lambda path: path.as_posix())
+def test_a_room_has_no_tests_of_files_that_are_gone(folder):
+    files = [
+        path for path in (ROOT / "tests" / folder).glob("test_*.py") if (folder / path.name).as_posix() not in ACROSS
+    ]
+    tested = {path.stem.removeprefix("test_") for path in files}
+    present = {path.stem.lstrip("_") for path in FILES if path.parent == folder}
+    assert tested <= present
