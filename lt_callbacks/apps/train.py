@@ -17,6 +17,7 @@ from lt_callbacks.apps.recipes import label, num_trainings
 from lt_callbacks.apps.report import show, write_pages
 from lt_callbacks.apps.schemas import TrainConfig, register_schemas
 from lt_callbacks.apps.study import SeedStudy
+from lt_callbacks.data import Source
 from lt_callbacks.evaluation import CellResult, ResultFile
 
 register_schemas()
@@ -58,18 +59,31 @@ def run(config: TrainConfig) -> None:
         ]
         for seed in range(config.seed, config.seed + config.num_seeds)
     }
-    shown: SeedStudy | None = None
     with RunProgress(total=sum(num_trainings(methods) for methods in todo.values())) as progress:
-        for seed, methods in todo.items():
-            study = SeedStudy(config, source, seed, progress)
-            study.datamodule.manifest.save(output / f"manifest-seed{seed}.json")
-            for method in methods:
-                results.append(study.run(method))
-            if shown is None or shown.student is None:
-                shown = study
+        try:
+            shown = _run_seeds(config, source, todo, results, progress)
+        except (KeyboardInterrupt, SystemExit):
+            # Lightning turns the first into the second.
+            progress.say(f"Stopped. The same command with results={results.path} goes on where this one was.")
+            raise
     cells = _table_cells(config, results.cells)
-    write_pages(output, config, cells, shown or study)
+    write_pages(output, config, cells, shown)
     show(config, cells, output, results.path)
+
+
+def _run_seeds(
+    config: TrainConfig, source: Source, todo: dict[int, list[str]], results: ResultFile, progress: RunProgress
+) -> SeedStudy:
+    """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student."""
+    shown: SeedStudy | None = None
+    for seed, methods in todo.items():
+        study = SeedStudy(config, source, seed, progress)
+        study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
+        for method in methods:
+            results.append(study.run(method))
+        if shown is None or shown.student is None:
+            shown = study
+    return shown or study
 
 
 def _table_cells(config: TrainConfig, cells: tuple[CellResult, ...]) -> list[CellResult]:

@@ -62,10 +62,12 @@ def rich_table(rows: Sequence[TableRow], *, title: str | None = None) -> Table:
     from rich.text import Text
 
     headings, body = _cells(rows)
-    note = table_note(rows)
+    note = f"n: seeds. {table_note(rows)}"
     table = Table(title=title, caption=note, box=SIMPLE_HEAD, padding=0, caption_justify="left", title_justify="left")
-    table.add_column(headings[0], overflow="fold")
-    for heading in headings[1:]:
+    # wide enough for the longest word of a usual name
+    table.add_column(headings[0], overflow="fold", min_width=12)
+    table.add_column("n", justify="right", no_wrap=True)
+    for heading in headings[2:]:
         # folded by hand to fit 80 columns: a terminal that folds or cuts on its own would split numbers
         table.add_column(Text(heading.replace(" ", "\n", 2)), justify="right", no_wrap=True)
     for row, cells in zip(rows, body, strict=True):

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import sys
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from tiny_run import tiny_config, type_command
 
 from lt_callbacks.apps.train import run
@@ -222,6 +225,28 @@ def test_an_error_in_the_middle_keeps_what_was_finished(tmp_path, monkeypatch, c
         "[2/3] seed 0, imbalance teacher (logit_adjustment)",
         "[3/3] seed 0, D-SINK",
     ]
+
+
+class CtrlC(Callback):
+    """What a person at the terminal does while D-SINK trains."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        raise KeyboardInterrupt
+
+
+def test_who_stops_a_run_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "at_the_terminal", sys.modules[__name__])
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        stop = "+callbacks.stop._target_=at_the_terminal.CtrlC"
+        assert type_command(monkeypatch, tmp_path, "methods=[ce,dsink]", stop) == 1
+    finally:
+        # Lightning leaves the signal ignored.
+        signal.signal(signal.SIGINT, handler)
+    document = tmp_path / "run" / "metrics.json"
+    told = f"Stopped. The same command with results={document} goes on where this one was.\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert [cell.method for cell in read_result(document).cells] == ["CE"]
 
 
 def test_a_sweep_writes_a_folder_for_each_job_with_its_settings(tmp_path, monkeypatch):
