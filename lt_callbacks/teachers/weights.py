@@ -72,7 +72,8 @@ def _read(file: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise ValueError(
             f"`path` must be a whole file of nothing but tensors and plain values; reading {str(file)!r} gave "
-            f"{type(error).__name__}. Save `module.state_dict()` again."
+            f"{type(error).__name__}. Save `module.state_dict()` again (a checkpoint whose hyper-parameters are objects: "
+            "`torch.save(torch.load(path, weights_only=False)['state_dict'], path)`, if you trust the file)."
         ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
