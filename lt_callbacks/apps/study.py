@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from lt_callbacks.apps.build import build_classifier, build_datamodule, build_targets, build_trainer
@@ -24,6 +23,7 @@ from lt_callbacks.evaluation import CellResult
 from lt_callbacks.methods import Classifier
 from lt_callbacks.plugins import DSinkCallback
 from lt_callbacks.teachers import ModuleTeacher, TeacherStore, load_checkpoint
+from lt_callbacks.teachers.isolated_seed import isolated_seed
 from lt_callbacks.transport import sinkhorn
 
 #: A network is seeded with `seed * NUM_ROLES + its role`.
@@ -88,8 +88,7 @@ class SeedStudy:
         group = f"{role}_teacher"
         chosen: TeacherConfig = getattr(self.config, group)
         name = f"seed {self.seed}, {role} teacher ({chosen.name})"
-        with isolate_rng():
-            seed_everything(self.seed * NUM_ROLES + _ROLE_SEEDS[role], verbose=False)
+        with isolated_seed(self.seed * NUM_ROLES + _ROLE_SEEDS[role]):
             classifier = build_classifier(self.config, self.datamodule, group=group, learning_rate=chosen.learning_rate)
             if chosen.checkpoint is not None:
                 load_checkpoint(chosen.checkpoint, classifier.network)
@@ -137,8 +136,7 @@ class SeedStudy:
             # The teachers are settled before this training's clock starts.
             callbacks.append(DSinkCallback(make_dsink(self.config, *self.frozen_teachers())))
             callbacks += build_targets("callbacks", self.config.callbacks, Callback)
-        with isolate_rng():
-            seed_everything(self.seed * NUM_ROLES + _ROLE_SEEDS["student"], verbose=False)
+        with isolated_seed(self.seed * NUM_ROLES + _ROLE_SEEDS["student"]):
             classifier = build_classifier(self.config, self.datamodule, group="objective")
             name = f"seed {self.seed}, {label(method, self.config)}"
             started = time.monotonic()

@@ -7,9 +7,9 @@ from functools import partial
 from torch import nn
 
 from lt_callbacks.models.cifar_resnet import CifarResNet
-from lt_callbacks.models.library import LIBRARIES, library_model, library_names
 from lt_callbacks.models.preact_resnet18 import PreActResNet18
 from lt_callbacks.models.small_cnn import SmallCNN
+from lt_callbacks.models.third_party import LIBRARIES, library_model, library_names
 
 #: Name of one of this package's networks -> its constructor.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {

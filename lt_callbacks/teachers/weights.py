@@ -72,7 +72,7 @@ def _read(file: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise ValueError(
             f"`path` must be a whole file of nothing but tensors and plain values; reading {str(file)!r} gave "
-            f"{type(error).__name__}. Save `module.state_dict()` again (a checkpoint whose hyper-parameters are objects: "
+            f"{type(error).__name__}. Save `module.state_dict()` again (where hyper-parameters are objects: "
             "`torch.save(torch.load(path, weights_only=False)['state_dict'], path)`, if you trust the file)."
         ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None

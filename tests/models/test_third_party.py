@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lt_callbacks.models import CosineHead, build_model
-from lt_callbacks.models.library import library_model, library_names
+from lt_callbacks.models.third_party import library_model, library_names
 
 
 def test_torchvision_model_has_the_classes_asked_for():
