@@ -52,7 +52,7 @@ def class_counts_figure(
     shift, true_width, given_width = (0.2, 0.4, 0.4) if is_small else (0.0, 1.0, 0.5)
     series = (
         ("true", true, -shift, true_width, style.SKY),
-        ("given", given, shift, given_width, style.VERMILLION),
+        ("given", given, shift, given_width, style.VERMILION),
     )
     for kind, values, offset, width, colour in series:
         place = np.arange(num_classes) + offset
