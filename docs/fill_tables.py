@@ -3,6 +3,7 @@
 Blocks, each up to `<!-- end -->`:
     <!-- table: docs/results/NAME.json -->                      all methods; or ` | only: CE; D-SINK` for some
     <!-- differences: docs/results/NAME.json | of: D-SINK -->   a method minus each other one, paired by seed
+    <!-- proxy: docs/results/NAME.json -->                      what the proxy labels of D-SINK's last epoch are like
     <!-- alpha: docs/results -->                                held-out accuracy by alpha
 """
 
@@ -13,7 +14,7 @@ from lt_callbacks.evaluation import CellResult, markdown_table, mean, paired_dif
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
-    r"<!-- (table|differences|alpha): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->", re.DOTALL
+    r"<!-- (table|differences|proxy|alpha): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->", re.DOTALL
 )
 
 
@@ -43,8 +44,8 @@ def _differences(path: str, of: str | None) -> str:
     for other in accuracy:
         if other != method:
             found = paired_difference(accuracy[method], accuracy[other])
-            low, high = found.interval or (float("nan"), float("nan"))
-            lines.append(f"| {_escape(other)} | {found.mean:+.1f} [{low:+.1f}, {high:+.1f}] | {found.num_pairs} |")
+            interval = " [{:+.1f}, {:+.1f}]".format(*found.interval) if found.interval else ""
+            lines.append(f"| {_escape(other)} | {found.mean:+.1f}{interval} | {found.num_pairs} |")
     return "\n".join(lines)
 
 
@@ -63,7 +64,22 @@ def _alpha(folder: str, _: str | None) -> str:
     return "\n".join([*lines, "", f"`{command}`"])
 
 
-MAKERS = {"table": _table, "differences": _differences, "alpha": _alpha}
+def _proxy(path: str, _: str | None) -> str:
+    seen = [cell.extra for cell in _cells(path) if cell.method == "D-SINK"]
+    names = {
+        "dsink/given_accuracy": "given labels that are right (%)",
+        "dsink/accuracy": "proxy labels whose peak is right (%)",
+        "dsink/agreement": "proxy labels that peak at the given label (%)",
+    }
+    lines = ["| last epoch, training samples | mean ± sd over seeds |", "| :--- | ---: |"]
+    for key, name in names.items():
+        column = [100 * extra[key] for extra in seen]
+        lines.append(f"| {name} | {mean(column):.1f} ± {sd(column) or 0.0:.1f} |")
+    lines.append(f"| sweeps a step | {mean([extra['dsink/sweeps'] for extra in seen]):.1f} |")
+    return "\n".join(lines)
+
+
+MAKERS = {"table": _table, "differences": _differences, "proxy": _proxy, "alpha": _alpha}
 
 
 def _cells(path: str) -> list[CellResult]:

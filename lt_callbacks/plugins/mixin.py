@@ -35,11 +35,12 @@ class DSinkMixin(Base):
         """Train with ``dsink`` from the next step on; replaces the one before.
 
         Raises:
-            TypeError: ``dsink`` is no :class:`DSink`.
+            TypeError: ``dsink`` is no :class:`DSink`, or the mixin stands right of the class whose step it extends.
             ValueError: ``logits_from`` names no submodule.
         """
         if not isinstance(dsink, DSink):
             raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
+        _check_order(type(self))
         check_submodule(self, dsink)
         self.detach_dsink()
         self._dsink_capture = Capture(dsink=dsink)
@@ -121,6 +122,18 @@ class DSinkMixin(Base):
         super().on_load_checkpoint(checkpoint)
         if self._dsink_capture is not None and CHECKPOINT_KEY in checkpoint:
             self._dsink_capture.dsink.load_state_dict(checkpoint[CHECKPOINT_KEY])
+
+
+def _check_order(kind: type) -> None:
+    """Raise if another class's ``training_step`` would be found before the mixin's, which would then never run."""
+    for base in kind.__mro__:
+        if base is DSinkMixin:
+            return
+        if "training_step" in vars(base) and not issubclass(base, DSinkMixin):
+            raise TypeError(
+                f"DSinkMixin must stand left of the class that it extends; {kind.__name__} has {base.__name__} before "
+                f"it. Write `class {kind.__name__}(DSinkMixin, {base.__name__})`."
+            )
 
 
 def watch_submodule(module: Any, name: str) -> RemovableHandle:

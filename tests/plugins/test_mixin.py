@@ -241,3 +241,13 @@ def test_images_by_key_from_a_mapping_batch():
     wrong = attached(Mixed, logits_from="head", images_from="image")
     with pytest.raises(RuntimeError, match=r"`images_from` must name a tensor.*'image' gives NoneType.*'pixels', 'y'"):
         wrong.training_step({"pixels": x, "y": y}, 0)
+
+
+def test_the_mixin_on_the_wrong_side_is_refused():
+    class Wrong(m.ReturnsTensor, DSinkMixin):
+        pass
+
+    with pytest.raises(
+        TypeError, match=r"left of the class.*Wrong has ReturnsTensor before it.*\(DSinkMixin, ReturnsTensor\)"
+    ):
+        attached(Wrong)
