@@ -83,9 +83,7 @@ MAKERS = {"table": _table, "differences": _differences, "proxy": _proxy, "alpha"
 
 
 def _cells(path: str) -> list[CellResult]:
-    cells = read_result(ROOT / path).cells
-    order = list(dict.fromkeys(cell.method for cell in cells))
-    return sorted(cells, key=lambda cell: order.index(cell.method))
+    return list(read_result(ROOT / path).cells)
 
 
 def _source(path: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lt_callbacks.plugins.dsink import BatchKey, DSink
+from lt_callbacks.plugins.dsink import BatchField, DSink
 
 
 class Capture:
@@ -145,14 +145,14 @@ def _split_loss(output: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
     )
 
 
-def _get(batch: Any, key: BatchKey) -> Any:
+def _get(batch: Any, key: BatchField) -> Any:
     try:
         return batch[key]
     except (KeyError, IndexError, TypeError):
         return None
 
 
-def _from_batch(batch: Any, key: BatchKey | None, *, default: BatchKey, argument: str) -> Tensor:
+def _from_batch(batch: Any, key: BatchField | None, *, default: BatchField, argument: str) -> Tensor:
     place = default if key is None else key
     if isinstance(batch, Mapping) and key is None and default == 0:
         place = next(iter(batch))

@@ -12,7 +12,7 @@ from lt_callbacks.dsink import ProxyLabeler, ProxyLabels, proxy_label_loss
 from lt_callbacks.plugins.nonfinite import NonfiniteReport
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
 
-BatchKey = int | str
+BatchField = int | str
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class DSink:
         max_iterations: int = 100,
         tolerance: float = 1e-3,
         logits_from: str | None = None,
-        images_from: BatchKey | None = None,
-        index_from: BatchKey | None = None,
+        images_from: BatchField | None = None,
+        index_from: BatchField | None = None,
         on_nonfinite: str = "raise",
     ) -> None:
         self.noise_teacher = as_teacher("noise_teacher", noise_teacher)

@@ -12,7 +12,7 @@ from torch import Tensor
 from lt_callbacks._checks import one_of, real
 from lt_callbacks.metrics.proxy_label_statistics import ProxyLabelStatistics
 from lt_callbacks.plugins.capture import Capture
-from lt_callbacks.plugins.dsink import BatchKey
+from lt_callbacks.plugins.dsink import BatchField
 
 
 class ProxyLabelMonitor(Callback):
@@ -35,7 +35,7 @@ class ProxyLabelMonitor(Callback):
         self,
         *,
         true_labels: Any = None,
-        label_from: BatchKey | None = None,
+        label_from: BatchField | None = None,
         uniform_above: float = 0.98,
         collapsed_above: float = 0.95,
         on_degenerate: str = "warn",
