@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lt_callbacks.data.counter_random import random_integers, stream_key
+from lt_callbacks._counter_random import random_integers, stream_key
 
 
 class BatchView:

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from lt_callbacks.data.counter_random import random_uniforms, stream_key
+from lt_callbacks._counter_random import random_uniforms, stream_key
 
 #: Share of the image's area and ratio of width to height that a random crop takes: the ImageNet recipe.
 CROP_AREA = (0.08, 1.0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer
-from lt_callbacks.data.counter_random import random_bits, stream_key
+from lt_callbacks._counter_random import random_bits, stream_key
 
 
 class BatchKey(NamedTuple):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lt_callbacks.data.counter_random import random_bits, random_integers, random_uniforms, stream_key
+from lt_callbacks._counter_random import random_bits, random_integers, random_uniforms, stream_key
 
 MASK = (1 << 64) - 1
 
