@@ -5,6 +5,8 @@ Blocks, each up to `<!-- end -->`:
     <!-- differences: docs/results/NAME.json | of: D-SINK -->   a method minus each other one, paired by seed
     <!-- proxy: docs/results/NAME.json -->                      what the proxy labels of D-SINK's last epoch are like
     <!-- alpha: docs/results -->                                held-out accuracy by alpha
+    <!-- taus: docs/results/NAME.json -->                       students with fixed taus, and the tau that ADSA fits
+    <!-- views: docs/results -->                                accuracy by the views that tau is fitted on
 """
 
 import re
@@ -14,7 +16,8 @@ from lt_callbacks.evaluation import CellResult, markdown_table, mean, paired_dif
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
-    r"<!-- (table|differences|proxy|alpha): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->", re.DOTALL
+    r"<!-- (table|differences|proxy|alpha|taus|views): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->",
+    re.DOTALL,
 )
 
 
@@ -32,7 +35,8 @@ def filled(text: str) -> str:
 def _table(path: str, only: str | None) -> str:
     chosen = [name.strip() for name in only.split(";")] if only else None
     cells = [cell for cell in _cells(path) if chosen is None or cell.method in chosen]
-    return f"{markdown_table(summarise(cells, reference='CE')).rstrip()}\n\n{_source(path)}"
+    reference = next(name for name in ("CE", "soft labels") if name in {cell.method for cell in cells})
+    return f"{markdown_table(summarise(cells, reference=reference)).rstrip()}\n\n{_source(path)}"
 
 
 def _differences(path: str, of: str | None) -> str:
@@ -79,7 +83,59 @@ def _proxy(path: str, _: str | None) -> str:
     return "\n".join(lines)
 
 
-MAKERS = {"table": _table, "differences": _differences, "proxy": _proxy, "alpha": _alpha}
+def _taus(path: str, _: str | None) -> str:
+    """Accuracy of the students of each fixed tau, and of the tau that ADSA fits without looking."""
+    cells = _cells(path)
+    by_tau: dict[float, list[float]] = {}
+    for cell in cells:
+        if cell.method == "soft labels":
+            by_tau.setdefault(0.0, []).append(cell.accuracy)
+        for tau, accuracy in cell.extra.get("by_tau", {}).items():
+            by_tau.setdefault(float(tau), []).append(accuracy)
+    shown = [(f"{tau:g}", by_tau[tau]) for tau in sorted(by_tau)]
+    shown.append((f"ADSA, {_fitted(cells)}", [cell.accuracy for cell in cells if cell.method == "ADSA"]))
+    lines = ["| tau | All | seeds |", "| ---: | ---: | ---: |"]
+    lines += [f"| {name} | {mean(column):.1f} ± {sd(column) or 0.0:.1f} | {len(column)} |" for name, column in shown]
+    return "\n".join(lines)
+
+
+def _fitted(cells: list[CellResult]) -> str:
+    taus = [cell.extra["tau"] for cell in cells if cell.method == "ADSA"]
+    return f"fitted: {mean(taus):.2f} ± {sd(taus) or 0.0:.2f}"
+
+
+def _views(folder: str, _: str | None) -> str:
+    """One line a document: accuracy on removed training images by the views that tau was fitted on, and the taus."""
+    kinds = ("plain images", "crops", "mixed views")
+    lines = [
+        "| images, teacher | soft | tau = 1 | plain | crops | mixed | tau plain | crops | mixed |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for path in sorted((ROOT / folder).glob("distill-views-*.json")):
+        document = read_result(path)
+        found = {cell.method: [] for cell in document.cells}
+        taus = {kind: [] for kind in kinds}
+        for cell in document.cells:
+            found[cell.method].append(cell.accuracy)
+            for kind in kinds:
+                if cell.method == f"ADSA, tau from {kind}":
+                    taus[kind].append(cell.extra["tau"])
+        names = ["soft labels", "soft labels, tau = 1", *(f"ADSA, tau from {kind}" for kind in kinds)]
+        settings = document.settings
+        label = f"{settings['distiller']['name']}, {'augmented' if settings['data']['augment'] else 'not augmented'}"
+        columns = [f"{mean(found[name]):.1f}" for name in names] + [f"{mean(taus[kind]):.2f}" for kind in kinds]
+        lines.append(f"| {_escape(label)} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+MAKERS = {
+    "taus": _taus,
+    "views": _views,
+    "table": _table,
+    "differences": _differences,
+    "proxy": _proxy,
+    "alpha": _alpha,
+}
 
 
 def _cells(path: str) -> list[CellResult]:

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 #: Public name -> the room it lives in. Imported on first use, so that `import lt_callbacks` itself does no work.
 _HOMES = {
+    "ADSACallback": "lt_callbacks.plugins",
     "DSink": "lt_callbacks.plugins",
     "DSinkCallback": "lt_callbacks.plugins",
     "DSinkMixin": "lt_callbacks.plugins",
@@ -17,11 +18,19 @@ _HOMES = {
     "train_teachers": "lt_callbacks.teachers",
 }
 
-__all__ = ["DSink", "DSinkCallback", "DSinkMixin", "ProxyLabelMonitor", "ShotAccuracy", "train_teachers"]
+__all__ = [
+    "ADSACallback",
+    "DSink",
+    "DSinkCallback",
+    "DSinkMixin",
+    "ProxyLabelMonitor",
+    "ShotAccuracy",
+    "train_teachers",
+]
 
 if TYPE_CHECKING:
     from lt_callbacks.metrics import ShotAccuracy
-    from lt_callbacks.plugins import DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor
+    from lt_callbacks.plugins import ADSACallback, DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor
     from lt_callbacks.teachers import train_teachers
 
 

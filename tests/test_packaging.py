@@ -24,7 +24,7 @@ import lt_callbacks, lt_callbacks.conf
 print(lt_callbacks.__file__)
 print(lt_callbacks.conf.__file__)
 from hydra import compose, initialize_config_module
-from lt_callbacks.apps.schemas import register_schemas
+from lt_callbacks.apps.register import register_schemas
 register_schemas()
 with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
     config = compose("train", overrides=["output=out", "noise=pair_flip", "data=cifar10"])

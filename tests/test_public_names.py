@@ -10,11 +10,13 @@ from dataclasses import fields
 import pytest
 
 import lt_callbacks
-from lt_callbacks import corruption, dsink, transport
+from lt_callbacks import adsa, corruption, distilled_set, dsink, transport
+from lt_callbacks.apps.distill_recipes import RECIPES as DISTILL_RECIPES
+from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
 from lt_callbacks.apps.recipes import RECIPES
 from lt_callbacks.apps.schemas import GROUPS, DSinkConfig, TrainConfig
 
-NAMES = ["DSink", "DSinkCallback", "DSinkMixin", "ProxyLabelMonitor", "ShotAccuracy", "train_teachers"]
+NAMES = ["ADSACallback", "DSink", "DSinkCallback", "DSinkMixin", "ProxyLabelMonitor", "ShotAccuracy", "train_teachers"]
 
 #: Marks an argument without a default.
 REQUIRED = inspect.Parameter.empty
@@ -64,6 +66,33 @@ SIGNATURES = {
     corruption.corrupt_labels: (["labels", "transition"], {"seed": REQUIRED, "positions": None}),
     dsink.proxy_label_loss: (["logits", "proxy_labels"], {}),
     lt_callbacks.DSinkCallback: (["dsink"], {}),
+    lt_callbacks.ADSACallback: (
+        ["distilled"],
+        {
+            "output": REQUIRED,
+            "class_prior": "datamodule",
+            # As the command: see docs/adsa.md for what speaks for it.
+            "fit_on": AdsaConfig().fit_on,
+            "num_fit_views": AdsaConfig().num_fit_views,
+            "views": None,
+            "num_views": None,
+            "target_prior": None,
+            "shrink_to": None,
+            "top_k": None,
+            "batch_size": 256,
+            "on_degenerate": "warn",
+        },
+    ),
+    adsa.fit_tau: (
+        ["logits", "intended_class", "class_prior"],
+        {"weight": None, "shrink_to": None, "shrink_sd": 0.5, "lowest": -1.0, "highest": 4.0},
+    ),
+    adsa.TauEstimator: (["class_prior"], {"shrink_to": None, "shrink_sd": 0.5, "lowest": -1.0, "highest": 4.0}),
+    adsa.calibrate: (["logits", "class_prior", "tau"], {"target_prior": None}),
+    distilled_set.SoftLabels.create: (
+        ["folder"],
+        {"distilled": REQUIRED, "views": REQUIRED, "num_views": REQUIRED, "calibration": None, "top_k": None},
+    ),
 }
 
 CONFIG_FIELDS = {
@@ -80,6 +109,16 @@ CONFIG_FIELDS = {
     "noise_teacher": "name settings max_epochs learning_rate checkpoint",
     "dsink": "alpha warmup_epochs student_weight class_marginal queue_batches scope max_iterations tolerance",
     "trainer": "max_epochs accelerator devices precision deterministic gradient_clip_val",
+}
+
+DISTILL_CONFIG_FIELDS = {
+    "": "data imbalance noise model networks objective optimisation distiller views adsa student trainer methods "
+    "oracle_taus score_on seed num_seeds corruption_seed manifest store output results cell threads",
+    "distiller": "name images_per_class settings",
+    "views": "num_views crop crop_padding crop_area flip mix mix_alpha",
+    "adsa": "fit_on num_fit_views shrink_to",
+    "student": "loss temperature hard_weight num_passes batch_size ema_decay optimizer learning_rate weight_decay "
+    "schedule",
 }
 
 METHODS = (
@@ -127,7 +166,13 @@ def test_the_settings_of_the_command_are_these():
     assert {group: " ".join(field.name for field in fields(schema)) for group, schema in found.items()} == CONFIG_FIELDS
 
 
+def test_the_settings_of_the_distilling_command_are_these():
+    found = {"": DistillConfig, **DISTILL_GROUPS}
+    assert {g: " ".join(f.name for f in fields(schema)) for g, schema in found.items()} == DISTILL_CONFIG_FIELDS
+
+
 def test_the_rows_of_the_table_are_these():
+    assert " ".join(DISTILL_RECIPES) == "networks hard soft tau_1 adsa adsa_plain adsa_crops adsa_mixed oracle"
     assert " ".join(RECIPES) == METHODS
 
 
@@ -145,7 +190,7 @@ print(*sorted(set(sys.modules) - before))
     assert shown.splitlines() == ["lt_callbacks", "True", "lt_callbacks"]
 
 
-@pytest.mark.parametrize("heavy", ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton"])
+@pytest.mark.parametrize("heavy", ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton", "safetensors"])
 def test_using_the_plug_ins_loads_none_of_these(heavy):
     # Asked in one process after torch and Lightning, which load some of them themselves.
     assert heavy not in loaded_by_the_plug_ins()
@@ -158,7 +203,7 @@ def loaded_by_the_plug_ins(found=[]):  # noqa: B006
 import sys
 import torch, torchvision, lightning, torchmetrics
 before = set(sys.modules)
-from lt_callbacks import DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor, ShotAccuracy, train_teachers
+from lt_callbacks import ADSACallback, DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor, ShotAccuracy, train_teachers
 import lt_callbacks.evaluation, lt_callbacks.corruption
 print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 """

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from lt_callbacks._checks import one_of
+from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.errors import named, names_in
 from lt_callbacks.apps.schemas import DataConfig, ImbalanceConfig, NoiseConfig, TrainConfig
 from lt_callbacks.corruption import Imbalance, Manifest, Noise
@@ -41,7 +42,7 @@ def build_source(config: DataConfig) -> Source:
         return make_source(**given)
 
 
-def build_datamodule(config: TrainConfig, source: Source, *, seed: int) -> LongTailedDataModule:
+def build_datamodule(config: TrainConfig | DistillConfig, source: Source, *, seed: int) -> LongTailedDataModule:
     """Corrupted data of one seed. Without a corruption seed of its own, each seed has its own corruption."""
     data = config.data
     with named(names_in("imbalance", ImbalanceConfig)):
@@ -74,7 +75,7 @@ def build_datamodule(config: TrainConfig, source: Source, *, seed: int) -> LongT
 
 
 def build_classifier(
-    config: TrainConfig,
+    config: TrainConfig | DistillConfig,
     datamodule: LongTailedDataModule,
     *,
     group: str,
@@ -114,7 +115,7 @@ def build_classifier(
         )
 
 
-def build_trainer(config: TrainConfig, **changes: Any) -> Trainer:
+def build_trainer(config: TrainConfig | DistillConfig, **changes: Any) -> Trainer:
     """A trainer that prints and writes nothing of its own.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -13,21 +14,20 @@ from torch import nn
 
 from lt_callbacks._checks import integer, one_of
 from lt_callbacks.apps.build import build_classifier, build_datamodule, build_targets, build_trainer, check_targets
+from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.errors import named, names_in
 from lt_callbacks.apps.recipes import RECIPES
-from lt_callbacks.apps.schemas import GROUPS, DSinkConfig, TeacherConfig, TrainConfig
+from lt_callbacks.apps.register import ALL_GROUPS
+from lt_callbacks.apps.schemas import DSinkConfig, TeacherConfig, TrainConfig
 from lt_callbacks.apps.study import NUM_ROLES
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.teachers import ModuleTeacher, load_checkpoint
 
 TEACHER_GROUPS = ("imbalance_teacher", "noise_teacher")
 
-# Generators take 32 bits, and every network of a seed has a number of its own.
-_LARGEST_SEED = 2**32 // NUM_ROLES - 1
 
-
-def typed(config: DictConfig) -> TrainConfig:
-    """The composed config as the schema's objects.
+def typed(config: DictConfig) -> Any:
+    """The composed config as the objects of its schema, `TrainConfig` or `DistillConfig`.
 
     Raises:
         ValueError: A setting that has no default was not given, refers to one that does not exist, or was added with
@@ -47,22 +47,50 @@ def typed(config: DictConfig) -> TrainConfig:
 
 def check_settings(config: TrainConfig) -> None:
     """Refuse what can be told from the settings alone."""
-    integer("num_seeds", config.num_seeds, at_least=1)
-    integer("seed", config.seed, at_least=0, at_most=_LARGEST_SEED - config.num_seeds)
+    check_run(config, num_roles=NUM_ROLES)
     integer("test_every_n_epochs", config.test_every_n_epochs, at_least=0)
+    check_methods(config.methods, RECIPES)
+    for group in TEACHER_GROUPS:
+        _check_teacher(group, getattr(config, group))
+    check_targets("callbacks", config.callbacks)
+    check_targets("logger", config.logger)
+
+
+def check_run(config: TrainConfig | DistillConfig, *, num_roles: int) -> None:
+    """What every command asks of its seeds, devices and threads.
+
+    Args:
+        config: The settings.
+        num_roles: Networks of a seed that start from different numbers.
+    """
+    integer("num_seeds", config.num_seeds, at_least=1)
+    # Generators take 32 bits.
+    integer("seed", config.seed, at_least=0, at_most=2**32 // num_roles - 1 - config.num_seeds)
     integer("trainer.max_epochs", config.trainer.max_epochs, at_least=1)
     if config.threads is not None:
         integer("threads", config.threads, at_least=1)
     if config.trainer.devices != 1:
         raise ValueError(
-            f"`trainer.devices` must be 1, since each training of `lt-train` is on one device; got "
-            f"{config.trainer.devices}. Run jobs side by side instead: one seed each, with the same `results`."
+            f"`trainer.devices` must be 1, since each training is on one device; got {config.trainer.devices}. Run "
+            "jobs side by side instead: one seed each, with the same `results`."
         )
-    _check_methods(config.methods)
-    for group in TEACHER_GROUPS:
-        _check_teacher(group, getattr(config, group))
-    check_targets("callbacks", config.callbacks)
-    check_targets("logger", config.logger)
+
+
+def check_methods(methods: list[str], recipes: Mapping[str, Any]) -> None:
+    """Refuse unknown rows and repeated ones."""
+    for method in methods:
+        one_of("methods", method, recipes)
+    if not methods or len(set(methods)) < len(methods):
+        raise ValueError(f"`methods` must name each row of the table once; got {methods}. Give at least one.")
+
+
+def check_test_set(source: Source) -> None:
+    """Refuse data that nothing can be scored on."""
+    if source.test is None:
+        raise ValueError(
+            f"`data` must have a test set, which the table is made of; {source.name!r} has none. Add one to the "
+            "folder, or set data.test_csv."
+        )
 
 
 def check_parts(config: TrainConfig, source: Source) -> LongTailedDataModule:
@@ -71,11 +99,7 @@ def check_parts(config: TrainConfig, source: Source) -> LongTailedDataModule:
     Returns:
         The data of the first seed.
     """
-    if source.test is None:
-        raise ValueError(
-            f"`data` must have a test set, which the table is made of; {source.name!r} has none. Add one to the "
-            "folder, or set data.test_csv."
-        )
+    check_test_set(source)
     with named(names_in("dsink", DSinkConfig)):
         for name in ("dsink", *config.methods):
             make_dsink = RECIPES[name].dsink
@@ -103,15 +127,8 @@ def _refuse_unknown(node: DictConfig, name: str) -> None:
     known = [field.name for field in fields(schema)]
     for key in node:
         one_of(name, key, known)
-        if key in GROUPS:
+        if key in ALL_GROUPS:
             _refuse_unknown(node[key], f"settings of {key}")
-
-
-def _check_methods(methods: list[str]) -> None:
-    for method in methods:
-        one_of("methods", method, RECIPES)
-    if not methods or len(set(methods)) < len(methods):
-        raise ValueError(f"`methods` must name each row of the table once; got {methods}. Give at least one.")
 
 
 def _check_teacher(group: str, teacher: TeacherConfig) -> None:

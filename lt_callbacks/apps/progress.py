@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 _SECONDS_BETWEEN_LINES = 20.0
+_SECONDS_BETWEEN_MOVES = 0.1
 
 
 class RunProgress:
@@ -17,13 +18,14 @@ class RunProgress:
 
     Args:
         total: Trainings to come.
+        unit: What they are called, where not all of them are trainings.
         stream: Where to; None: standard error.
     """
 
-    def __init__(self, *, total: int, stream: Any = None) -> None:
+    def __init__(self, *, total: int, unit: str = "trainings", stream: Any = None) -> None:
         from rich.console import Console
 
-        self.total = total
+        self.total, self.unit = total, unit
         self.done = 0
         self.console = Console(file=stream if stream is not None else sys.stderr)
         self._bar: Any = None
@@ -36,7 +38,7 @@ class RunProgress:
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                TextColumn("{task.completed:.1f}/{task.total} trainings"),
+                TextColumn(f"{{task.completed:.1f}}/{{task.total}} {self.unit}"),
                 TimeElapsedColumn(),
                 console=self.console,
             )
@@ -63,16 +65,33 @@ class RunProgress:
         yield _EpochProgress(self, name)
         self._finish(name, f"{time.monotonic() - started:.0f} s")
 
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """A function of (steps done, steps to do) that moves the bar while ``name`` is worked on."""
+        started = last = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, description=name)
+
+        def on_step(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last > (_SECONDS_BETWEEN_MOVES if self.is_live else _SECONDS_BETWEEN_LINES):
+                last = now
+                self.advance(name, done, total, unit="step")
+
+        yield on_step
+        self._finish(name, f"{time.monotonic() - started:.0f} s")
+
     def skip(self, name: str, why: str) -> None:
         """Count ``name`` as done without a training."""
         self._finish(name, why)
 
-    def advance(self, name: str, epoch: int, max_epochs: int) -> None:
-        """Show that ``epoch`` epochs are done."""
+    def advance(self, name: str, done: int, total: int, *, unit: str = "epoch") -> None:
+        """Show that ``done`` of ``total`` epochs, or of another ``unit``, are done."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done + epoch / max_epochs)
+            self._bar.update(self._task, completed=self.done + done / total)
         else:
-            self.say(f"  {name}: epoch {epoch}/{max_epochs}")
+            self.say(f"  {name}: {unit} {done}/{total}")
 
     @property
     def is_live(self) -> bool:

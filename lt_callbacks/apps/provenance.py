@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.corruption import Manifest
 
@@ -17,7 +18,7 @@ NOT_RESULTS = ("output", "store", "results", "num_seeds", "seed", "methods", "th
 _LOCAL = ("hydra", "output", "store", "threads")
 
 
-def result_settings(config: TrainConfig, manifest: Manifest) -> dict[str, Any]:
+def result_settings(config: TrainConfig | DistillConfig, manifest: Manifest) -> dict[str, Any]:
     """The settings that all cells of a document have in common.
 
     Of an absolute path only the last part is kept, so that a document can be continued on another machine. A manifest

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from hydra.core.config_store import ConfigStore
-
 # Hydra evaluates these annotations, and its parser does not know `X | None` on Python 3.10.
 # ruff: noqa: UP007, UP045
 
@@ -210,11 +208,3 @@ GROUPS = {
     "dsink": DSinkConfig,
     "trainer": TrainerConfig,
 }
-
-
-def register_schemas() -> None:
-    """Make the schemas known to Hydra under the names that the YAML files extend."""
-    store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainConfig)
-    for group, schema in GROUPS.items():
-        store.store(group=group, name="schema", node=schema)

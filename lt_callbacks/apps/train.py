@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 
 import hydra
@@ -13,9 +11,11 @@ from lt_callbacks.apps.check import check_parts, check_settings, typed
 from lt_callbacks.apps.errors import without_trace
 from lt_callbacks.apps.progress import RunProgress
 from lt_callbacks.apps.provenance import command_line, result_settings
+from lt_callbacks.apps.quiet import be_quiet
 from lt_callbacks.apps.recipes import label, num_trainings
+from lt_callbacks.apps.register import register_schemas
 from lt_callbacks.apps.report import show, write_pages
-from lt_callbacks.apps.schemas import TrainConfig, register_schemas
+from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.apps.study import SeedStudy
 from lt_callbacks.data import Source
 from lt_callbacks.evaluation import CellResult, ResultFile
@@ -26,7 +26,7 @@ register_schemas()
 @hydra.main(config_path="pkg://lt_callbacks.conf", config_name="train", version_base="1.3")
 def main(config: DictConfig) -> None:
     """Hydra's entry: ``lt-train [group=choice] [setting=value] [-m ...]``."""
-    _be_quiet()
+    be_quiet()
     with without_trace():
         run(typed(config))
 
@@ -92,21 +92,6 @@ def _table_cells(config: TrainConfig, cells: tuple[CellResult, ...]) -> list[Cel
     seeds = range(config.seed, config.seed + config.num_seeds)
     asked = [cell for cell in cells if cell.seed in seeds and cell.cell == config.cell and cell.method in labels]
     return sorted(asked, key=lambda cell: labels.index(cell.method))
-
-
-def _be_quiet() -> None:
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Small data on the device needs no workers, and epochs of a few batches no logging interval. The others are
-    # Lightning's talk with its dependencies.
-    for text in (
-        ".*does not have many workers",
-        ".*number of training batches",
-        ".*tensorboard",
-        "GPU available but not used",
-        ".*isinstance.treespec, LeafSpec.",
-    ):
-        warnings.filterwarnings("ignore", message=text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Tables, figures and result documents from plain records; matplotlib, scipy and rich are imported on use only."""
 
+from lt_callbacks.evaluation.class_confidence import class_confidence_figure
 from lt_callbacks.evaluation.class_counts import class_counts_figure
+from lt_callbacks.evaluation.distilled_images import distilled_images_figure
 from lt_callbacks.evaluation.environment import hardware, versions
 from lt_callbacks.evaluation.json_result import ResultDocument, read_result, write_result
 from lt_callbacks.evaluation.per_class_accuracy import per_class_accuracy_figure
@@ -12,6 +14,7 @@ from lt_callbacks.evaluation.save_figure import save_figure
 from lt_callbacks.evaluation.statistics import PairedDifference, mean, paired_difference, sd
 from lt_callbacks.evaluation.table import Spread, TableRow, summarise
 from lt_callbacks.evaluation.table_formats import csv_table, markdown_table, rich_table, table_note
+from lt_callbacks.evaluation.tau_curve import tau_curve_figure
 from lt_callbacks.evaluation.training_curves import training_curves_figure
 from lt_callbacks.evaluation.transition import transition_figure
 
@@ -22,8 +25,10 @@ __all__ = [
     "ResultFile",
     "Spread",
     "TableRow",
+    "class_confidence_figure",
     "class_counts_figure",
     "csv_table",
+    "distilled_images_figure",
     "hardware",
     "markdown_table",
     "mean",
@@ -36,6 +41,7 @@ __all__ = [
     "sd",
     "summarise",
     "table_note",
+    "tau_curve_figure",
     "training_curves_figure",
     "transition_figure",
     "versions",

@@ -63,7 +63,9 @@ def per_class_accuracy_figure(
         else:
             _smooth(axes, accuracy[:, order], label=method, look=look)
     style.finish_axes(axes, ylabel="test accuracy (%)", title=title)
-    axes.set_ylim(-2, 102)
+    # Room above 100 % for the names of the groups.
+    axes.set_ylim(-2, 110)
+    axes.set_yticks(range(0, 101, 20))
     axes.set_xlim(-0.5, num_classes - 0.5)
     strip.bar(range(num_classes), counts[order], 0.8 if is_small else 1.0, color=style.GREY)
     style.finish_axes(strip, xlabel="class, by true training count", ylabel="training\nsamples (log)")
@@ -162,5 +164,5 @@ def _shade(axes: Axes, strip: Axes, groups: Mapping[str, list[int]]) -> None:
         stop = start + len(members)
         for part in (axes, strip):
             part.axvspan(start, stop, color="#F2F2F2" if position % 2 == 0 else "white", zorder=-2, linewidth=0)
-        axes.text((start + stop) / 2, 100, name, ha="center", va="top", fontsize=style.LABEL_SIZE, color="#444444")
+        axes.text((start + stop) / 2, 109, name, ha="center", va="top", fontsize=style.LABEL_SIZE, color="#444444")
         start = stop

@@ -11,7 +11,8 @@ from tiny_run import tiny_config
 from lt_callbacks.apps.build import build_datamodule, build_source
 from lt_callbacks.apps.check import check_parts, check_settings, typed
 from lt_callbacks.apps.recipes import RECIPES
-from lt_callbacks.apps.schemas import DataConfig, TrainConfig, register_schemas
+from lt_callbacks.apps.register import register_schemas
+from lt_callbacks.apps.schemas import DataConfig, TrainConfig
 
 
 @pytest.fixture(scope="module")

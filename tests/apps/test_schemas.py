@@ -7,7 +7,8 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from lt_callbacks.apps.schemas import GROUPS, DataConfig, TeacherConfig, TrainConfig, register_schemas
+from lt_callbacks.apps.register import register_schemas
+from lt_callbacks.apps.schemas import GROUPS, DataConfig, TeacherConfig, TrainConfig
 
 
 @pytest.mark.parametrize("schema", [DataConfig, TeacherConfig, TrainConfig])

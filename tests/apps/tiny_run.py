@@ -11,7 +11,8 @@ from hydra import compose, initialize_config_module
 from lt_callbacks.apps.build import build_source
 from lt_callbacks.apps.check import typed
 from lt_callbacks.apps.progress import RunProgress
-from lt_callbacks.apps.schemas import TrainConfig, register_schemas
+from lt_callbacks.apps.register import register_schemas
+from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.apps.study import SeedStudy
 from lt_callbacks.apps.train import main
 

@@ -1,0 +1,67 @@
+# Legend: C classes.
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lt_callbacks._checks import real
+from lt_callbacks.adsa.class_prior import centred_log_prior, normalised_prior
+
+
+def calibrate(logits: Tensor, class_prior: Any, tau: float | Tensor, *, target_prior: Any = None) -> Tensor:
+    """Logits without the share ``tau`` of the class prior that they were trained under.
+
+    z - tau * (log pi - mean log pi), and with ``target_prior`` + (log pi_t - mean log pi_t). Centring keeps the mean
+    logit of every image, so that students that regress logits are not moved. Divide by a temperature afterwards.
+
+    Args:
+        logits: (..., C) float, classes last. The labels of an ensemble come from the mean of its members' logits.
+        class_prior: (C,) counts or frequencies of the training labels, finite and > 0; normalised here. On the CPU,
+            where it is read without waiting for a device.
+        tau: Strength; 0 changes nothing, 1 removes the prior of a Bayes classifier. A number or a 0-d tensor.
+        target_prior: (C,) prior that the labels are wanted under; None for the uniform one.
+
+    Returns:
+        (..., C) on the device of ``logits``; their dtype, or float32 where it is narrower. Differentiable with respect
+        to ``logits``, and to ``tau`` where that is a tensor.
+
+    Raises:
+        TypeError: ``logits`` are not a floating tensor, or ``tau`` is not a number.
+        ValueError: Shapes disagree, a prior is not finite and > 0, or ``tau`` is not finite.
+
+    Reference: ADSA (arXiv 2511.17914), section 4, after logit adjustment (Menon et al., ICLR 2021, arXiv 2007.07314).
+
+    Example:
+        >>> calibrate(torch.zeros(1, 2), [90, 10], 1.0).softmax(dim=1)
+        tensor([[0.1000, 0.9000]])
+    """
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
+        raise TypeError(f"`logits` must be a floating tensor; got {got}. Pass the outputs before the softmax.")
+    prior = normalised_prior(class_prior)
+    _check_classes("class_prior", prior, logits)
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    if isinstance(tau, Tensor):
+        if tau.ndim != 0:
+            raise ValueError(
+                f"`tau` must be a number or a 0-d tensor; got shape {tuple(tau.shape)}. Pass one strength."
+            )
+        strength: float | Tensor = tau.to(wide)
+    else:
+        strength = real("tau", tau)
+    calibrated = wide - strength * centred_log_prior(prior).to(wide)
+    if target_prior is not None:
+        target = normalised_prior(target_prior, name="target_prior")
+        _check_classes("target_prior", target, logits)
+        calibrated = calibrated + centred_log_prior(target).to(wide)
+    return calibrated
+
+
+def _check_classes(name: str, prior: Tensor, logits: Tensor) -> None:
+    if logits.ndim == 0 or logits.shape[-1] != len(prior):
+        raise ValueError(
+            f"`{name}` must have one entry a class; got {len(prior)} for logits of shape {tuple(logits.shape)}. "
+            "Logits hold the classes last."
+        )

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import hydra
+import torch
+from omegaconf import DictConfig
+
+from lt_callbacks.apps.build import build_source
+from lt_callbacks.apps.check import typed
+from lt_callbacks.apps.distill_check import check_distill_parts, check_distill_settings
+from lt_callbacks.apps.distill_recipes import RECIPES, num_students
+from lt_callbacks.apps.distill_report import show, write_pages, write_relabelled_set
+from lt_callbacks.apps.distill_schemas import DistillConfig
+from lt_callbacks.apps.distill_study import DistillStudy
+from lt_callbacks.apps.errors import without_trace
+from lt_callbacks.apps.progress import RunProgress
+from lt_callbacks.apps.provenance import command_line, result_settings
+from lt_callbacks.apps.quiet import be_quiet
+from lt_callbacks.apps.register import register_schemas
+from lt_callbacks.data import Source
+from lt_callbacks.evaluation import CellResult, ResultFile
+
+register_schemas()
+
+
+@hydra.main(config_path="pkg://lt_callbacks.conf", config_name="distill", version_base="1.3")
+def main(config: DictConfig) -> None:
+    """Hydra's entry: ``lt-distill [group=choice] [setting=value] [-m ...]``."""
+    be_quiet()
+    with without_trace():
+        run(typed(config))
+
+
+def run(config: DistillConfig) -> None:
+    """Squeeze, recover, relabel, train students, compare; what is finished is on disk at once and reused.
+
+    Args:
+        config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
+            before anything is trained.
+    """
+    check_distill_settings(config)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    source = build_source(config.data)
+    manifest = check_distill_parts(config, source).manifest
+
+    output = Path(config.output)
+    results = ResultFile(
+        config.results or output / "metrics.json", command=command_line(), settings=result_settings(config, manifest)
+    )
+    todo = {
+        seed: [
+            method
+            for method in config.methods
+            if not results.is_finished(method=RECIPES[method].label, seed=seed, cell=config.cell)
+        ]
+        for seed in range(config.seed, config.seed + config.num_seeds)
+    }
+    # The first seed's distilled set is shown and kept whatever is finished.
+    total = sum(_num_stages(methods, config) for methods in todo.values()) or len(config.networks) + 2
+    with RunProgress(total=total, unit="stages") as progress:
+        try:
+            shown = _run_seeds(config, source, todo, results, progress)
+            write_relabelled_set(output / "distilled-adsa", shown)
+        except (KeyboardInterrupt, SystemExit):
+            # Lightning turns the first into the second.
+            progress.say(f"Stopped. The same command with results={results.path} goes on where this one was.")
+            raise
+    cells = _table_cells(config, results.cells)
+    write_pages(output, config, cells, shown)
+    show(config, cells, output, results.path)
+
+
+def _run_seeds(
+    config: DistillConfig, source: Source, todo: dict[int, list[str]], results: ResultFile, progress: RunProgress
+) -> DistillStudy:
+    """Run what each seed lacks; returns the study to show, that of the first seed."""
+    first: DistillStudy | None = None
+    for seed, methods in todo.items():
+        study = DistillStudy(config, source, seed, progress)
+        study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
+        for method in methods:
+            results.append(study.run(method))
+        first = first or study
+    return first or study
+
+
+def _num_stages(methods: list[str], config: DistillConfig) -> int:
+    if not methods:
+        return 0
+    made = 2 if any(RECIPES[method].needs_set for method in methods) else 0
+    return len(config.networks) + made + num_students(methods, config)
+
+
+def _table_cells(config: DistillConfig, cells: tuple[CellResult, ...]) -> list[CellResult]:
+    """Those of this run's rows and seeds, in the order of ``methods``: a document may hold more."""
+    labels = [RECIPES[method].label for method in config.methods]
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    asked = [cell for cell in cells if cell.seed in seeds and cell.cell == config.cell and cell.method in labels]
+    return sorted(asked, key=lambda cell: labels.index(cell.method))
+
+
+if __name__ == "__main__":
+    main()

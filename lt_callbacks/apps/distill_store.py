@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings
+
+FORMAT_VERSION = 1
+
+
+class DistilledStore:
+    """Distilled sets and their labelled views, each under the hash of what it was made with and from.
+
+    A set is kept when it is complete; of a labelling that was stopped, every finished view. Jobs that need the same
+    wait for each other's lock.
+
+    Args:
+        root: The folder; sets go to ``distilled/KEY``, labels to ``distilled/KEY/soft_labels-KEY``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "distilled"
+
+    @staticmethod
+    def key(settings: Mapping[str, Any]) -> str:
+        """64 hexadecimal digits."""
+        return sha256(canonical_json({"format": FORMAT_VERSION, **settings}))
+
+    def get_or_make(
+        self, settings: Mapping[str, Any], make: Callable[[], DistilledSet]
+    ) -> tuple[DistilledSet, str, bool]:
+        """The set made with ``settings`` (JSON values): its key too, and whether it was there already.
+
+        Raises:
+            ValueError: A stored file is damaged.
+        """
+        key = self.key(settings)
+        folder = self.root / key
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / f"{key}.lock"):
+            if (folder / "distilled.json").is_file():
+                return DistilledSet.load(folder), key, True
+            distilled = make()
+            distilled.save(folder)
+            return distilled, key, False
+
+    @contextmanager
+    def labels(
+        self,
+        key: str,
+        distilled: DistilledSet,
+        *,
+        networks: Sequence[str],
+        precision: str,
+        views: ViewSettings,
+        num_views: int,
+    ) -> Iterator[SoftLabels]:
+        """The set's labels by ``networks`` (their keys), to be completed in the block, which no other job enters."""
+        settings = {
+            "networks": list(networks),
+            "precision": precision,
+            "views": views.to_dict(),
+            "num_views": num_views,
+        }
+        name = f"soft_labels-{self.key(settings)}"
+        with FileLock(self.root / f"{key}-{name}.lock"):
+            yield SoftLabels.create(self.root / key / name, distilled=distilled, views=views, num_views=num_views)

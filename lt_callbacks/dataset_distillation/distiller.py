@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from lt_callbacks._checks import integer
+from lt_callbacks.dataset_distillation.real_images import RealImages, as_json
+from lt_callbacks.distilled_set import DistilledSet
+
+#: Called with (steps done, steps to do) while images are made.
+OnStep = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a distiller made of the real images.
+
+    Attributes:
+        images: (N, channels, H, W) uint8, or float32 in [0, 1].
+        intended_class: (N,) int64.
+        num_repeated: (C,) of a class's images, how many stem from a real image that was taken before.
+        facts: What else is worth keeping, as JSON holds it.
+    """
+
+    images: Tensor
+    intended_class: Tensor
+    num_repeated: Tensor
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distiller(ABC):
+    """Real training images (and networks trained on them) to a few images a class.
+
+    A distiller is a dataclass: its fields are its settings. It never sees a test image.
+    """
+
+    name: ClassVar[str]
+    #: Whether it needs at least one trained network.
+    needs_networks: ClassVar[bool] = True
+
+    def settings(self) -> dict[str, Any]:
+        """The settings, as JSON holds them."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def distil(
+        self,
+        real: RealImages,
+        networks: Sequence[nn.Module],
+        *,
+        images_per_class: int,
+        seed: int,
+        provenance: Mapping[str, Any] | None = None,
+        on_step: OnStep | None = None,
+    ) -> DistilledSet:
+        """Make the distilled set.
+
+        Args:
+            real: The training images, on the device to work on.
+            networks: Trained on them, logits out, on the same device; used in eval mode and given back as they were.
+            images_per_class: K >= 1.
+            seed: Of all random choices.
+            provenance: Goes into the set's own, such as the manifest's hash.
+            on_step: Is told how far it is.
+
+        Raises:
+            ValueError: ``images_per_class`` is out of range, or a network is missing.
+        """
+        integer("images_per_class", images_per_class, at_least=1)
+        integer("seed", seed, at_least=0)
+        if self.needs_networks and not networks:
+            raise ValueError(
+                f"`networks` must hold at least one trained network for the distiller {self.name!r}; got none. Train "
+                "one on the same data."
+            )
+        made = self._make(
+            real, networks, images_per_class=images_per_class, seed=seed, on_step=on_step or (lambda done, total: None)
+        )
+        return DistilledSet(
+            images=made.images.cpu(),
+            intended_class=made.intended_class.cpu(),
+            class_names=real.class_names,
+            mean=real.mean,
+            std=real.std,
+            provenance={
+                "method": self.name,
+                "settings": self.settings(),
+                "images_per_class": images_per_class,
+                "seed": seed,
+                "num_networks": len(networks),
+                "real_class_counts": as_json(real.class_counts),
+                "num_repeated": as_json(made.num_repeated),
+                **made.facts,
+                **(provenance or {}),
+            },
+        )
+
+    @abstractmethod
+    def _make(
+        self, real: RealImages, networks: Sequence[nn.Module], *, images_per_class: int, seed: int, on_step: OnStep
+    ) -> Made:
+        """The images."""

@@ -1,0 +1,121 @@
+# Legend: N training samples, C classes, K images wanted a class.
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lt_callbacks._checks import integer
+from lt_callbacks._counter_random import random_bits, stream_key
+from lt_callbacks.data import LongTailedDataModule
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RealImages:
+    """The training images that a distilled set is made from, with the labels that were given to them.
+
+    Attributes:
+        pixels: (N, channels, H, W) uint8, in memory.
+        labels: (N,) int64 given labels.
+        class_names: C strings.
+        mean: One a channel, of pixels scaled to [0, 1].
+        std: Likewise.
+
+    Raises:
+        TypeError, ValueError: Pixels of another type, lengths that disagree, or a class without a training image.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
+            raise TypeError(
+                f"`pixels` must be uint8 (N, channels, H, W); got {self.pixels.dtype}, shape "
+                f"{tuple(self.pixels.shape)}. Distillation needs the images in memory: decode files into the source "
+                "`arrays`."
+            )
+        if self.labels.shape != (len(self.pixels),):
+            raise ValueError(
+                f"`labels` must be one a sample, ({len(self.pixels)},); got shape {tuple(self.labels.shape)}."
+            )
+        missing = (self.class_counts == 0).nonzero().flatten().tolist()
+        if missing:
+            raise ValueError(
+                f"`labels` must hold every class, since each gets distilled images; got none of {missing[:10]}. Lower "
+                "the imbalance, or leave these classes out."
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of class names."""
+        return len(self.class_names)
+
+    @property
+    def class_counts(self) -> Tensor:
+        """(C,) int64 samples by given label."""
+        return torch.bincount(self.labels.cpu(), minlength=self.num_classes)
+
+    @classmethod
+    def of(cls, datamodule: LongTailedDataModule, *, device: torch.device | str = "cpu") -> RealImages:
+        """The samples that ``datamodule`` trains on (not the held-out share), with their given labels.
+
+        Raises:
+            TypeError: Its images are files.
+        """
+        source = datamodule.source
+        positions = datamodule.manifest.indices[datamodule.train_indices]
+        if not isinstance(source.train.images, Tensor):
+            raise TypeError(
+                f"`data` must hold its images in memory to be distilled; {source.name!r} has image files. Decode them "
+                "into an .npz file for the source `arrays`."
+            )
+        return cls(
+            pixels=source.train.images[torch.tensor(positions)].to(device),
+            labels=torch.tensor(datamodule.given_labels[datamodule.train_indices]).to(device),
+            class_names=tuple(source.class_names),
+            mean=tuple(source.mean),
+            std=tuple(source.std),
+        )
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 pixels, or float ones in [0, 1], to what networks see, float32."""
+        scaled = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+        mean, std = (torch.tensor(values, device=pixels.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        return (scaled - mean) / std
+
+    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images and labels, in order."""
+        for start in range(0, len(self.pixels), batch_size):
+            part = slice(start, start + batch_size)
+            yield self.normalised(self.pixels[part]), self.labels[part]
+
+    def draw(self, images_per_class: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Random samples of every class, a function of ``seed``.
+
+        A class with fewer than ``images_per_class`` samples gives all of them, in random order, again and again.
+
+        Returns:
+            (C * K,) positions, (C * K,) classes in label order, and (C,) how many of a class's images are repeats.
+        """
+        integer("images_per_class", images_per_class, at_least=1)
+        positions = torch.arange(len(self.labels))
+        order = torch.argsort(random_bits(positions, stream_key("draw real images", seed=seed)), stable=True)
+        shuffled = self.labels.cpu()[order]
+        chosen = []
+        for label in range(self.num_classes):
+            own = order[shuffled == label]
+            chosen.append(own[torch.arange(images_per_class) % len(own)])
+        classes = torch.arange(self.num_classes).repeat_interleave(images_per_class)
+        return torch.cat(chosen), classes, (images_per_class - self.class_counts).clamp(min=0)
+
+
+def as_json(counts: Tensor) -> list[int]:
+    """Counts as provenance holds them."""
+    return [int(count) for count in np.asarray(counts)]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from lt_callbacks._checks import one_of
+from lt_callbacks.dataset_distillation.distiller import Distiller
+from lt_callbacks.dataset_distillation.edc import EDC
+from lt_callbacks.dataset_distillation.herding import Herding
+from lt_callbacks.dataset_distillation.random_real import RandomReal
+from lt_callbacks.dataset_distillation.sre2l import SRe2L
+
+#: Every distiller by its name in configs.
+DISTILLERS: dict[str, type[Distiller]] = {each.name: each for each in (RandomReal, Herding, SRe2L, EDC)}
+
+
+def build_distiller(name: str, *, settings: Mapping[str, Any] | None = None) -> Distiller:
+    """The distiller ``name`` with ``settings``; what they leave out keeps its default.
+
+    Raises:
+        ValueError: Unknown name, unknown setting, or a value out of range.
+    """
+    kind = DISTILLERS[one_of("name", name, DISTILLERS)]
+    for key in settings or {}:
+        one_of(f"settings of {name}", key, [field.name for field in fields(kind)])
+    return kind(**dict(settings or {}))

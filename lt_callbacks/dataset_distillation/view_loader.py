@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from lt_callbacks._checks import integer
+from lt_callbacks.data import EpochOrder
+from lt_callbacks.dataset_distillation.student import StudentBatch
+from lt_callbacks.distilled_set import LiveLabels, SoftLabels, Views
+
+
+class ViewLoader:
+    """A student's batches: passes over the distilled set, each with another view of every image.
+
+    Order, views and labels depend on (seed, pass, sample) alone. Pass p shows view p, from the beginning again where
+    fewer views are labelled. Several passes make one epoch, since the set is small and an epoch of a trainer is not.
+
+    Args:
+        views: The images.
+        classes: (N,) int64 intended classes.
+        labels: Stored or made on the fly; None: no soft labels.
+        adjust: (B, C) logits to those that are learned from, such as a calibration; None: as they are.
+        batch_size: Samples a step.
+        num_passes: Of the whole training.
+        passes_per_epoch: At most this many; the largest number up to it that divides ``num_passes``.
+        seed: Of the order.
+
+    Raises:
+        ValueError: A number is out of range, or no view is labelled.
+    """
+
+    def __init__(
+        self,
+        *,
+        views: Views,
+        classes: Tensor,
+        labels: SoftLabels | LiveLabels | None,
+        adjust: Callable[[Tensor], Tensor] | None = None,
+        batch_size: int,
+        num_passes: int,
+        passes_per_epoch: int = 10,
+        seed: int = 0,
+    ) -> None:
+        integer("num_passes", num_passes, at_least=1)
+        integer("passes_per_epoch", passes_per_epoch, at_least=1)
+        self.views, self.labels, self.adjust = views, labels, adjust
+        self.device = views.device
+        self.classes = classes.to(self.device)
+        # Epochs of equal length: Lightning counts the steps of the training by the first one.
+        self.passes_per_epoch = max(n for n in range(1, min(passes_per_epoch, num_passes) + 1) if num_passes % n == 0)
+        self.num_passes = num_passes
+        self.num_views = labels.num_views if isinstance(labels, SoftLabels) else num_passes
+        # Named for Lightning, which tells the sampler of a loader each new epoch.
+        self.sampler = _Passes(
+            EpochOrder(
+                indices=torch.arange(len(classes), device=self.device), batch_size=batch_size, shuffle=True, seed=seed
+            ),
+            passes_per_epoch=self.passes_per_epoch,
+        )
+        self.batch_sampler = None
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that hold all passes."""
+        return self.num_passes // self.passes_per_epoch
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[StudentBatch]:
+        for number, samples in self.sampler:
+            view = number % self.num_views
+            mixing = self.views.mixing(samples, view)
+            soft_logits = None
+            if self.labels is not None:
+                soft_logits = self.labels.logits(samples, view).to(self.device)
+                if self.adjust is not None:
+                    soft_logits = self.adjust(soft_logits)
+            yield StudentBatch(
+                images=self.views.images(samples, view),
+                soft_logits=soft_logits,
+                classes=self.classes[samples],
+                partner_classes=self.classes[mixing.partner],
+                share=mixing.share,
+            )
+
+
+class _Passes:
+    """The passes of an epoch, one order after the other."""
+
+    def __init__(self, order: EpochOrder, *, passes_per_epoch: int) -> None:
+        self.order, self.passes_per_epoch = order, passes_per_epoch
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.order) * self.passes_per_epoch
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        first = self.epoch * self.passes_per_epoch
+        for number in range(first, first + self.passes_per_epoch):
+            self.order.set_epoch(number)
+            for key in self.order:
+                yield number, key.samples

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lt_callbacks._files import canonical_json, sha256, write_json
+
+
+def json_values(name: str, values: object) -> dict[str, Any]:
+    """A copy of the mapping ``values`` as JSON reads it back; ``name`` is the argument that an error names.
+
+    Raises:
+        TypeError: It is no mapping, or holds something that JSON has no word for, NaN included.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"`{name}` must be a mapping of JSON values; got {type(values).__name__}. Pass a dict.")
+    try:
+        return json.loads(canonical_json(dict(values)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must be JSON values; got {dict(values)!r}: {error}. Convert them.") from error
+
+
+def facts_checksum(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of ``facts`` as JSON with sorted keys, the entry ``checksum`` left out."""
+    return sha256(canonical_json({name: value for name, value in facts.items() if name != "checksum"}))
+
+
+def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``facts`` with their checksum as one JSON file, whole or not at all."""
+    write_json(path, {**facts, "checksum": facts_checksum(facts)})
+
+
+def read_facts(path: Path, *, kind: str, format_name: str, format_version: int, way_out: str) -> dict[str, Any]:
+    """What `write_facts` wrote, less the checksum.
+
+    Args:
+        path: The file, in the folder that the caller was given.
+        kind: What the folder must hold, for errors.
+        format_name: Expected in the entry ``format``.
+        format_version: Expected in the entry ``format_version``.
+        way_out: What to do about a file that is refused.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, of another format or version, or was edited.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"`folder` must hold {kind}; there is no file {str(path)!r}. Check the path.")
+    try:
+        facts = json.loads(path.read_bytes())
+        checksum = facts_checksum(facts) if isinstance(facts, dict) else None
+    except ValueError as error:
+        raise refusal(path, kind, f"is damaged or truncated ({error})", way_out) from error
+    if checksum is None or facts.get("format") != format_name:
+        raise refusal(path, kind, f"has no entry `format` that reads {format_name!r}", way_out)
+    if facts.get("format_version") != format_version:
+        reason = f"has format version {facts.get('format_version')!r} where this release reads {format_version}"
+        raise refusal(path, kind, reason, "Read it with the release that wrote it.")
+    if facts.pop("checksum", None) != checksum:
+        raise refusal(path, kind, "was edited or damaged: its checksum does not fit its content", way_out)
+    return facts
+
+
+def refusal(path: Path, kind: str, reason: str, way_out: str) -> ValueError:
+    """The error for a file that is there and cannot be trusted."""
+    return ValueError(f"`folder` must hold {kind}, as it was written; {str(path)!r} {reason}. {way_out}")

@@ -1,0 +1,170 @@
+# A distilled set as image files in torchvision's layout, FOLDER/CLASS/*.png, and any such folder as a distilled set.
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lt_callbacks._files import write_bytes
+from lt_callbacks.distilled_set.distilled_set import DistilledSet, checked_set
+from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
+from lt_callbacks.distilled_set.image_files import (
+    channel_statistics,
+    checked_size,
+    class_folders,
+    image_files,
+    png_bytes,
+    read_images,
+)
+
+FORMAT = "lt_callbacks.image_folder"
+FORMAT_VERSION = 1
+FACTS = "image_folder.json"
+_KIND = "image files in a folder a class"
+_WAY_OUT = f"Restore the folder, or delete {FACTS} to read the images as they are."
+_FOLDER_NAME = re.compile(r"\w[\w .+-]{0,99}")
+
+
+def to_image_folder(distilled: DistilledSet, folder: str | os.PathLike[str], *, allow_rounding: bool = False) -> Path:
+    """Write ``FOLDER/CLASS/0000017.png`` for each image, and ``image_folder.json``; returns the folder.
+
+    ``torchvision.datasets.ImageFolder`` reads it with the classes in the set's order: where class names do not sort in
+    that order, or would not do as names of folders, the class's number is put before them. `from_image_folder` gives
+    uint8 images back bit by bit.
+
+    Args:
+        distilled: The set, with one channel or three.
+        folder: New or empty.
+        allow_rounding: Whether float images are rounded to 8 bits.
+
+    Raises:
+        ValueError: The folder is not empty, the images are float, or have another number of channels.
+    """
+    folder = Path(folder)
+    distilled = checked_set(distilled)
+    images = _as_bytes(distilled, allow_rounding)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"`folder` must be new or empty; {str(folder)!r} is not. Choose another one.")
+    folders = _folders_for(distilled.class_names)
+    files = []
+    for position, (image, label) in enumerate(zip(images, distilled.intended_class.tolist(), strict=True)):
+        files.append(f"{folders[label]}/{position:07d}.png")
+        write_bytes(folder / files[-1], png_bytes(image))
+    kept = replace(distilled, images=images)
+    facts = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "sha256": kept.sha256,
+        "class_names": list(distilled.class_names),
+        "class_folders": folders,
+        "mean": list(distilled.mean),
+        "std": list(distilled.std),
+        "files": files,
+        "provenance": dict(distilled.provenance),
+    }
+    write_facts(folder / FACTS, facts)
+    return folder
+
+
+def from_image_folder(
+    folder: str | os.PathLike[str],
+    *,
+    image_size: int | tuple[int, int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> DistilledSet:
+    """A distilled set from ``FOLDER/CLASS/*.png``, jpg and the like: your own, or one of `to_image_folder`.
+
+    Classes are the folders in alphabetic order, images come by class and name; hidden files do not count. With
+    ``image_folder.json`` beside them, names, order, statistics and provenance are those of the set that was written.
+
+    Args:
+        folder: Holds a folder a class.
+        image_size: Height and width, or one number for a square; images are resized to exactly that (bilinear,
+            smoothed). None: images must all have one size.
+        mean: One a channel, of pixels scaled to [0, 1]. None: of these images.
+        std: Likewise. None: of these images; 1 for a channel that is constant.
+        provenance: As in `DistilledSet`.
+
+    Returns:
+        uint8 images, one channel if all files are 8-bit grey, otherwise RGB.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no class in it.
+        ValueError: A class has no image, a file cannot be read, sizes differ, or images were changed since
+            ``image_folder.json`` was written.
+    """
+    folder = Path(folder)
+    size = checked_size(image_size)
+    recorded = _recorded(folder)
+    folders = recorded["class_folders"] if recorded else class_folders(folder)
+    files = [(path, label) for label, name in enumerate(folders) for path in image_files(folder / name)]
+    if recorded:
+        files = _in_recorded_order(folder, files, recorded["files"])
+    images = read_images([path for path, _ in files], size)
+    found_mean, found_std = (recorded["mean"], recorded["std"]) if recorded else channel_statistics(images)
+    found = DistilledSet(
+        images=images,
+        intended_class=torch.tensor([label for _, label in files]),
+        class_names=recorded["class_names"] if recorded else folders,
+        mean=found_mean,
+        std=found_std,
+        provenance=recorded["provenance"] if recorded else {},
+    )
+    if recorded and size is None and found.sha256 != recorded["sha256"]:
+        raise refusal(folder / FACTS, _KIND, "does not fit the images: some were changed", _WAY_OUT)
+    return replace(
+        found,
+        mean=found.mean if mean is None else mean,
+        std=found.std if std is None else std,
+        provenance=found.provenance if provenance is None else provenance,
+    )
+
+
+def _as_bytes(distilled: DistilledSet, allow_rounding: bool) -> Tensor:
+    images = distilled.images
+    if images.shape[1] not in (1, 3):
+        raise ValueError(
+            f"`distilled` must have one channel or three to become image files; got {images.shape[1]}. Keep it as "
+            "`DistilledSet.save` writes it."
+        )
+    if images.dtype == torch.uint8:
+        return images
+    if not allow_rounding:
+        raise ValueError(
+            "`distilled` must have uint8 images to become image files without loss; got float32. Pass "
+            "`allow_rounding=True` to round them to 8 bits, or keep it as `DistilledSet.save` writes it."
+        )
+    return (images * 255).round().to(torch.uint8)
+
+
+def _folders_for(class_names: Sequence[str]) -> list[str]:
+    """Names of folders that sort as the classes count: torchvision numbers classes by their folders' names."""
+    if list(class_names) == sorted(class_names) and all(_FOLDER_NAME.fullmatch(name) for name in class_names):
+        return list(class_names)
+    width = len(str(len(class_names) - 1))
+    readable = [re.sub(r"[^\w .+-]", "_", name)[:80].strip() for name in class_names]
+    return [f"{number:0{width}d}_{name}" for number, name in enumerate(readable)]
+
+
+def _recorded(folder: Path) -> dict[str, Any] | None:
+    """What `to_image_folder` knew about the set; None for a folder that it did not write."""
+    if not (folder / FACTS).exists():
+        return None
+    return read_facts(folder / FACTS, kind=_KIND, format_name=FORMAT, format_version=FORMAT_VERSION, way_out=_WAY_OUT)
+
+
+def _in_recorded_order(folder: Path, files: list[tuple[Path, int]], recorded: list[str]) -> list[tuple[Path, int]]:
+    there = {path.relative_to(folder).as_posix(): (path, label) for path, label in files}
+    changed = sorted(there.keys() ^ set(recorded))
+    if changed:
+        reason = "which is not there" if changed[0] not in there else "which was added"
+        raise refusal(folder / FACTS, _KIND, f"does not fit the images: see {changed[0]!r}, {reason}", _WAY_OUT)
+    return [there[name] for name in recorded]

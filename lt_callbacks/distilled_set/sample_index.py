@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: Dtypes that count.
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def checked_samples(samples: Tensor, *, num_images: int, device: torch.device | str) -> Tensor:
+    """``samples`` as (B,) int64 on ``device``.
+
+    Values are checked where they lie on the CPU; on a GPU that would make the host wait for the device.
+
+    Raises:
+        TypeError: No tensor of integers.
+        ValueError: Another shape, or a position that the set has not.
+    """
+    if not isinstance(samples, Tensor) or samples.dtype not in INTEGERS:
+        got = samples.dtype if isinstance(samples, Tensor) else type(samples).__name__
+        raise TypeError(f"`samples` must be an int64 tensor of positions in the distilled set; got {got}.")
+    if samples.ndim != 1:
+        raise ValueError(f"`samples` must have shape (B,); got {tuple(samples.shape)}. Flatten it.")
+    if samples.device.type == "cpu" and len(samples):
+        low, high = (int(value) for value in samples.aminmax())
+        if low < 0 or high >= num_images:
+            raise ValueError(
+                f"`samples` must be positions in 0..{num_images - 1}; got {low if low < 0 else high}. "
+                "Positions are those of the distilled set."
+            )
+    return samples.to(device, torch.int64)

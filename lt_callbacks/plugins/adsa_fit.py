@@ -1,0 +1,84 @@
+# Legend: B batch, N distilled images, C classes, V views, R ranks.
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lt_callbacks.adsa import TauEstimator
+from lt_callbacks.distilled_set import PLAIN_VIEW, DistilledSet, LiveLabels, Views, ViewSettings
+
+#: What tau can be fitted on.
+FITTED_ON = ("plain", "crops", "mixed")
+
+
+def plain_logits(
+    network: nn.Module, distilled: DistilledSet, samples: Tensor, *, device: torch.device, batch_size: int
+) -> Tensor:
+    """(B, C) float32 logits of the images as they are.
+
+    Args:
+        network: On ``device``; its ``forward(images)`` returns (B, C) logits.
+        distilled: The set.
+        samples: (B,) int64 positions in it, such as this rank's share.
+        device: Where the work is done.
+        batch_size: Images in a forward pass.
+    """
+    labels = LiveLabels(network, Views(distilled, PLAIN_VIEW, device=device))
+    batches = [labels.logits(part, 0) for part in _batches(samples, batch_size)]
+    return torch.cat(batches) if batches else torch.zeros(0, distilled.num_classes, device=device)
+
+
+def add_observations(
+    estimator: TauEstimator,
+    network: nn.Module,
+    distilled: DistilledSet,
+    samples: Tensor,
+    *,
+    fit_on: str,
+    plain: Tensor,
+    views: ViewSettings,
+    num_views: int,
+    batch_size: int,
+) -> None:
+    """Show the estimator what tau is fitted on.
+
+    Args:
+        estimator: On the device of ``plain``.
+        network: As for `plain_logits`.
+        distilled: The set.
+        samples: (B,) int64 positions in it.
+        fit_on: ``"plain"``: the images as they are. ``"crops"``: V unmixed views, together one observation of an image.
+            ``"mixed"``: V views as they are; each adds to its own class with the weight of its share and to that of
+            its partner with the rest.
+        plain: (B, C) from `plain_logits`.
+        views: How images are varied.
+        num_views: V.
+        batch_size: Images in a forward pass.
+    """
+    device = plain.device
+    intended = distilled.intended_class.to(device)
+    if fit_on == "plain":
+        if len(samples):
+            estimator.update(plain, intended[samples.to(device)])
+        return
+    # Unmixed views have no partner: what is mixed from one image is that image.
+    is_mixed = fit_on == "mixed" and views.mix != "none"
+    seen = Views(distilled, views if is_mixed else replace(views, mix="none"), device=device)
+    labels = LiveLabels(network, seen)
+    for part in _batches(samples.to(device), batch_size):
+        if not is_mixed:
+            logits = torch.stack([labels.logits(part, view) for view in range(num_views)])
+            estimator.update(logits, intended[part])
+            continue
+        for view in range(num_views):
+            logits, mixing = labels.logits(part, view), seen.mixing(part, view)
+            estimator.update(logits, intended[part], weight=mixing.share)
+            estimator.update(logits, intended[mixing.partner], weight=1 - mixing.share)
+
+
+def _batches(samples: Tensor, batch_size: int) -> Iterator[Tensor]:
+    # split() of nothing gives one empty batch, which not every network takes.
+    yield from samples.split(batch_size) if len(samples) else ()

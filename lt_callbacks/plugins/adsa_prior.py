@@ -1,0 +1,86 @@
+# Legend: C classes.
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lt_callbacks._checks import one_of
+from lt_callbacks.adsa.class_prior import normalised_prior
+from lt_callbacks.distilled_set import DistilledSet
+
+_WAY_OUT = "Pass `class_prior=[...]`, the number of training samples of each class."
+_OTHER_SET = "Use the set that was distilled from the data that you train on."
+
+
+def checked_prior(name: str, values: Any) -> Tensor:
+    """(C,) float64 counts or frequencies as given, each finite and > 0; ``name`` is the argument that an error names.
+
+    Raises:
+        TypeError, ValueError: They are no such numbers.
+    """
+    if isinstance(values, str):
+        one_of(name, values, ("datamodule",), hint="Or pass counts or frequencies, one a class.")
+    given = values.detach().cpu() if isinstance(values, Tensor) else np.asarray(values)
+    normalised_prior(given, name=name)
+    return torch.as_tensor(given).to(torch.float64)
+
+
+def check_length(name: str, prior: Tensor, distilled: DistilledSet) -> None:
+    """Raise unless the prior has one entry for each class of the set."""
+    if len(prior) != distilled.num_classes:
+        raise ValueError(
+            f"`{name}` must have one entry for each of the {distilled.num_classes} classes of the distilled set; got "
+            f"{len(prior)}. The order is that of its `class_names`, {list(distilled.class_names[:3])}, ...."
+        )
+
+
+def prior_of_datamodule(datamodule: Any, distilled: DistilledSet) -> Tensor:
+    """(C,) float64 counts of the given labels that are trained on.
+
+    Args:
+        datamodule: Has ``given_labels``, integers by index, and where not all are trained on, ``train_indices``. Its
+            ``num_classes`` and ``class_names`` are compared with the set's where it has them.
+        distilled: The set that is labelled.
+
+    Raises:
+        ValueError: It has no given labels, other classes, or a class without a training sample.
+    """
+    given = getattr(datamodule, "given_labels", None)
+    if given is None:
+        what = "no datamodule" if datamodule is None else f"{type(datamodule).__name__} without `given_labels`"
+        raise ValueError(f"`class_prior='datamodule'` needs a datamodule with `given_labels`; got {what}. {_WAY_OUT}")
+    _check_same_classes(datamodule, distilled)
+    labels = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
+    indices = getattr(datamodule, "train_indices", None)
+    if indices is not None:
+        labels = labels[np.asarray(indices)]
+    if not np.issubdtype(labels.dtype, np.integer) or not labels.size or labels.min() < 0:
+        raise ValueError(
+            f"The datamodule's `given_labels` must be integers >= 0, one a sample; got {labels.dtype} of shape "
+            f"{labels.shape}. {_WAY_OUT}"
+        )
+    if labels.max() >= distilled.num_classes:
+        raise ValueError(
+            f"`distilled` must have a class for every given label; the datamodule has label {int(labels.max())}, the "
+            f"set {distilled.num_classes} classes. {_OTHER_SET}"
+        )
+    return checked_prior("class_prior", np.bincount(labels, minlength=distilled.num_classes))
+
+
+def _check_same_classes(datamodule: Any, distilled: DistilledSet) -> None:
+    names = getattr(datamodule, "class_names", None)
+    num_classes = getattr(datamodule, "num_classes", None if names is None else len(names))
+    if num_classes is not None and num_classes != distilled.num_classes:
+        raise ValueError(
+            f"`distilled` must have the datamodule's {num_classes} classes; the set has {distilled.num_classes}. "
+            f"{_OTHER_SET}"
+        )
+    for label, (name, own) in enumerate(zip(names or (), distilled.class_names, strict=False)):
+        if name != own:
+            raise ValueError(
+                f"`distilled` must have the datamodule's classes in its order; class {label} is {name!r} in the "
+                f"datamodule and {own!r} in the set. {_OTHER_SET}"
+            )
