@@ -105,25 +105,27 @@ def _fitted(cells: list[CellResult]) -> str:
 
 
 def _views(folder: str, _: str | None) -> str:
-    """One line a document: accuracy on removed training images by the views that tau was fitted on, and the taus."""
-    kinds = ("plain images", "crops", "mixed views")
+    """One line a document: accuracy on removed training images by the views that tau (in brackets) was fitted on."""
+    kinds = ("plain images", "crops", "mixed views", "strong views")
     lines = [
-        "| images, teacher | soft | tau = 1 | plain | crops | mixed | tau plain | crops | mixed |",
-        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| images, networks trained on | seeds | soft | tau = 1 | plain | crops | mixed | strong |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for path in sorted((ROOT / folder).glob("distill-views-*.json")):
         document = read_result(path)
-        found = {cell.method: [] for cell in document.cells}
-        taus = {kind: [] for kind in kinds}
+        found: dict[str, list[float]] = {}
+        taus: dict[str, list[float]] = {}
         for cell in document.cells:
-            found[cell.method].append(cell.accuracy)
-            for kind in kinds:
-                if cell.method == f"ADSA, tau from {kind}":
-                    taus[kind].append(cell.extra["tau"])
-        names = ["soft labels", "soft labels, tau = 1", *(f"ADSA, tau from {kind}" for kind in kinds)]
+            found.setdefault(cell.method, []).append(cell.accuracy)
+            taus.setdefault(cell.method, []).append(cell.extra["tau"])
         settings = document.settings
-        label = f"{settings['distiller']['name']}, {'augmented' if settings['data']['augment'] else 'not augmented'}"
-        columns = [f"{mean(found[name]):.1f}" for name in names] + [f"{mean(taus[kind]):.2f}" for kind in kinds]
+        label = f"{settings['distiller']['name']}, {'shifted' if settings['data']['augment'] else 'unchanged'} images"
+        columns = [
+            str(len(document.seeds)),
+            *(f"{mean(found[name]):.1f}" for name in ("soft labels", "soft labels, tau = 1")),
+        ]
+        for name in (f"ADSA, tau from {kind}" for kind in kinds):
+            columns.append(f"{mean(found[name]):.1f} ({mean(taus[name]):.2f})")
         lines.append(f"| {_escape(label)} | {' | '.join(columns)} |")
     return "\n".join(lines)
 

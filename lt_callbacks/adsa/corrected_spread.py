@@ -30,8 +30,12 @@ def corrected_minimiser(curves: ClassCurves, grid: Tensor, *, tau: float) -> flo
     return rising_root(score, min(ends), max(ends))
 
 
-def corrected_score(curves: ClassCurves, taus: Tensor) -> tuple[Tensor, Tensor]:
-    """(T,) derivative in tau of the unbiased estimate of Var_c(m_c), and its standard deviation."""
+def corrected_score(curves: ClassCurves, taus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(T,) derivative in tau of the unbiased estimate of Var_c(m_c), its standard deviation and the degrees of freedom.
+
+    The latter are Welch and Satterthwaite's: where a class of few images brings most of the variance, that is known no
+    better than the class is.
+    """
     at = curves.nodes.at(taus)
     mean, slope = curves.mean @ at, curves.slope @ at
     var_mean, covariance, var_slope = curves.var_mean @ at, curves.covariance @ at, curves.var_slope @ at
@@ -41,5 +45,8 @@ def corrected_score(curves: ClassCurves, taus: Tensor) -> tuple[Tensor, Tensor]:
     bias = 2 / num_classes * (1 - 1 / num_classes) * covariance.sum(dim=0)
     score = 2 / num_classes * (u * v).sum(dim=0) - bias
     # Influence of an image of class c: 2 / C * w / W_c * [(p - m_c) u_c + (p' - m'_c) v_c].
-    variance = (2 / num_classes) ** 2 * (u**2 * var_mean + 2 * u * v * covariance + v**2 * var_slope).sum(dim=0)
-    return score, variance.clamp_min(0).sqrt()
+    parts = (2 / num_classes) ** 2 * (u**2 * var_mean + 2 * u * v * covariance + v**2 * var_slope).clamp_min(0)
+    variance, degrees = parts.sum(dim=0), (curves.num_images - 1).clamp_min(1)[:, None]
+    # Without any variance the number does not matter.
+    welch = variance.square() / (parts.square() / degrees).sum(dim=0)
+    return score, variance.sqrt(), torch.where(variance > 0, welch, 1.0)

@@ -30,8 +30,8 @@ def interval_from_images(curves: ClassCurves, grid: Tensor, *, tau: float, corre
     """
     # From here the score is close to linear over a step of the grid, so that narrower intervals come out right too.
     taus = torch.cat([grid, grid.new_tensor([corrected_tau])]).unique()
-    score, sd = corrected_score(curves, taus)
-    excess = score.abs() - _student_t(int((curves.num_images - 1).sum())) * sd
+    score, sd, degrees = corrected_score(curves, taus)
+    excess = score.abs() - _student_t(degrees) * sd
     before, after = taus <= corrected_tau, taus >= corrected_tau
     left = _first_crossing(taus[before].flip(0), excess[before].flip(0))
     return min(left, tau), max(_first_crossing(taus[after], excess[after]), tau)
@@ -52,7 +52,7 @@ def interval_from_classes(curves: ClassCurves, grid: Tensor, *, tau: float) -> t
     without = (total - deviation.square() * (1 + 1 / rest)) / rest
     taus = _vertices(grid, without)
     sd = math.sqrt(rest / num_classes * float((taus - taus.mean()).square().sum()))
-    half = _student_t(rest) * sd
+    half = float(_student_t(grid.new_tensor(rest))) * sd
     return max(tau - half, float(grid[0])), min(tau + half, float(grid[-1]))
 
 
@@ -78,7 +78,7 @@ def _first_crossing(taus: Tensor, excess: Tensor) -> float:
     return float(taus[outer - 1] + share * (taus[outer] - taus[outer - 1]))
 
 
-def _student_t(degrees: int) -> float:
-    from scipy.stats import t
+def _student_t(degrees: Tensor) -> Tensor:
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, degrees))
+    return degrees.new_tensor(stdtrit(degrees.numpy(), (1 + CONFIDENCE) / 2))

@@ -19,6 +19,7 @@ from lt_callbacks.apps.provenance import command_line, result_settings
 from lt_callbacks.apps.quiet import be_quiet
 from lt_callbacks.apps.register import register_schemas
 from lt_callbacks.data import Source
+from lt_callbacks.dataset_distillation import DISTILLERS
 from lt_callbacks.evaluation import CellResult, ResultFile
 
 register_schemas()
@@ -61,7 +62,7 @@ def run(config: DistillConfig) -> None:
         for seed in range(config.seed, config.seed + config.num_seeds)
     }
     # The first seed's distilled set is shown and kept whatever is finished.
-    total = sum(_num_stages(methods, config) for methods in todo.values()) or len(config.networks) + 2
+    total = sum(_num_stages(todo[seed], config, is_shown=seed == config.seed) for seed in todo)
     with RunProgress(total=total, unit="stages") as progress:
         try:
             shown = _run_seeds(config, source, todo, results, progress)
@@ -89,11 +90,14 @@ def _run_seeds(
     return first or study
 
 
-def _num_stages(methods: list[str], config: DistillConfig) -> int:
-    if not methods:
-        return 0
-    made = 2 if any(RECIPES[method].needs_set for method in methods) else 0
-    return len(config.networks) + made + num_students(methods, config)
+def _num_stages(methods: list[str], config: DistillConfig, *, is_shown: bool) -> int:
+    """Networks, images, labels and students that these rows of a seed need."""
+    recipes = [RECIPES[method] for method in methods]
+    needs_labels = is_shown or any(recipe.needs_labels for recipe in recipes)
+    needs_set = needs_labels or any(recipe.needs_set for recipe in recipes)
+    uses_networks = needs_set and DISTILLERS[config.distiller.name].needs_networks
+    needs_networks = needs_labels or uses_networks or any(recipe.is_network for recipe in recipes)
+    return needs_networks * len(config.networks) + needs_set + needs_labels + num_students(methods, config)
 
 
 def _table_cells(config: DistillConfig, cells: tuple[CellResult, ...]) -> list[CellResult]:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from lt_callbacks.apps.distill_schemas import DistillConfig, StudentConfig, ViewsConfig
+from dataclasses import fields
+
+from lt_callbacks._checks import one_of
+from lt_callbacks.apps.distill_schemas import DistillConfig, DistillerConfig, StudentConfig, ViewsConfig
 from lt_callbacks.apps.errors import named, names_in
 from lt_callbacks.data import LongTailedDataModule, Source
-from lt_callbacks.dataset_distillation import Student, StudentLoss
+from lt_callbacks.dataset_distillation import DISTILLERS, Distiller, Student, StudentLoss, build_distiller
 from lt_callbacks.distilled_set import ViewSettings
 from lt_callbacks.methods import Optimisation
 from lt_callbacks.models import build_model
 
 _STUDENT_NAMES = {**names_in("student", StudentConfig), "kind": "student.loss"}
 _VIEW_NAMES = names_in("views", ViewsConfig)
+
+
+def chosen_distiller(chosen: DistillerConfig) -> Distiller:
+    """The distiller with its settings."""
+    kind = DISTILLERS[one_of("distiller.name", chosen.name, DISTILLERS)]
+    known = [field.name for field in fields(kind)]
+    for name in chosen.settings:
+        if not known:
+            raise ValueError(
+                f"`distiller.settings` must be empty for {chosen.name!r}, which has none; got {name!r}. Leave it out."
+            )
+        one_of("distiller.settings", name, known)
+    with named({name: f"distiller.settings.{name}" for name in known}):
+        return build_distiller(chosen.name, settings=chosen.settings)
 
 
 def view_settings(config: DistillConfig, source: Source, *, seed: int) -> ViewSettings:

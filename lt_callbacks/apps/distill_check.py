@@ -11,14 +11,14 @@ from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks.adsa import TauEstimator
 from lt_callbacks.apps.build import build_classifier, build_datamodule, build_trainer
 from lt_callbacks.apps.check import check_methods, check_run, check_test_set
-from lt_callbacks.apps.distill_build import build_student, student_loss, view_settings
+from lt_callbacks.apps.distill_build import build_student, chosen_distiller, student_loss, view_settings
 from lt_callbacks.apps.distill_recipes import RECIPES
 from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.errors import named
 from lt_callbacks.apps.removed_images import removed_images
 from lt_callbacks.apps.squeeze import NUM_ROLES
 from lt_callbacks.data import LongTailedDataModule, Source
-from lt_callbacks.dataset_distillation import RealImages, build_distiller
+from lt_callbacks.dataset_distillation import RealImages
 from lt_callbacks.dataset_distillation.channel_statistics import ChannelStatistics
 from lt_callbacks.plugins.adsa_fit import FITTED_ON
 
@@ -32,6 +32,7 @@ def check_distill_settings(config: DistillConfig) -> None:
     one_of("score_on", config.score_on, ("test", "removed"))
     one_of("adsa.fit_on", config.adsa.fit_on, FITTED_ON)
     integer("adsa.num_fit_views", config.adsa.num_fit_views, at_least=1)
+    one_of("student.loss", config.student.loss, ("kl", "mse"))
     integer("student.num_passes", config.student.num_passes, at_least=1)
     integer("student.batch_size", config.student.batch_size, at_least=1)
     for tau in config.oracle_taus:
@@ -51,8 +52,7 @@ def check_distill_parts(config: DistillConfig, source: Source) -> LongTailedData
         The data of the first seed.
     """
     check_test_set(source)
-    with named({"name": "distiller.name", **{field: f"distiller.settings.{field}" for field in _FIELDS}}):
-        distiller = build_distiller(config.distiller.name, settings=config.distiller.settings)
+    distiller = chosen_distiller(config.distiller)
     view_settings(config, source, seed=config.seed)
     build_trainer(config)
     datamodule = build_datamodule(config, source, seed=config.seed)
@@ -73,14 +73,3 @@ def check_distill_parts(config: DistillConfig, source: Source) -> LongTailedData
 
 
 _NEED_STATISTICS = ("sre2l", "edc")
-_FIELDS = (
-    "num_steps",
-    "learning_rate",
-    "statistics_weight",
-    "statistics_momentum",
-    "first_layer_weight",
-    "crop_area",
-    "jitter",
-    "batch_size",
-    "betas",
-)

@@ -37,6 +37,11 @@ class Recipe:
         """Whether there must be a distilled set first."""
         return not self.is_network
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the networks must have labelled it."""
+        return not (self.is_network or self.is_hard)
+
 
 RECIPES: dict[str, Recipe] = {
     "networks": Recipe("networks, all real images", is_network=True),
@@ -47,6 +52,7 @@ RECIPES: dict[str, Recipe] = {
     "adsa_plain": Recipe("ADSA, tau from plain images", is_fitted=True, fit_on="plain"),
     "adsa_crops": Recipe("ADSA, tau from crops", is_fitted=True, fit_on="crops"),
     "adsa_mixed": Recipe("ADSA, tau from mixed views", is_fitted=True, fit_on="mixed"),
+    "adsa_strong": Recipe("ADSA, tau from strong views", is_fitted=True, fit_on="strong"),
     "oracle": Recipe("oracle tau (test set)", is_oracle=True),
 }
 
@@ -56,4 +62,5 @@ def num_students(methods: list[str], config: DistillConfig) -> int:
     fixed = {RECIPES[method].tau for method in methods} - {None}
     if any(RECIPES[method].is_oracle for method in methods):
         fixed |= set(config.oracle_taus)
-    return len(fixed) + sum(RECIPES[method].is_hard or RECIPES[method].is_fitted for method in methods)
+    fitted = {RECIPES[method].fit_on or config.adsa.fit_on for method in methods if RECIPES[method].is_fitted}
+    return len(fixed) + len(fitted) + ("hard" in methods)

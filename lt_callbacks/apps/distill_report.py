@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from lt_callbacks.adsa import calibrate
 from lt_callbacks.apps.distill_recipes import PLAIN, RECIPES
 from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.distill_study import DistillStudy
+from lt_callbacks.distilled_set import SoftLabels
 from lt_callbacks.evaluation import (
     CellResult,
     csv_table,
@@ -24,6 +24,8 @@ from lt_callbacks.evaluation import (
 )
 from lt_callbacks.plugins.adsa_output import LABELS, RESULT, RelabelledFolder
 from lt_callbacks.plugins.adsa_report import figures_of, save_figures
+
+_SAME_TAU = 1e-4
 
 
 def write_relabelled_set(folder: Path, study: DistillStudy) -> None:
@@ -40,13 +42,8 @@ def write_relabelled_set(folder: Path, study: DistillStudy) -> None:
         "networks": study.network_keys,
     }
     if (folder / RESULT).is_file():
-        facts = json.loads((folder / RESULT).read_text())
-        if (facts["distilled_sha256"], facts["tau"]) == (distilled.sha256, fit.tau):
-            return
-        raise ValueError(
-            f"`output` must be a new folder, or this run's own; {str(folder)!r} holds another relabelled set. Set "
-            "hydra.run.dir=..."
-        )
+        _check_same(folder, raw, calibration)
+        return
     target = RelabelledFolder(folder)
     labels = target.prepare(distilled, views=raw.views, num_views=raw.num_views, calibration=calibration, top_k=None)
     everything = torch.arange(len(distilled))
@@ -64,6 +61,24 @@ def write_relabelled_set(folder: Path, study: DistillStudy) -> None:
             "labels": LABELS,
         }
     )
+
+
+def _check_same(folder: Path, raw: SoftLabels, calibration: dict[str, Any]) -> None:
+    """Raise unless the folder holds the calibrated labels of ``raw``."""
+    found = SoftLabels.open(folder / LABELS)
+    facts = dict(found.calibration or {})
+    tau = facts.pop("tau", None)
+    wanted = {name: value for name, value in calibration.items() if name != "tau"}
+    # On other hardware, or with other threads, tau differs in its last digits.
+    is_same_tau = tau is not None and abs(tau - calibration["tau"]) < _SAME_TAU
+    is_same_set = found.facts.distilled_sha256 == raw.facts.distilled_sha256
+    is_same = tau is not None and is_same_set and (found.views, found.num_views, facts) == (raw.views, raw.num_views, wanted)
+    if not is_same or not is_same_tau:
+        made = f"with tau {tau:.4g}, this run's is {calibration['tau']:.4g}" if is_same else "of other images or views"
+        raise ValueError(
+            f"`output` must be a new folder, or this run's own; {str(folder)!r} holds another relabelled set, {made}. "
+            "Set hydra.run.dir=..."
+        )
 
 
 def write_pages(output: Path, config: DistillConfig, cells: list[CellResult], study: DistillStudy) -> None:
@@ -107,8 +122,9 @@ def _reference(config: DistillConfig) -> str | None:
 
 def _title(config: DistillConfig, study: DistillStudy) -> str:
     manifest = study.datamodule.manifest
+    made = f"imbalance {config.imbalance.factor:g}" if config.manifest is None else "from a manifest"
+    scored = ", scored on the images that the imbalance removed" if config.score_on == "removed" else ""
     return (
         f"{manifest.dataset}, {len(study.datamodule.train_indices):,} images distilled to "
-        f"{config.distiller.images_per_class} a class ({config.distiller.name}), imbalance "
-        f"{config.imbalance.factor:g}"
+        f"{config.distiller.images_per_class} a class ({config.distiller.name}), {made}{scored}"
     )

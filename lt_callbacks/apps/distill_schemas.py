@@ -62,12 +62,12 @@ class AdsaConfig:
     """How tau is found, see `lt_callbacks.adsa.TauEstimator`.
 
     Attributes:
-        fit_on: ``plain``, ``crops`` or ``mixed``: which views of the distilled images.
+        fit_on: ``plain``, ``crops``, ``mixed`` or ``strong``: which views of the distilled images.
         num_fit_views: Views of every image, where they are not plain.
         shrink_to: A tau to be drawn to, such as 1; null: none.
     """
 
-    fit_on: str = "mixed"
+    fit_on: str = "strong"
     num_fit_views: int = 8
     shrink_to: Optional[float] = None
 

@@ -8,7 +8,7 @@ from typing import Any
 from filelock import FileLock
 
 from lt_callbacks._files import canonical_json, sha256
-from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings
+from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings, set_folder
 
 FORMAT_VERSION = 1
 
@@ -43,9 +43,11 @@ class DistilledStore:
         folder = self.root / key
         self.root.mkdir(parents=True, exist_ok=True)
         with FileLock(self.root / f"{key}.lock"):
-            if (folder / "distilled.json").is_file():
+            if (folder / set_folder.FACTS).is_file():
                 return DistilledSet.load(folder), key, True
             distilled = make()
+            # Of a job that was killed while it saved. Made again, images may differ in a last bit.
+            (folder / set_folder.IMAGES).unlink(missing_ok=True)
             distilled.save(folder)
             return distilled, key, False
 

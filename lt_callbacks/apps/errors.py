@@ -39,7 +39,7 @@ def named(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except _KINDS as error:
-        argument = re.match(r"`(\w+)`", str(error))
+        argument = re.match(r"`([\w.]+)`", str(error))
         if type(error) not in _KINDS or argument is None or argument[1] not in names:
             raise
         raise type(error)(f"`{names[argument[1]]}`{str(error)[argument.end() :]}") from error

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lt_callbacks.dataset_distillation.eval_mode import frozen_in_eval_mode
 from lt_callbacks.dataset_distillation.real_images import RealImages
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,17 @@ class ChannelStatistics:
 
     @property
     def inputs(self) -> list[Tensor]:
-        """(B, F, ...) inputs of the layers in the last forward pass."""
+        """(B, F, ...) inputs of the layers in the last forward pass.
+
+        Raises:
+            RuntimeError: A layer was not part of it.
+        """
+        missing = [place for place in range(len(self.layers)) if place not in self._inputs]
+        if missing:
+            raise RuntimeError(
+                f"`networks` must use all their batch-norm layers in eval mode; {len(missing)} of {len(self.layers)} "
+                f"saw nothing, the first of them {self.layers[missing[0]]}. Remove heads that are for training only."
+            )
         return [self._inputs[place] for place in range(len(self.layers))]
 
     def running(self) -> list[Moments]:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer
 from lt_callbacks.dataset_distillation.real_images import RealImages, as_json
 from lt_callbacks.distilled_set import DistilledSet
+from lt_callbacks.distilled_set.facts_file import json_values
 
 #: Called with (steps done, steps to do) while images are made.
 OnStep = Callable[[int, int], None]
@@ -45,7 +47,7 @@ class Distiller(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The settings, as JSON holds them."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
     def distil(
         self,
@@ -64,19 +66,33 @@ class Distiller(ABC):
             networks: Trained on them, logits out, on the same device; used in eval mode and given back as they were.
             images_per_class: K >= 1.
             seed: Of all random choices.
-            provenance: Goes into the set's own, such as the manifest's hash.
+            provenance: JSON values that go into the set's own, such as the manifest's hash.
             on_step: Is told how far it is.
 
+        Returns:
+            ``images_per_class`` uint8 images of every class, one class after the other. Its provenance has ``method``,
+            ``settings``, ``images_per_class``, ``seed``, ``num_networks``, ``real_class_counts`` and ``num_repeated``.
+
         Raises:
-            ValueError: ``images_per_class`` is out of range, or a network is missing.
+            TypeError: An argument has another type.
+            ValueError: A number is out of range, a network is missing, or ``provenance`` has a name of the set's own.
         """
-        integer("images_per_class", images_per_class, at_least=1)
-        integer("seed", seed, at_least=0)
-        if self.needs_networks and not networks:
-            raise ValueError(
-                f"`networks` must hold at least one trained network for the distiller {self.name!r}; got none. Train "
-                "one on the same data."
-            )
+        images_per_class = integer("images_per_class", images_per_class, at_least=1)
+        seed = integer("seed", seed, at_least=0)
+        self._check_networks(networks)
+        facts = {
+            "method": self.name,
+            "settings": self.settings(),
+            "images_per_class": images_per_class,
+            "seed": seed,
+            "num_networks": len(networks),
+            "real_class_counts": as_json(real.class_counts),
+        }
+        # Before the work: what the set would refuse after it.
+        extra = json_values("provenance", provenance or {})
+        taken = sorted(extra.keys() & {*facts, "num_repeated"})
+        if taken:
+            raise ValueError(f"`provenance` must have names other than the set's own; got {taken[0]!r}. Rename it.")
         made = self._make(
             real, networks, images_per_class=images_per_class, seed=seed, on_step=on_step or (lambda done, total: None)
         )
@@ -86,21 +102,27 @@ class Distiller(ABC):
             class_names=real.class_names,
             mean=real.mean,
             std=real.std,
-            provenance={
-                "method": self.name,
-                "settings": self.settings(),
-                "images_per_class": images_per_class,
-                "seed": seed,
-                "num_networks": len(networks),
-                "real_class_counts": as_json(real.class_counts),
-                "num_repeated": as_json(made.num_repeated),
-                **made.facts,
-                **(provenance or {}),
-            },
+            provenance={**facts, "num_repeated": as_json(made.num_repeated), **made.facts, **extra},
         )
+
+    def _check_networks(self, networks: Sequence[nn.Module]) -> None:
+        is_one = isinstance(networks, nn.Module) and not isinstance(networks, nn.ModuleList)
+        if is_one or not all(isinstance(network, nn.Module) for network in networks):
+            raise TypeError(f"`networks` must be a sequence of modules; got {type(networks).__name__}. Use a list.")
+        if self.needs_networks and not networks:
+            raise ValueError(
+                f"`networks` must hold at least one trained network for the distiller {self.name!r}; got none. Train "
+                "one on the same data."
+            )
 
     @abstractmethod
     def _make(
         self, real: RealImages, networks: Sequence[nn.Module], *, images_per_class: int, seed: int, on_step: OnStep
     ) -> Made:
         """The images."""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -20,7 +20,7 @@ from lt_callbacks.dataset_distillation.channel_statistics import (
 )
 from lt_callbacks.dataset_distillation.distiller import Distiller, Made, OnStep
 from lt_callbacks.dataset_distillation.real_images import RealImages
-from lt_callbacks.dataset_distillation.recover import Recovery, recover
+from lt_callbacks.dataset_distillation.recover import Recovery, checked_area, recover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ class EDC(Distiller):
     autocast: bool = False
 
     def __post_init__(self) -> None:
+        checked_area(self.crop_area)
         object.__setattr__(self, "crop_area", tuple(self.crop_area))
         real_number("statistics_weight", self.statistics_weight, at_least=0.0)
         real_number("statistics_momentum", self.statistics_momentum, at_least=0.0, below=1.0)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from lt_callbacks._checks import integer
 from lt_callbacks.dataset_distillation.distiller import Distiller, Made, OnStep
 from lt_callbacks.dataset_distillation.eval_mode import frozen_in_eval_mode
 from lt_callbacks.dataset_distillation.real_images import RealImages
@@ -28,6 +29,9 @@ class Herding(Distiller):
 
     name: ClassVar[str] = "herding"
     batch_size: int = 512
+
+    def __post_init__(self) -> None:
+        integer("batch_size", self.batch_size, at_least=1)
 
     def _make(
         self, real: RealImages, networks: Sequence[nn.Module], *, images_per_class: int, seed: int, on_step: OnStep
@@ -54,7 +58,7 @@ def herd(features: Tensor, num_chosen: int) -> Tensor:
 
     Args:
         features: (n, D) of one class.
-        num_chosen: At most n; no sample is taken twice.
+        num_chosen: In 1..n; no sample is taken twice.
     """
     wanted = features.mean(dim=0)
     total = torch.zeros_like(wanted)

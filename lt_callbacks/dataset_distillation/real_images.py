@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import integer
+from lt_callbacks._checks import integer, real
 from lt_callbacks._counter_random import random_bits, stream_key
 from lt_callbacks.data import LongTailedDataModule
 
@@ -25,7 +25,9 @@ class RealImages:
         std: Likewise.
 
     Raises:
-        TypeError, ValueError: Pixels of another type, lengths that disagree, or a class without a training image.
+        TypeError: Pixels or labels of another type.
+        ValueError: Lengths that disagree, a name that is there twice, a label or statistic out of range, or a class
+            without a training image.
     """
 
     pixels: Tensor
@@ -35,22 +37,55 @@ class RealImages:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
+        if not isinstance(self.pixels, Tensor) or self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
             raise TypeError(
-                f"`pixels` must be uint8 (N, channels, H, W); got {self.pixels.dtype}, shape "
-                f"{tuple(self.pixels.shape)}. Distillation needs the images in memory: decode files into the source "
-                "`arrays`."
+                f"`pixels` must be uint8 (N, channels, H, W); got {_described(self.pixels)}."
+                " Distillation needs the images in memory: decode files into the source `arrays`."
             )
+        if not isinstance(self.labels, Tensor) or self.labels.dtype != torch.int64:
+            raise TypeError(f"`labels` must be int64 (N,); got {_described(self.labels)}. Pass class indices 0..C-1.")
         if self.labels.shape != (len(self.pixels),):
             raise ValueError(
                 f"`labels` must be one a sample, ({len(self.pixels)},); got shape {tuple(self.labels.shape)}."
             )
-        missing = (self.class_counts == 0).nonzero().flatten().tolist()
+        self._check_names()
+        self._check_labels()
+        self._check_statistics()
+        missing = [self.class_names[label] for label in (self.class_counts == 0).nonzero().flatten().tolist()]
         if missing:
             raise ValueError(
                 f"`labels` must hold every class, since each gets distilled images; got none of {missing[:10]}. Lower "
                 "the imbalance, or leave these classes out."
             )
+
+    def _check_names(self) -> None:
+        # What a distilled set asks for: better refused before it is made than after.
+        if len(self.class_names) < 2 or len(set(self.class_names)) < len(self.class_names):
+            raise ValueError(
+                f"`class_names` must be at least two different names; got {list(self.class_names)}. Name every class "
+                "once."
+            )
+
+    def _check_labels(self) -> None:
+        outside = ((self.labels < 0) | (self.labels >= self.num_classes)).nonzero().flatten()
+        if len(outside):
+            at = int(outside[0])
+            raise ValueError(
+                f"`labels` must be in 0..{self.num_classes - 1}, there are {self.num_classes} `class_names`; got "
+                f"{int(self.labels[at])} at position {at}. Name every class, or count classes from 0."
+            )
+
+    def _check_statistics(self) -> None:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.pixels.shape[1]:
+                raise ValueError(
+                    f"`{name}` must have one value a channel, {self.pixels.shape[1]}; got {len(values)}. Pass a tuple, "
+                    "of pixels scaled to [0, 1]."
+                )
+        for value in self.mean:
+            real("mean", value, at_least=0.0, at_most=1.0)
+        for value in self.std:
+            real("std", value, above=0.0)
 
     @property
     def num_classes(self) -> int:
@@ -85,13 +120,14 @@ class RealImages:
         )
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 pixels, or float ones in [0, 1], to what networks see, float32."""
+        """(B, channels, H, W) uint8 pixels, or float ones in [0, 1], to what networks see, float32."""
         scaled = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
         mean, std = (torch.tensor(values, device=pixels.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
         return (scaled - mean) / std
 
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images and labels, in order."""
+        """Normalised images and labels, in order; the last batch may be smaller."""
+        integer("batch_size", batch_size, at_least=1)
         for start in range(0, len(self.pixels), batch_size):
             part = slice(start, start + batch_size)
             yield self.normalised(self.pixels[part]), self.labels[part]
@@ -102,9 +138,11 @@ class RealImages:
         A class with fewer than ``images_per_class`` samples gives all of them, in random order, again and again.
 
         Returns:
-            (C * K,) positions, (C * K,) classes in label order, and (C,) how many of a class's images are repeats.
+            (C * K,) positions, (C * K,) classes in label order, and (C,) how many of a class's images are repeats; on
+            the CPU.
         """
-        integer("images_per_class", images_per_class, at_least=1)
+        images_per_class = integer("images_per_class", images_per_class, at_least=1)
+        seed = integer("seed", seed, at_least=0)
         positions = torch.arange(len(self.labels))
         order = torch.argsort(random_bits(positions, stream_key("draw real images", seed=seed)), stable=True)
         shuffled = self.labels.cpu()[order]
@@ -114,6 +152,10 @@ class RealImages:
             chosen.append(own[torch.arange(images_per_class) % len(own)])
         classes = torch.arange(self.num_classes).repeat_interleave(images_per_class)
         return torch.cat(chosen), classes, (images_per_class - self.class_counts).clamp(min=0)
+
+
+def _described(values: object) -> str:
+    return f"{values.dtype}, shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
 
 
 def as_json(counts: Tensor) -> list[int]:

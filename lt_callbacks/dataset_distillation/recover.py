@@ -51,9 +51,23 @@ class Recovery:
         for beta in self.betas:
             real("betas", beta, at_least=0.0, below=1.0)
         if self.crop_area is not None:
-            smallest, largest = (real("crop_area", share, above=0.0, at_most=1.0) for share in self.crop_area)
-            if smallest > largest:
-                raise ValueError(f"`crop_area` must be (smallest, largest) shares; got {self.crop_area}.")
+            checked_area(self.crop_area)
+        for name, value in (("flip", self.flip), ("autocast", self.autocast)):
+            if not isinstance(value, bool):
+                raise TypeError(f"`{name}` must be True or False; got {value!r}.")
+
+
+def checked_area(crop_area: object) -> None:
+    """Refuse what is not (smallest, largest) share of an image's area.
+
+    Raises:
+        TypeError, ValueError: It is no such pair.
+    """
+    if isinstance(crop_area, str) or not isinstance(crop_area, Sequence) or len(crop_area) != 2:
+        raise TypeError(f"`crop_area` must be a pair (smallest, largest) of area shares; got {crop_area!r}.")
+    smallest, largest = (real("crop_area", share, above=0.0, at_most=1.0) for share in crop_area)
+    if smallest > largest:
+        raise ValueError(f"`crop_area` must be (smallest, largest) shares; got {crop_area!r}. Swap the two.")
 
 
 def recover(

@@ -19,9 +19,13 @@ def build_distiller(name: str, *, settings: Mapping[str, Any] | None = None) -> 
     """The distiller ``name`` with ``settings``; what they leave out keeps its default.
 
     Raises:
+        TypeError: A value has another type.
         ValueError: Unknown name, unknown setting, or a value out of range.
     """
     kind = DISTILLERS[one_of("name", name, DISTILLERS)]
+    known = [field.name for field in fields(kind)]
     for key in settings or {}:
-        one_of(f"settings of {name}", key, [field.name for field in fields(kind)])
+        if not known:
+            raise ValueError(f"`settings of {name}` must be empty, it has none; got {key!r}. Leave it out.")
+        one_of(f"settings of {name}", key, known)
     return kind(**dict(settings or {}))

@@ -17,7 +17,7 @@ from lt_callbacks.dataset_distillation.recover import Recovery, recover
 
 @dataclass(frozen=True, kw_only=True)
 class SRe2L(Distiller):
-    """Images from noise: the first network recognises their class, and its batch-norm statistics fit.
+    """Images from noise: a network recognises their class, and its batch-norm statistics fit.
 
     One image of every class makes a batch, whose statistics count; batches do not know of each other, though several
     go through the network together. Defaults are the published ones for CIFAR. With several networks they take turns,

@@ -49,13 +49,21 @@ class StudentLoss:
 
         Args:
             logits: (B, C) of the student.
-            soft_logits: (B, C) calibrated logits of the teacher; None with ``"hard"``.
+            soft_logits: (B, C) calibrated logits of the teacher; not read with ``"hard"``.
             classes: (B,) intended classes.
             partner_classes: (B,) those of the images that were mixed in.
             share: (B,) share of the sample's own image.
+
+        Raises:
+            ValueError: Soft labels are needed, and there are none.
         """
         logits = logits.float()
-        if soft_logits is None:
+        if soft_logits is None and self.needs_soft_labels:
+            raise ValueError(
+                f"`soft_logits` must be given with kind {self.kind!r}; got None. Load batches with labels, or use kind "
+                "'hard'."
+            )
+        if soft_logits is None or self.kind == "hard":
             return _mixed_cross_entropy(logits, classes, partner_classes, share)
         if self.kind == "mse":
             loss = F.mse_loss(logits, soft_logits)

@@ -20,7 +20,7 @@ class ViewLoader:
     Args:
         views: The images.
         classes: (N,) int64 intended classes.
-        labels: Stored or made on the fly; None: no soft labels.
+        labels: Of these very views, stored or made on the fly; None: no soft labels.
         adjust: (B, C) logits to those that are learned from, such as a calibration; None: as they are.
         batch_size: Samples a step.
         num_passes: Of the whole training.
@@ -28,7 +28,8 @@ class ViewLoader:
         seed: Of the order.
 
     Raises:
-        ValueError: A number is out of range, or no view is labelled.
+        TypeError: An argument has another type.
+        ValueError: A number is out of range, labels are of another set or other views, or a view is not labelled yet.
     """
 
     def __init__(
@@ -45,6 +46,14 @@ class ViewLoader:
     ) -> None:
         integer("num_passes", num_passes, at_least=1)
         integer("passes_per_epoch", passes_per_epoch, at_least=1)
+        if classes.shape != (len(views),):
+            raise ValueError(f"`classes` must be one a sample, ({len(views)},); got shape {tuple(classes.shape)}.")
+        if adjust is not None and not callable(adjust):
+            raise TypeError(f"`adjust` must be a function of logits, or None; got {adjust!r}.")
+        if adjust is not None and labels is None:
+            raise ValueError("`adjust` must be None without `labels`, whose logits it changes. Leave it out.")
+        if labels is not None:
+            _check_labels(labels, views, num_passes)
         self.views, self.labels, self.adjust = views, labels, adjust
         self.device = views.device
         self.classes = classes.to(self.device)
@@ -85,6 +94,32 @@ class ViewLoader:
                 partner_classes=self.classes[mixing.partner],
                 share=mixing.share,
             )
+
+
+def _check_labels(labels: SoftLabels | LiveLabels, views: Views, num_passes: int) -> None:
+    """Labels of other pictures would be learned without a word."""
+    if isinstance(labels, SoftLabels):
+        sha256, settings = labels.facts.distilled_sha256, labels.views
+    elif isinstance(labels, LiveLabels):
+        sha256, settings = labels.views.distilled.sha256, labels.views.settings
+    else:
+        raise TypeError(f"`labels` must be SoftLabels, LiveLabels or None; got {type(labels).__name__}.")
+    if sha256 != views.distilled.sha256:
+        raise ValueError(
+            f"`labels` must be of the set in `views`, sha256 {views.distilled.sha256[:12]}...; got labels of "
+            f"{sha256[:12]}.... Label this set."
+        )
+    if settings != views.settings:
+        raise ValueError(
+            f"`labels` must be of the view settings in `views`, {views.settings}; got {settings}. Make the Views with "
+            "the labels' settings."
+        )
+    missing = [view for view in labels.missing_views() if view < num_passes] if isinstance(labels, SoftLabels) else []
+    if missing:
+        raise ValueError(
+            f"`labels` must hold every view that is learned from; {len(missing)} are not written yet, the first is "
+            f"{missing[0]}. Complete them with write_soft_labels."
+        )
 
 
 class _Passes:

@@ -140,7 +140,7 @@ class SoftLabels:
         """Store the labels of one view; complete or absent, whenever the process dies.
 
         Args:
-            view: In 0..V-1. One that is there already must be equal, byte for byte.
+            view: In 0..V-1. Where it is there already, its labels must be these.
             logits: (N, C) floating, finite; row i is the label of sample i. Kept as they are up to float16's rounding,
                 their level included, or as log-probabilities in the compact form.
 

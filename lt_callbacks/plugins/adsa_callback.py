@@ -21,7 +21,7 @@ from lt_callbacks.plugins.adsa_prior import check_length, checked_prior, prior_o
 from lt_callbacks.plugins.adsa_run import Relabelling
 
 #: What tau is fitted on unless asked for otherwise.
-DEFAULT_FIT_ON = "mixed"
+DEFAULT_FIT_ON = "strong"
 #: Views that are labelled where the input has no soft labels to go by.
 DEFAULT_NUM_VIEWS = 300
 #: They put averaged weights into the module at `on_train_end`, each in its turn.
@@ -45,7 +45,9 @@ class ADSACallback(Callback):
         class_prior: ``"datamodule"``: the counts of the datamodule's ``given_labels`` at its ``train_indices``; or (C,)
             counts or frequencies > 0.
         fit_on: What tau is fitted on. ``"plain"``: the images as they are; ``"crops"``: ``num_fit_views`` unmixed views
-            an image; ``"mixed"``: so many views as they are labelled, own and mixed-in class each with its share.
+            an image; ``"mixed"``: so many views as they are labelled, own and mixed-in class each with its share;
+            ``"strong"``: so many hard views, resized crops with CutMix, whatever is labelled. Mixed views count as
+            images of their own, so that their interval is on the narrow side.
         num_fit_views: Views that tau is fitted on, >= 1; not read for ``"plain"``.
         views: How images are varied, as `ViewSettings` or its values; None: as in the input's soft labels, without any
             resized crops.

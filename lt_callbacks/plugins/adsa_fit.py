@@ -11,7 +11,7 @@ from lt_callbacks.adsa import TauEstimator
 from lt_callbacks.distilled_set import PLAIN_VIEW, DistilledSet, LiveLabels, Views, ViewSettings
 
 #: What tau can be fitted on.
-FITTED_ON = ("plain", "crops", "mixed")
+FITTED_ON = ("plain", "crops", "mixed", "strong")
 
 
 def plain_logits(
@@ -52,7 +52,7 @@ def add_observations(
         samples: (B,) int64 positions in it.
         fit_on: ``"plain"``: the images as they are. ``"crops"``: V unmixed views, together one observation of an image.
             ``"mixed"``: V views as they are; each adds to its own class with the weight of its share and to that of
-            its partner with the rest.
+            its partner with the rest. ``"strong"``: the same with `strong_views`.
         plain: (B, C) from `plain_logits`.
         views: How images are varied.
         num_views: V.
@@ -64,8 +64,10 @@ def add_observations(
         if len(samples):
             estimator.update(plain, intended[samples.to(device)])
         return
+    if fit_on == "strong":
+        views = strong_views(views)
     # Unmixed views have no partner: what is mixed from one image is that image.
-    is_mixed = fit_on == "mixed" and views.mix != "none"
+    is_mixed = fit_on in ("mixed", "strong") and views.mix != "none"
     seen = Views(distilled, views if is_mixed else replace(views, mix="none"), device=device)
     labels = LiveLabels(network, seen)
     for part in _batches(samples.to(device), batch_size):
@@ -77,6 +79,15 @@ def add_observations(
             logits, mixing = labels.logits(part, view), seen.mixing(part, view)
             estimator.update(logits, intended[part], weight=mixing.share)
             estimator.update(logits, intended[mixing.partner], weight=1 - mixing.share)
+
+
+def strong_views(views: ViewSettings) -> ViewSettings:
+    """Views that no network is sure of: a part of the image, of 0.08 to 1 of its area, under CutMix.
+
+    Images that were optimised through the network, or that it was trained on, get probabilities near 1 in every class
+    unless they are seen like this, and then say nothing about the bias. Seed and mirroring stay as they are.
+    """
+    return replace(views, crop="resized", crop_area=(0.08, 1.0), mix="cutmix", mix_alpha=1.0)
 
 
 def _batches(samples: Tensor, batch_size: int) -> Iterator[Tensor]:

@@ -66,6 +66,20 @@ def test_a_curve_too_flat_for_its_noise_says_so():
     assert fit.reason == "the curve is too flat: the interval reaches an end of [-1, 4]"
 
 
+@pytest.mark.parametrize("ends", [(-1.0, 1.3), (0.6, 4.0)])
+def test_an_interval_that_reaches_one_end_is_cut_there(ends):
+    prior, draw = gaussian_teacher([2.0] * 5, imbalance_factor=100.0)
+    logits, intended = draw(10, torch.Generator().manual_seed(3))
+    whole = fit_tau(logits, intended, prior)
+    assert whole.identified
+    lowest, highest = ends
+    fit = fit_tau(logits, intended, prior, lowest=lowest, highest=highest)
+    assert fit.tau == pytest.approx(whole.tau, abs=1e-5)
+    assert fit.interval == pytest.approx((max(whole.interval[0], lowest), min(whole.interval[1], highest)), abs=1e-4)
+    assert fit.interval[0] == lowest or fit.interval[1] == highest
+    assert not fit.identified
+
+
 @pytest.mark.parametrize(("shrink_to", "expected"), [(None, 0.0), (1.0, 1.0)])
 def test_labels_that_tau_cannot_change_keep_it_at_zero(shrink_to, expected):
     """One-hot predictions: every tau gives the same spread."""

@@ -1,30 +1,42 @@
-"""Real runs of `lt-train`, made small: digits, two epochs, one seed, one thread."""
+"""Real runs of `lt-train` and `lt-distill`, made small: digits, two epochs, one seed, one thread."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_module
 
+from lt_callbacks.apps import distill, train
 from lt_callbacks.apps.build import build_source
 from lt_callbacks.apps.check import typed
+from lt_callbacks.apps.distill_schemas import DistillConfig
+from lt_callbacks.apps.distill_study import DistillStudy
 from lt_callbacks.apps.progress import RunProgress
 from lt_callbacks.apps.register import register_schemas
 from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.apps.study import SeedStudy
-from lt_callbacks.apps.train import main
 
 SMALL = ("num_seeds=1", "threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu")
+# Sixteen steps of a student: enough for labels to make a difference.
+SMALL_DISTILL = (
+    *SMALL,
+    "data.batch_size=32",
+    "distiller=random_real",
+    "distiller.images_per_class=2",
+    "views.num_views=2",
+    "student.num_passes=8",
+    "student.batch_size=10",
+    "oracle_taus=[0.5,1.0]",
+)
 
 
 def tiny_config(folder: Path, *overrides: str) -> TrainConfig:
     """What `lt-train` would run with, its files in ``folder``."""
-    register_schemas()
-    places = (f"output={folder / 'run'}", f"store={folder / 'store'}")
-    with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
-        return typed(compose("train", overrides=[*places, *SMALL, *overrides]))
+    return _composed("train", folder, SMALL, overrides)
 
 
 def tiny_study(folder: Path, *overrides: str, progress: RunProgress | None = None) -> SeedStudy:
@@ -36,10 +48,51 @@ def tiny_study(folder: Path, *overrides: str, progress: RunProgress | None = Non
 
 def type_command(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
     """Exit code of `lt-train` as typed, in this process; what it prints goes where pytest catches it."""
+    return _typed_in(monkeypatch, "lt-train", train.main, folder, SMALL, arguments)
+
+
+def tiny_distill_config(folder: Path, *overrides: str) -> DistillConfig:
+    """What `lt-distill` would run with, its files in ``folder``."""
+    return _composed("distill", folder, _unless_given(overrides), overrides)
+
+
+def tiny_distill_study(folder: Path, *overrides: str, progress: RunProgress | None = None) -> DistillStudy:
+    """The rows of the first seed."""
+    config = tiny_distill_config(folder, *overrides)
+    progress = RunProgress(total=0) if progress is None else progress
+    return DistillStudy(config, build_source(config.data), config.seed, progress)
+
+
+def type_distill(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    """Exit code of `lt-distill` as typed; see `type_command`."""
+    return _typed_in(monkeypatch, "lt-distill", distill.main, folder, _unless_given(arguments), arguments)
+
+
+def _unless_given(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Hydra takes a choice of a group once."""
+    given = {override.partition("=")[0] for override in overrides}
+    return tuple(each for each in SMALL_DISTILL if each.partition("=")[0] not in given)
+
+
+def _composed(root: str, folder: Path, small: tuple[str, ...], overrides: tuple[str, ...]) -> Any:
+    register_schemas()
+    places = (f"output={folder / 'run'}", f"store={folder / 'store'}")
+    with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
+        return typed(compose(root, overrides=[*places, *small, *overrides]))
+
+
+def _typed_in(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    main: Callable[[], None],
+    folder: Path,
+    small: tuple[str, ...],
+    arguments: tuple[str, ...],
+) -> int:
     places = (f"store={folder / 'store'}", f"hydra.run.dir={folder / 'run'}", f"hydra.sweep.dir={folder / 'sweep'}")
     # Hydra would put its own handlers in the place of pytest's.
     quiet = ("hydra/job_logging=none", "hydra/hydra_logging=none")
-    monkeypatch.setattr(sys, "argv", ["lt-train", *arguments[:1], *places, *quiet, *SMALL, *arguments[1:]])
+    monkeypatch.setattr(sys, "argv", [name, *arguments[:1], *places, *quiet, *small, *arguments[1:]])
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     try:
         main()

@@ -9,10 +9,11 @@ from lt_callbacks.distilled_set.label_shard import open_shard, shard_path, write
 
 FACTS = "ab" * 32
 LAYOUT = {"classes": (np.uint16, (5, 2)), "gaps": (np.uint8, (5, 1)), "range": (np.float16, (5,))}
+# In no order: neither the file nor its checksum depends on it.
 PARTS = {
+    "range": np.linspace(0, 9, 5).astype(np.float16),
     "classes": np.arange(10, dtype=np.uint16).reshape(5, 2) * 100,
     "gaps": np.arange(5, dtype=np.uint8).reshape(5, 1),
-    "range": np.linspace(0, 9, 5).astype(np.float16),
 }
 
 

@@ -149,6 +149,14 @@ def test_a_view_is_written_once(labels):
     assert torch.equal(labels.logits(torch.arange(12), 1), logits_of(1).half().float())
 
 
+def test_compact_labels_that_differ_in_one_part_are_other_labels(tmp_path):
+    made = store(tmp_path, top_k=2)
+    made.write(0, logits_of(0))
+    made.write(0, logits_of(0) + 1)
+    with pytest.raises(ValueError, match="`view` must be one that is not written yet"):
+        made.write(0, 2 * logits_of(0))  # the same classes
+
+
 def test_the_range_of_float16_is_used_to_its_ends(tmp_path):
     logits = logits_of(0)
     logits[3, 1], logits[4, 2] = 65504.0, -65504.0
@@ -220,7 +228,12 @@ def test_a_thousand_views_do_not_hold_all_files_open(tmp_path):
     for view in order + order[::-1]:
         found = made.logits(torch.tensor([view % 12]), view)
         assert torch.equal(found, logits_of(view)[[view % 12]].half().float())
-    assert 1 <= num_mapped(tmp_path) <= NUM_OPEN_VIEWS
+    assert num_mapped(tmp_path) == NUM_OPEN_VIEWS
+    made.logits(torch.tensor([0]), order[NUM_OPEN_VIEWS - 1])  # the one that was used longest ago
+    made.logits(torch.tensor([0]), order[-1])
+    maps = Path("/proc/self/maps").read_text()
+    assert f"{tmp_path}/view-{order[NUM_OPEN_VIEWS - 1]:05d}" in maps
+    assert f"{tmp_path}/view-{order[NUM_OPEN_VIEWS - 2]:05d}" not in maps
     del made
     assert num_mapped(tmp_path) == 0
 
@@ -243,8 +256,11 @@ def test_a_shard_is_checked_whole_once_and_not_at_every_opening(tmp_path, monkey
 
 
 def test_objects_can_be_sent_to_other_processes(labels):
+    before = pickle.dumps(SoftLabels.open(labels.folder))
     labels.logits(torch.arange(12), 0)
-    there = pickle.loads(pickle.dumps(labels))
+    sent = pickle.dumps(labels)
+    assert sent == before  # no label goes along
+    there = pickle.loads(sent)
     assert torch.equal(there.logits(torch.arange(12), 1), labels.logits(torch.arange(12), 1))
     assert there.facts == labels.facts
 

@@ -80,6 +80,13 @@ def test_a_mixed_view_counts_for_both_classes_with_their_shares(mix):
     assert fitted.class_confidence_before.tolist() == pytest.approx(confidence(observations), abs=1e-6)
 
 
+def test_strong_views_are_resized_crops_under_cutmix_whatever_is_labelled():
+    labelled = ViewSettings(seed=4, crop="none", flip=True, mix="mixup", mix_alpha=0.3)
+    strong = ViewSettings(seed=4, crop="resized", crop_area=(0.08, 1.0), flip=True, mix="cutmix")
+    assert fit("strong", labelled).class_confidence_before.equal(fit("mixed", strong).class_confidence_before)
+    assert not fit("mixed", labelled).class_confidence_before.equal(fit("mixed", strong).class_confidence_before)
+
+
 @pytest.mark.parametrize("fit_on", FITTED_ON)
 def test_the_batch_size_changes_nothing(fit_on):
     assert fit(fit_on, batch_size=24).tau == pytest.approx(fit(fit_on, batch_size=1).tau, abs=1e-5)
