@@ -18,7 +18,6 @@ from torch import nn
 from lt_callbacks.adsa import calibrate, fit_tau
 from lt_callbacks.corruption import longtail_indices
 from lt_callbacks.distilled_set import (
-    PLAIN_VIEW,
     DistilledSet,
     LiveLabels,
     SoftLabels,
@@ -74,7 +73,9 @@ def main(max_epochs: int = 8) -> float:
 
         # The ten lines.
         distilled = DistilledSet.load(folder)
-        logits = LiveLabels(teacher, Views(distilled, PLAIN_VIEW)).logits(torch.arange(len(distilled)), 0)
+        # Random parts of the images: of whole ones a teacher may be too sure to show its bias.
+        crops, everything = LiveLabels(teacher, Views(distilled, ViewSettings())), torch.arange(len(distilled))
+        logits = torch.stack([crops.logits(everything, view) for view in range(8)])
         fit = fit_tau(logits, distilled.intended_class, class_counts)
         adjust = partial(calibrate, class_prior=class_counts, tau=fit.tau)
         settings = ViewSettings(crop="padded", crop_padding=1, mix="cutmix")

@@ -11,7 +11,14 @@ SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if "def main(" in p
 
 
 def test_all_are_found():
-    assert {"dsink_on_a_module.py", "callback_form.py", "plain_pytorch_loop.py", "own_data_from_csv.py"} <= set(SCRIPTS)
+    assert {
+        "callback_form.py",
+        "dsink_on_a_module.py",
+        "own_data_from_csv.py",
+        "plain_pytorch_loop.py",
+        "read_soft_labels.py",
+        "relabel_distilled_set.py",
+    } <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

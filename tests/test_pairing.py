@@ -10,6 +10,9 @@ ROOT = Path(__file__).parents[1]
 
 # Files that are tested through another one -> its test file.
 ELSEWHERE = {
+    # Both are what a fit goes through.
+    "adsa/problem.py": "adsa/test_fit_tau.py",
+    "adsa/tau_fit.py": "adsa/test_fit_tau.py",
     "transport/result.py": "transport/test_sinkhorn.py",
     # Both forms of attachment are thin around them.
     "plugins/capture.py": "plugins/test_callback.py",

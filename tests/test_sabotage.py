@@ -135,6 +135,36 @@ BREAKAGES = {
         '"data": ""}))',
         "tests/teachers/test_store.py",
     ),
+    "logit adjustment not centred": (
+        "adsa/calibrate.py",
+        "wide - strength * centred_log_prior(prior).to(wide)",
+        "wide - strength * prior.log().to(wide)",
+        "tests/adsa/test_calibrate.py::test_the_mean_logit_stays",
+    ),
+    "mixed-in class with the sample's own share": (
+        "plugins/adsa_fit.py",
+        "weight=1 - mixing.share",
+        "weight=mixing.share",
+        "tests/plugins/test_adsa_fit.py::test_a_mixed_view_counts_for_both_classes_with_their_shares",
+    ),
+    "every rank labels every view": (
+        "distilled_set/write_soft_labels.py",
+        "if view % num_ranks == rank",
+        "if True",
+        "tests/distilled_set/test_write_soft_labels.py",
+    ),
+    "statistics of the classes left out": (
+        "dataset_distillation/edc.py",
+        "(0.5 * whole + 0.5 * each)",
+        "whole",
+        "tests/dataset_distillation/test_edc.py",
+    ),
+    "temperature not squared": (
+        "dataset_distillation/student_loss.py",
+        "* self.temperature**2",
+        "* self.temperature",
+        "tests/dataset_distillation/test_student_loss.py",
+    ),
 }
 
 

@@ -103,10 +103,6 @@ class TauEstimator(Metric):
         """Add a batch."""
         self.update(logits, intended_class, weight)
 
-    def set_dtype(self, dst_type: str | torch.dtype) -> TauEstimator:
-        """Change nothing: the sums are what the result's precision comes from."""
-        return self
-
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> TauEstimator:
         # A module that is cast to half precision takes its metrics along: the sums follow to its device only.
         def moved(state: Tensor) -> Tensor:

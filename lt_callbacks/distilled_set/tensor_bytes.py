@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,9 @@ def sha256_of(*parts: bytes | Tensor | np.ndarray) -> str:
         if isinstance(part, bytes):
             digest.update(part)
             continue
-        array = np.ascontiguousarray(part.numpy() if isinstance(part, Tensor) else part)
-        if sys.byteorder == "big":
-            array = array.byteswap()
-        digest.update(array.reshape(-1).view(np.uint8).data)
+        array = part.numpy() if isinstance(part, Tensor) else part
+        flat = array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1)
+        digest.update(flat.view(np.uint8).data)
     return digest.hexdigest()
 
 

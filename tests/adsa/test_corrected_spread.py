@@ -47,6 +47,28 @@ def test_the_score_is_the_derivative_of_the_unbiased_variance_over_classes(num_c
     assert got.tolist() == pytest.approx(expected, abs=1e-5)
 
 
+def test_standard_deviation_and_degrees_of_freedom_follow_from_each_images_influence():
+    logits, intended, prior = problem(1, num_classes=5, images_per_class=12)
+    kept = (intended != 2) | (torch.arange(len(intended)) < 15)
+    logits, intended = logits[kept], intended[kept]
+    tau, step = 0.9, 1e-4
+    p = own_probs(logits, intended, prior, tau)
+    slope = (own_probs(logits, intended, prior, tau + step) - own_probs(logits, intended, prior, tau - step)) / 2 / step
+    rows = [intended == number for number in range(5)]
+    means = [float(p[row].mean()) for row in rows]
+    slopes = [float(slope[row].mean()) for row in rows]
+    variances, counts = [], []
+    for row, m, s in zip(rows, means, slopes, strict=True):
+        influence = (p[row] - m) * (s - sum(slopes) / 5) + (m - sum(means) / 5) * (slope[row] - s)
+        counts.append(int(row.sum()))
+        variances.append((2 / 5) ** 2 * float(influence.var()) / counts[-1])
+    degrees = sum(variances) ** 2 / sum(v**2 / (n - 1) for v, n in zip(variances, counts, strict=True))
+    got = corrected_score(curves_of(logits, intended, prior), torch.tensor([tau], dtype=torch.float64))
+    assert 1 < min(counts) < 12
+    assert float(got[1]) == pytest.approx(sum(variances) ** 0.5, rel=1e-4)
+    assert float(got[2]) == pytest.approx(degrees, rel=1e-3)
+
+
 def test_its_standard_deviation_is_the_one_over_draws(population_and_draws):
     _, draws = population_and_draws
     score, sd, _ = zip(*(corrected_score(curves, TAUS) for curves in draws), strict=True)

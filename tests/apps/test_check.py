@@ -105,7 +105,7 @@ def test_all_rows_pass(tmp_path, source):
         (["trainer.max_epochs=0"], r"`trainer\.max_epochs` must be an integer >= 1; got 0"),
         (
             ["trainer.devices=2"],
-            r"`trainer\.devices` must be 1, since each training of `lt-train` is on one device; got 2",
+            r"`trainer\.devices` must be 1, since each training is on one device; got 2",
         ),
         (["methods=[ce,dsnk]"], r"`methods` must be one of 'ce'.*; got 'dsnk'\. Did you mean 'dsink'\?"),
         (["methods=[ce,ce]"], r"`methods` must name each row of the table once; got \['ce', 'ce'\]"),

@@ -110,3 +110,58 @@ def test_a_training_that_fails_is_not_counted():
     with pytest.raises(RuntimeError, match="^broken$"), progress.training("CE"):
         raise RuntimeError("broken")
     assert (progress.done, log.getvalue()) == (0, "")
+
+
+def test_a_stage_is_counted_when_it_is_done():
+    log = io.StringIO()
+    with RunProgress(total=2, unit="stages", stream=log) as progress:
+        with progress.stage("seed 0, recover (edc)") as on_step:
+            on_step(1, 2)
+            assert progress.done == 0
+            on_step(2, 2)
+        with progress.training("seed 0, hard labels"):
+            pass
+    assert log.getvalue().splitlines() == ["[1/2] seed 0, recover (edc): 0 s", "[2/2] seed 0, hard labels: 0 s"]
+
+
+def test_a_log_file_shows_steps_of_a_stage_now_and_then(monkeypatch):
+    monkeypatch.setattr(progress_module, "_SECONDS_BETWEEN_LINES", -1.0)
+    log = io.StringIO()
+    with RunProgress(total=1, unit="stages", stream=log).stage("recover") as on_step:
+        on_step(1, 3)
+        on_step(3, 3)
+    assert log.getvalue() == "  recover: step 1/3\n  recover: step 3/3\n[1/1] recover: 0 s\n"
+
+
+def test_a_terminal_has_one_bar_that_moves_with_the_steps_of_a_stage(monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress_module, "_SECONDS_BETWEEN_MOVES", -1.0)
+    seen = []
+    with RunProgress(total=2, unit="stages", stream=Terminal()) as progress:
+        task = progress._bar.tasks[0]
+        progress.skip("squeeze", "reused from the store")
+        with progress.stage("relabel") as on_step:
+            for done in (1, 4):
+                on_step(done, 4)
+                seen.append((task.description, task.completed))
+        assert (task.completed, task.total) == (2, 2)
+    assert seen == [("relabel", 1.25), ("relabel", 2.0)]
+    assert re.search(r"2\.0/2 stages", progress.console.file.getvalue())
+
+
+def test_a_bar_is_not_moved_at_every_step(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress_module, "_SECONDS_BETWEEN_MOVES", 1000.0)
+    with RunProgress(total=1, unit="stages", stream=Terminal()) as progress, progress.stage("recover") as on_step:
+        on_step(1, 2)
+        assert progress._bar.tasks[0].completed == 0
+
+
+def test_a_stage_that_fails_is_not_counted():
+    log = io.StringIO()
+    progress = RunProgress(total=1, unit="stages", stream=log)
+    with pytest.raises(RuntimeError, match="^broken$"), progress.stage("recover"):
+        raise RuntimeError("broken")
+    assert (progress.done, log.getvalue()) == (0, "")

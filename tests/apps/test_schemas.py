@@ -4,14 +4,12 @@ import re
 from dataclasses import fields
 
 import pytest
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
-from lt_callbacks.apps.register import register_schemas
+from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, DistillConfig
 from lt_callbacks.apps.schemas import GROUPS, DataConfig, TeacherConfig, TrainConfig
 
 
-@pytest.mark.parametrize("schema", [DataConfig, TeacherConfig, TrainConfig])
+@pytest.mark.parametrize("schema", [DataConfig, TeacherConfig, TrainConfig, *DISTILL_GROUPS.values(), DistillConfig])
 def test_every_field_that_no_constructor_documents_has_a_sentence(schema):
     described = re.findall(r"^ {8}(\w+): [A-Z`][^.]", schema.__doc__, flags=re.MULTILINE)
     assert described == [field.name for field in fields(schema)]
@@ -26,14 +24,6 @@ def test_the_groups_are_those_of_the_whole():
     defaults = TrainConfig()
     for group, schema in GROUPS.items():
         assert type(getattr(defaults, group)) is schema
-
-
-def test_hydra_knows_each_schema_by_the_name_that_the_yaml_files_extend():
-    register_schemas()
-    store = ConfigStore.instance()
-    assert OmegaConf.get_type(store.load("train_schema.yaml").node) is TrainConfig
-    for group, schema in GROUPS.items():
-        assert OmegaConf.get_type(store.load(f"{group}/schema.yaml").node) is schema
 
 
 def test_two_configs_share_no_list_or_mapping():

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
+from PIL import Image
 
 from lt_callbacks.apps import distill, train
 from lt_callbacks.apps.build import build_source
@@ -21,14 +23,15 @@ from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.apps.study import SeedStudy
 
 SMALL = ("num_seeds=1", "threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu")
-# Sixteen steps of a student: enough for labels to make a difference.
+# A few steps of a student: enough for its labels to make a difference.
 SMALL_DISTILL = (
     *SMALL,
     "data.batch_size=32",
     "distiller=random_real",
     "distiller.images_per_class=2",
     "views.num_views=2",
-    "student.num_passes=8",
+    "student.num_passes=12",
+    "student.learning_rate=0.01",
     "student.batch_size=10",
     "oracle_taus=[0.5,1.0]",
 )
@@ -99,3 +102,26 @@ def _typed_in(
     except SystemExit as exit_:
         return int(exit_.code or 0)
     return 0
+
+
+def write_arrays(path: Path, *, num_images: int = 60, channels: int = 3) -> Path:
+    """Random images of ten classes for ``data=arrays``, training and test alike."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (num_images, 8, 8, channels), dtype=np.uint8)
+    labels = np.arange(num_images) % 10
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    return path
+
+
+def write_image_files(folder: Path) -> Path:
+    """Images of two classes for ``data=image_folder``, six of each for training and one for the test."""
+    rng = np.random.default_rng(0)
+    for part, num_images in (("train", 6), ("test", 1)):
+        for name in ("cat", "dog"):
+            place = folder / part / name
+            place.mkdir(parents=True)
+            for number in range(num_images):
+                pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(place / f"{number}.png")
+    return folder

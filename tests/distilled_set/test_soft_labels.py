@@ -339,7 +339,7 @@ for view in made.missing_views():
     made.write(view, logits_of(view))
     print(view, flush=True)
 """
-    for attempt in range(3):
+    for attempt in range(2):
         writer = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE)
         for _ in range(4):
             assert writer.stdout.readline()
@@ -348,7 +348,7 @@ for view in made.missing_views():
         writer.communicate()
     made = store(tmp_path, num_views=100000)
     written = sorted(set(range(100000)) - set(made.missing_views()))
-    assert len(written) >= 12
+    assert len(written) >= 8
     assert written == list(range(len(written)))
     for view in written:
         assert torch.equal(made.logits(torch.arange(12), view), logits_of(view).half().float())

@@ -21,6 +21,11 @@ def test_memory_order_does_not_count():
     assert sha256_of(numbers.t()) != sha256_of(numbers)
 
 
+def test_byte_order_does_not_count():
+    numbers = np.arange(5, dtype="<i4")
+    assert sha256_of(numbers.astype(">i4")) == sha256_of(numbers) == hashlib.sha256(numbers.tobytes()).hexdigest()
+
+
 def test_nothing_is_something_to_hash():
     assert sha256_of(np.zeros((3, 0), dtype=np.uint8)) == hashlib.sha256().hexdigest()
 

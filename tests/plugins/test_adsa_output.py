@@ -33,7 +33,20 @@ def some_logits(value=0.0):
 
 
 @pytest.mark.parametrize(
-    "name", ["in", "in/", "./in", "in/../in", "in/labels", "in/a/b", "link", "link/x", "other/../in", "other/up/in"]
+    "name",
+    [
+        "in",
+        "in/",
+        "./in",
+        "in/../in",
+        "in/labels",
+        "in/a/b",
+        "link",
+        "link/x",
+        "other/../in",
+        "other/up/in",
+        "new/../in",
+    ],
 )
 def test_the_inputs_own_folder_is_refused_whatever_it_is_called(source, tmp_path, name):
     (tmp_path / "link").symlink_to(source)
