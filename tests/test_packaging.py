@@ -137,9 +137,9 @@ def other_project(folder, **options):
     return run(["train.py"], cwd=folder, **options)
 
 
-def test_the_command_is_installed():
-    (command,) = distribution("lt_callbacks").entry_points
-    assert (command.name, command.value) == ("lt-train", "lt_callbacks.apps.train:main")
+def test_the_commands_are_installed():
+    found = {command.name: command.value for command in distribution("lt_callbacks").entry_points}
+    assert found == {"lt-distill": "lt_callbacks.apps.distill:main", "lt-train": "lt_callbacks.apps.train:main"}
 
 
 def test_nothing_is_put_into_everybodys_trainer():

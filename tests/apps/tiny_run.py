@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import sys
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from lt_callbacks.apps import distill, train
@@ -18,9 +23,12 @@ from lt_callbacks.apps.check import typed
 from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.distill_study import DistillStudy
 from lt_callbacks.apps.progress import RunProgress
-from lt_callbacks.apps.register import register_schemas
-from lt_callbacks.apps.schemas import TrainConfig
+from lt_callbacks.apps.register import ALL_GROUPS, register_schemas
+from lt_callbacks.apps.schemas import DataConfig, TrainConfig
 from lt_callbacks.apps.study import SeedStudy
+from lt_callbacks.data import Source
+
+CHOICES = {*ALL_GROUPS, "callbacks", "logger", "experiment"}
 
 SMALL = ("num_seeds=1", "threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu")
 # A few steps of a student: enough for its labels to make a difference.
@@ -39,14 +47,14 @@ SMALL_DISTILL = (
 
 def tiny_config(folder: Path, *overrides: str) -> TrainConfig:
     """What `lt-train` would run with, its files in ``folder``."""
-    return _composed("train", folder, SMALL, overrides)
+    return _composed("train", folder, (*SMALL, *overrides))
 
 
 def tiny_study(folder: Path, *overrides: str, progress: RunProgress | None = None) -> SeedStudy:
     """The methods of seed 0."""
     config = tiny_config(folder, *overrides)
     progress = RunProgress(total=0) if progress is None else progress
-    return SeedStudy(config, build_source(config.data), config.seed, progress)
+    return SeedStudy(config, _source(astuple(config.data)), config.seed, progress)
 
 
 def type_command(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
@@ -56,14 +64,14 @@ def type_command(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str)
 
 def tiny_distill_config(folder: Path, *overrides: str) -> DistillConfig:
     """What `lt-distill` would run with, its files in ``folder``."""
-    return _composed("distill", folder, _unless_given(overrides), overrides)
+    return _composed("distill", folder, (*_unless_given(overrides), *overrides))
 
 
 def tiny_distill_study(folder: Path, *overrides: str, progress: RunProgress | None = None) -> DistillStudy:
     """The rows of the first seed."""
     config = tiny_distill_config(folder, *overrides)
     progress = RunProgress(total=0) if progress is None else progress
-    return DistillStudy(config, build_source(config.data), config.seed, progress)
+    return DistillStudy(config, _source(astuple(config.data)), config.seed, progress)
 
 
 def type_distill(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
@@ -77,11 +85,30 @@ def _unless_given(overrides: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(each for each in SMALL_DISTILL if each.partition("=")[0] not in given)
 
 
-def _composed(root: str, folder: Path, small: tuple[str, ...], overrides: tuple[str, ...]) -> Any:
-    register_schemas()
+def _composed(root: str, folder: Path, overrides: tuple[str, ...]) -> Any:
+    """As Hydra would: choices of groups first, then single values. Composing takes long, so choices are kept."""
     places = (f"output={folder / 'run'}", f"store={folder / 'store'}")
+    parsed = OverridesParser.create().parse_overrides([*places, *overrides])
+    is_choice = [override.key_or_group in CHOICES for override in parsed]
+    chosen = tuple(str(override.input_line) for override, is_one in zip(parsed, is_choice, strict=True) if is_one)
+    config = copy.deepcopy(_chosen(root, chosen))
+    for override, is_one in zip(parsed, is_choice, strict=True):
+        if not is_one:
+            is_new = override.is_add() or override.is_force_add()
+            OmegaConf.update(config, override.key_or_group, override.value(), force_add=is_new)
+    return typed(config)
+
+
+@functools.cache
+def _chosen(root: str, choices: tuple[str, ...]) -> DictConfig:
+    register_schemas()
     with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
-        return typed(compose(root, overrides=[*places, *small, *overrides]))
+        return compose(root, overrides=list(choices))
+
+
+@functools.cache
+def _source(data: tuple[Any, ...]) -> Source:
+    return build_source(DataConfig(*data))
 
 
 def _typed_in(

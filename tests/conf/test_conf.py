@@ -19,6 +19,10 @@ from torch import nn
 
 from lt_callbacks.apps.build import build_classifier, build_datamodule, build_source, build_targets, build_trainer
 from lt_callbacks.apps.check import check_settings, typed
+from lt_callbacks.apps.distill_build import build_student, student_loss, view_settings
+from lt_callbacks.apps.distill_check import check_distill_settings
+from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig
+from lt_callbacks.apps.register import ALL_GROUPS, register_schemas
 from lt_callbacks.apps.schemas import (
     GROUPS,
     DataConfig,
@@ -29,21 +33,24 @@ from lt_callbacks.apps.schemas import (
     ObjectiveConfig,
     OptimisationConfig,
     TrainerConfig,
-    register_schemas,
 )
 from lt_callbacks.corruption import NOISE_KINDS, PROFILES, Imbalance, Noise
 from lt_callbacks.data import SOURCES, LongTailedDataModule
+from lt_callbacks.dataset_distillation import DISTILLERS, build_distiller
 from lt_callbacks.methods import Classifier, Optimisation
 from lt_callbacks.models import build_model
 from lt_callbacks.models.build import NETWORKS
 from lt_callbacks.objectives import OBJECTIVES
-from lt_callbacks.plugins import DSink
+from lt_callbacks.plugins import ADSACallback, DSink
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
 
-# Dropped into another project's callbacks, see test_other_project.py; `lt-train` attaches D-SINK by itself.
-FOR_OTHER_PROJECTS = ["callbacks/dsink"]
+# Dropped into another project's callbacks, see test_other_project.py; `lt-train` attaches D-SINK by itself, and
+# `lt-distill` does what ADSA's callback does.
+FOR_OTHER_PROJECTS = ["callbacks/adsa", "callbacks/dsink"]
+
+ROOTS = ("train", "distill")
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +78,25 @@ def files(tmp_path_factory):
     }
 
 
-def composed(*overrides):
+def composed(*overrides, root="train"):
     register_schemas()
     with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
-        return compose("train", overrides=["output=out", *overrides])
+        return compose(root, overrides=["output=out", *overrides])
+
+
+def groups_of(root):
+    """Groups that a command chooses from."""
+    defaults = OmegaConf.load(CONF / f"{root}.yaml").defaults
+    return {next(iter(entry)) for entry in defaults if not isinstance(entry, str)}
+
+
+def roots_of(file):
+    """Commands that a file is for. An experiment says in its second line which command runs it."""
+    group = file.partition("/")[0]
+    if group == "experiment":
+        (command,) = re.findall(r"^# lt-(\w+) experiment=", (CONF / f"{file}.yaml").read_text(), flags=re.MULTILINE)
+        return [command]
+    return [root for root in ROOTS if group in groups_of(root)]
 
 
 def choice(file, files):
@@ -90,17 +112,35 @@ def settings_of(file):
     return OmegaConf.to_container(OmegaConf.load(CONF / f"{file}.yaml"))
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file not in FOR_OTHER_PROJECTS])
-def test_every_file_composes_and_passes_the_checks(file, files):
-    config = typed(composed(*choice(file, files)))
+@pytest.mark.parametrize(
+    ("file", "root"), [(file, root) for file in FILES if file not in FOR_OTHER_PROJECTS for root in roots_of(file)]
+)
+def test_every_file_composes_and_passes_the_checks(file, root, files):
+    config = typed(composed(*choice(file, files), root=root))
     if file == "trainer/gpu":
         assert config.trainer.accelerator == "gpu"
-    check_settings(config)
+    check_settings(config) if root == "train" else check_distill_settings(config)
     said = {name: value for name, value in settings_of(file).items() if name != "defaults" and value not in ("???", "")}
     group = file.partition("/")[0]
-    if group in GROUPS:
-        # The choice is what counts in the end: nothing after it in train.yaml overrides it.
+    # The choice is what counts in the end. Only the defaults of `lt-distill` are followed by settings of its own.
+    if group in ALL_GROUPS and (root == "train" or group in ("distiller", "adsa", "student")):
         assert {name: getattr(getattr(config, group), name) for name in said} == said
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("distiller/")])
+def test_every_distiller_can_be_built(file, files):
+    chosen = typed(composed(*choice(file, files), root="distill")).distiller
+    assert build_distiller(chosen.name, settings=chosen.settings).name == chosen.name
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.split("/")[0] in ("views", "student")])
+def test_every_student_and_its_views_can_be_built(file, files):
+    config = typed(composed(*choice(file, files), root="distill"))
+    source = build_source(config.data)
+    assert view_settings(config, source, seed=3).crop == config.views.crop
+    loss = student_loss(config, is_hard=False)
+    student = build_student(config, build_datamodule(config, source, seed=0), loss=loss)
+    assert (student.loss.kind, student.ema_decay) == (config.student.loss, config.student.ema_decay)
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.split("/")[0] in ("imbalance", "noise")])
@@ -185,8 +225,19 @@ def test_a_teachers_file_has_the_name_of_its_objective(group):
     assert all(file == name and name in OBJECTIVES for file, name in named.items())
 
 
+def test_every_distiller_has_a_file_of_its_name():
+    named = {file.partition("/")[2]: settings_of(file)["name"] for file in FILES if file.startswith("distiller/")}
+    assert {name for file, name in named.items() if file == name} == set(DISTILLERS)
+    assert set(named.values()) == set(DISTILLERS)
+
+
+def test_adsa_is_the_same_in_the_command_and_in_the_callback():
+    parameters = parameters_of(ADSACallback)
+    assert defaults_of(AdsaConfig) == {name: parameters[name] for name in defaults_of(AdsaConfig)}
+
+
 def test_every_group_of_the_defaults_has_files_and_the_reverse():
-    listed = {next(iter(entry)) for entry in OmegaConf.load(CONF / "train.yaml").defaults if not isinstance(entry, str)}
+    listed = groups_of("train") | groups_of("distill")
     assert listed == {path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))}
 
 
@@ -201,12 +252,14 @@ def test_seeds_are_taken_as_given(seed):
     assert (datamodule.seed, datamodule.corruption_seed) == (seed, seed)
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_misspelt_key_is_refused_by_name(group):
+@pytest.mark.parametrize(
+    ("group", "root"), [*((group, "train") for group in GROUPS), *((group, "distill") for group in DISTILL_GROUPS)]
+)
+def test_a_misspelt_key_is_refused_by_name(group, root):
     with pytest.raises(ConfigCompositionException, match=f"Could not override '{group}.misspelt'"):
-        composed(f"{group}.misspelt=1")
+        composed(f"{group}.misspelt=1", root=root)
     with pytest.raises(ValueError, match=f"^`settings of {group}` must be one of .*; got 'misspelt'."):
-        typed(composed(f"+{group}.misspelt=1"))
+        typed(composed(f"+{group}.misspelt=1", root=root))
 
 
 @pytest.mark.parametrize(
