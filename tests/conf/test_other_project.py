@@ -1,4 +1,4 @@
-"""A project made from lightning-hydra-template takes D-SINK from `pkg://lt_callbacks.conf` by one line of its config."""
+"""A project made from lightning-hydra-template takes D-SINK and ADSA from `pkg://lt_callbacks.conf` by one line of its config."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lt_callbacks import DSinkCallback, ProxyLabelMonitor
+from lt_callbacks.distilled_set import DistilledSet, SoftLabels
 
 # What that project has in `src/` and `configs/`.
 
@@ -28,7 +29,7 @@ class Net(nn.Module):
         self.model = nn.Sequential(nn.Linear(4, hidden_size), nn.ReLU(), nn.Linear(hidden_size, 3))
 
     def forward(self, x):
-        return self.model(x)
+        return self.model(x.flatten(1))
 
 
 class Module(LightningModule):
@@ -196,6 +197,36 @@ def test_a_teacher_that_was_not_given_is_asked_for(project):
     config = composed(project, "callbacks=dsink")
     with pytest.raises(MissingMandatoryValue, match=r"callbacks\.dsink\.dsink\.noise_teacher\.path"):
         instantiate_callbacks(config.callbacks)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_adsa_relabels_when_the_projects_training_ends_and_does_not_change_it(project, tmp_path):
+    pixels = torch.arange(24, dtype=torch.uint8).reshape(6, 1, 2, 2) * 10
+    classes = torch.arange(6) % 3
+    DistilledSet(
+        images=pixels, intended_class=classes, class_names=("a", "b", "c"), mean=(0.5,), std=(0.25,), provenance={}
+    ).save(tmp_path / "distilled")
+    model, _ = train(
+        composed(
+            project,
+            "callbacks=[default,adsa]",
+            f"callbacks.adsa.distilled={tmp_path / 'distilled'}",
+            f"callbacks.adsa.output={tmp_path / 'relabelled'}",
+            "callbacks.adsa.class_prior=[10,8,6]",
+            "+callbacks.adsa.num_views=2",
+        )
+    )
+    labels = SoftLabels.open(
+        tmp_path / "relabelled" / "soft_labels", distilled=DistilledSet.load(tmp_path / "distilled")
+    )
+    assert (labels.num_views, labels.missing_views(), labels.calibration["method"]) == (2, [], "adsa")
+    plain, _ = train(composed(project))
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_distilled_set_that_was_not_given_is_asked_for(project):
+    with pytest.raises(MissingMandatoryValue, match=r"callbacks\.adsa\.distilled"):
+        instantiate_callbacks(composed(project, "callbacks=adsa").callbacks)
 
 
 def test_the_projects_own_files_come_first(project):
