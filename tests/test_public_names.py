@@ -172,7 +172,9 @@ def test_the_settings_of_the_distilling_command_are_these():
 
 
 def test_the_rows_of_the_table_are_these():
-    assert " ".join(DISTILL_RECIPES) == "networks hard soft tau_1 adsa adsa_plain adsa_crops adsa_mixed adsa_strong oracle"
+    assert (
+        " ".join(DISTILL_RECIPES) == "networks hard soft tau_1 adsa adsa_plain adsa_crops adsa_mixed adsa_strong oracle"
+    )
     assert " ".join(RECIPES) == METHODS
 
 

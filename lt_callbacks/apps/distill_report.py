@@ -72,7 +72,9 @@ def _check_same(folder: Path, raw: SoftLabels, calibration: dict[str, Any]) -> N
     # On other hardware, or with other threads, tau differs in its last digits.
     is_same_tau = tau is not None and abs(tau - calibration["tau"]) < _SAME_TAU
     is_same_set = found.facts.distilled_sha256 == raw.facts.distilled_sha256
-    is_same = tau is not None and is_same_set and (found.views, found.num_views, facts) == (raw.views, raw.num_views, wanted)
+    is_same = (
+        tau is not None and is_same_set and (found.views, found.num_views, facts) == (raw.views, raw.num_views, wanted)
+    )
     if not is_same or not is_same_tau:
         made = f"with tau {tau:.4g}, this run's is {calibration['tau']:.4g}" if is_same else "of other images or views"
         raise ValueError(

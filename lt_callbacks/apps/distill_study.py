@@ -25,7 +25,7 @@ from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.dataset_distillation import MeanLogits, RealImages, ViewLoader, build_distiller
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, Views, ViewSettings, write_soft_labels
 from lt_callbacks.evaluation import CellResult, mean
-from lt_callbacks.plugins.adsa_fit import FITTED_ON, add_observations, plain_logits
+from lt_callbacks.plugins.adsa_fit import FITTED_ON, add_observations, fit_of_images, plain_logits
 from lt_callbacks.teachers.isolated_seed import isolated_seed
 
 _BATCH = 256
@@ -210,7 +210,7 @@ class DistillStudy:
             num_views=chosen.num_fit_views,
             batch_size=_BATCH,
         )
-        return estimator.compute()
+        return fit_of_images(estimator, self.distilled)
 
     def _fit_facts(self, fit_on: str) -> dict[str, Any]:
         """The fit in use, and what the other kinds of view would have given."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lt_callbacks.adsa import TauEstimator
+from lt_callbacks.adsa import TauEstimator, TauFit
 from lt_callbacks.distilled_set import PLAIN_VIEW, DistilledSet, LiveLabels, Views, ViewSettings
 
 #: What tau can be fitted on.
@@ -79,6 +79,20 @@ def add_observations(
             logits, mixing = labels.logits(part, view), seen.mixing(part, view)
             estimator.update(logits, intended[part], weight=mixing.share)
             estimator.update(logits, intended[mixing.partner], weight=1 - mixing.share)
+
+
+def fit_of_images(estimator: TauEstimator, distilled: DistilledSet) -> TauFit:
+    """What the estimator says of the set's images, of which it may have seen several views each.
+
+    A mixed view is an observation of its own there. A class with one image stays a class with one image, whose noise
+    cannot be told, however many views of it were shown.
+    """
+    fit = estimator.compute()
+    single = (distilled.class_counts == 1).nonzero()[:, 0].tolist()
+    if fit.identified and single:
+        reason = f"{len(single)} of {distilled.num_classes} classes have a single image, whose noise cannot be told"
+        fit = replace(fit, identified=False, reason=reason)
+    return fit
 
 
 def strong_views(views: ViewSettings) -> ViewSettings:

@@ -16,7 +16,7 @@ from torch import Tensor
 from lt_callbacks.adsa import TauEstimator, TauFit, calibrate
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, Views, ViewSettings, write_soft_labels
 from lt_callbacks.plugins.adsa_alarms import LabelQuality, alarms, label_quality, label_sums
-from lt_callbacks.plugins.adsa_fit import add_observations, plain_logits
+from lt_callbacks.plugins.adsa_fit import add_observations, fit_of_images, plain_logits
 from lt_callbacks.plugins.adsa_network import TrainedNetwork, check_network, share_buffers, weights_sha256
 from lt_callbacks.plugins.adsa_output import LABELS, RelabelledFolder
 from lt_callbacks.plugins.adsa_report import figures_of, log_report, metrics_of, save_figures
@@ -74,7 +74,7 @@ class Relabelling:
         samples = torch.arange(trainer.global_rank, len(self.distilled), trainer.world_size)
         estimator = TauEstimator(self.class_prior, shrink_to=self.shrink_to).to(trainer.strategy.root_device)
         plain = _on_all_ranks(trainer, partial(self._observe, network, estimator, samples))
-        fit = estimator.compute()
+        fit = fit_of_images(estimator, self.distilled)
         fit = replace(fit, tau=round(fit.tau, _TAU_DECIMALS))
         quality = self._quality(trainer, plain, samples, fit)
         found = alarms(fit, quality, class_names=self.distilled.class_names)

@@ -183,8 +183,14 @@ def test_a_document_is_not_continued_with_other_settings(copied):
         run(tiny_distill_config(copied, ROWS, "student.temperature=2"))
 
 
-def test_another_student_learns_from_the_stored_labels(finished, copied, capsys):
-    run(tiny_distill_config(copied, "methods=[adsa]", "student.temperature=2", f"output={copied / 'other'}"))
+def test_another_student_learns_from_the_stored_labels(copied, capsys):
+    before = torch.get_num_threads()
+    try:
+        other = ("methods=[adsa]", "student.temperature=2", "threads=2", f"output={copied / 'other'}")
+        run(tiny_distill_config(copied, *other))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
     printed = capsys.readouterr().err
     assert len(stages(printed)) == 1
     assert stages(printed)[0].startswith("[4/4] seed 0, ADSA (tau ")
@@ -243,15 +249,6 @@ def test_a_seed_whose_rows_need_no_labels_has_none(tmp_path, capsys):
     assert found[-1].startswith("[6/6] ")
 
 
-def test_threads_are_those_asked_for(finished, copied):
-    before = torch.get_num_threads()
-    try:
-        run(tiny_distill_config(copied, ROWS, "threads=2"))
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-
-
 # The command as typed.
 
 
@@ -263,7 +260,7 @@ def test_the_command_runs_and_the_document_names_it_without_its_folders(tmp_path
     assert str(tmp_path) not in text
     document = read_result(tmp_path / "run" / "metrics.json")
     (record,) = document.runs
-    assert record["command"].startswith("lt-distill methods=[hard] num_seeds=1 trainer.max_epochs=2 ")
+    assert record["command"].startswith("lt-distill methods=[hard] ")
     assert record["command"].endswith(" corruption_seed=0 seed=5 distiller=herding")
     assert [(cell.method, cell.seed) for cell in document.cells] == [("hard labels", 5)]
     # A corruption seed of 0 is not "none".
@@ -279,16 +276,7 @@ def test_the_command_runs_and_the_document_names_it_without_its_folders(tmp_path
         (["distiller=edc", "+distiller.settings.num_stepz=3"], "`distiller.settings` must be one of 'num_steps'"),
         (["distiller.images_per_clas=3"], "Key 'images_per_clas' not in 'DistillerConfig'"),
         (["+views.crops=none"], "got 'crops'. Did you mean 'crop'?"),
-        (["views.crop=zoomed"], "`views.crop` must be one of"),
-        (["adsa.fit_on=crop"], "`adsa.fit_on` must be one of"),
-        (["student.loss=hard"], "`student.loss` must be one of 'kl', 'mse'; got 'hard'."),
         (["networks=[resnet]"], "`networks` must be one of"),
-        (["networks=[]"], "`networks` must name 1 to 31 networks; got []."),
-        (["distiller.images_per_class=0"], "`distiller.images_per_class` must be an integer >= 1; got 0."),
-        (["oracle_taus=[]", "methods=[oracle]"], "`oracle_taus` must hold at least one tau"),
-        (["score_on=validation"], "`score_on` must be one of 'test', 'removed'; got 'validation'."),
-        (["trainer.devices=2"], "`trainer.devices` must be 1"),
-        (["experiment=misspelt"], "Could not find 'experiment/misspelt'"),
         # Of the other command.
         (["dsink.alpha=3"], "Key 'dsink' not in 'DistillConfig'"),
     ],

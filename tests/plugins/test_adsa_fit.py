@@ -5,8 +5,8 @@ import torch
 from adsa_small import COUNTS, distilled_set, fresh, network_input
 
 from lt_callbacks.adsa import TauEstimator
-from lt_callbacks.distilled_set import Views, ViewSettings
-from lt_callbacks.plugins.adsa_fit import FITTED_ON, add_observations, plain_logits
+from lt_callbacks.distilled_set import DistilledSet, Views, ViewSettings
+from lt_callbacks.plugins.adsa_fit import FITTED_ON, add_observations, fit_of_images, plain_logits
 
 CPU = torch.device("cpu")
 CUTMIX = ViewSettings(crop="padded", crop_padding=1, mix="cutmix")
@@ -103,3 +103,31 @@ def test_a_rank_without_a_sample_adds_nothing():
             estimator, network, distilled, nothing, fit_on=fit_on, plain=plain, views=CUTMIX, num_views=2, batch_size=4
         )
         assert not any(state.any() for state in estimator.metric_state.values())
+
+
+@pytest.mark.parametrize("fit_on", FITTED_ON)
+@pytest.mark.parametrize("num_images", [1, 6])
+def test_views_do_not_make_several_images_of_one(fit_on, num_images):
+    whole, network = distilled_set(), fresh()
+    # One class keeps that many images, the others all of theirs.
+    place = torch.cumsum(whole.intended_class == 2, 0)
+    kept = (whole.intended_class != 2) | (place <= num_images)
+    distilled = DistilledSet(
+        images=whole.images[kept],
+        intended_class=whole.intended_class[kept],
+        class_names=whole.class_names,
+        mean=whole.mean,
+        std=whole.std,
+        provenance={},
+    )
+    estimator, samples = TauEstimator(COUNTS), torch.arange(len(distilled))
+    plain = plain_logits(network, distilled, samples, device=CPU, batch_size=8)
+    settings = {"views": CUTMIX, "num_views": 8, "batch_size": 8}
+    add_observations(estimator, network, distilled, samples, fit_on=fit_on, plain=plain, **settings)
+    fitted = fit_of_images(estimator, distilled)
+    assert fitted.tau == estimator.compute().tau
+    if num_images == 1:
+        assert not fitted.identified
+        assert "of 4 classes have a single image" in fitted.reason
+    else:
+        assert fitted.identified == estimator.compute().identified
