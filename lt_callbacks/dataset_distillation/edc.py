@@ -41,7 +41,9 @@ class EDC(Distiller):
         batch_size: Images that are optimised together at most; whole rounds of one image a class, and at least one.
         autocast: Whether networks run in bfloat16.
 
-    Not taken over from the published code: its flatness term, and statistics of convolutions and patches.
+    Not taken over from the published code: its flatness term, and statistics of convolutions and patches. Two things
+    differ: classes are compared one by one, where it averages over the batch first; and the gradient of the average is
+    that of its newest share, where it passes the step's statistics on undamped.
 
     Reference: Shao et al., Elucidating the Design Space of Dataset Condensation, NeurIPS 2024 (arXiv 2404.13733).
     """
