@@ -21,7 +21,7 @@ from lt_callbacks.apps.build import build_classifier, build_datamodule, build_so
 from lt_callbacks.apps.check import check_settings, typed
 from lt_callbacks.apps.distill_build import build_student, student_loss, view_settings
 from lt_callbacks.apps.distill_check import check_distill_settings
-from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig
+from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
 from lt_callbacks.apps.register import ALL_GROUPS, register_schemas
 from lt_callbacks.apps.schemas import (
     GROUPS,
@@ -32,6 +32,7 @@ from lt_callbacks.apps.schemas import (
     NoiseConfig,
     ObjectiveConfig,
     OptimisationConfig,
+    TrainConfig,
     TrainerConfig,
 )
 from lt_callbacks.corruption import NOISE_KINDS, PROFILES, Imbalance, Noise
@@ -51,6 +52,7 @@ FILES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CON
 FOR_OTHER_PROJECTS = ["callbacks/adsa", "callbacks/dsink"]
 
 ROOTS = ("train", "distill")
+CHECKS = {"train": check_settings, "distill": check_distill_settings}
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +121,45 @@ def test_every_file_composes_and_passes_the_checks(file, root, files):
     config = typed(composed(*choice(file, files), root=root))
     if file == "trainer/gpu":
         assert config.trainer.accelerator == "gpu"
-    check_settings(config) if root == "train" else check_distill_settings(config)
+    CHECKS[root](config)
     said = {name: value for name, value in settings_of(file).items() if name != "defaults" and value not in ("???", "")}
     group = file.partition("/")[0]
     # The choice is what counts in the end. Only the defaults of `lt-distill` are followed by settings of its own.
     if group in ALL_GROUPS and (root == "train" or group in ("distiller", "adsa", "student")):
         assert {name: getattr(getattr(config, group), name) for name in said} == said
+
+
+def test_every_file_is_for_a_command_or_another_project():
+    assert [file for file in FILES if not roots_of(file)] == []
+    assert set(FOR_OTHER_PROJECTS) <= set(FILES)
+
+
+EXPERIMENTS = [file for file in FILES if file.startswith("experiment/")]
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS)
+def test_an_experiment_is_refused_by_the_other_command(file, files):
+    (other,) = set(ROOTS) - set(roots_of(file))
+    data = [f"data.path={files['data.path']}"] if "/data: arrays" in (CONF / f"{file}.yaml").read_text() else []
+
+    def check():
+        config = typed(composed(f"experiment={file.partition('/')[2]}", *data, root=other))
+        CHECKS[other](config)
+        build_datamodule(config, build_source(config.data), seed=0)
+
+    with pytest.raises((ConfigCompositionException, ValueError)):
+        check()
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS)
+def test_the_line_that_an_experiment_gives_can_be_typed(file):
+    (root,), name = roots_of(file), file.partition("/")[2]
+    (line,) = re.findall(rf"^# lt-{root} (experiment={name}\b.*)$", (CONF / f"{file}.yaml").read_text(), re.MULTILINE)
+    config = typed(composed(*line.split(), root=root))
+    CHECKS[root](config)
+    assert config.results is not None
+    assert (CONF.parent / config.results).parent.is_dir()
+    assert config.num_seeds >= 3
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("distiller/")])
@@ -200,6 +235,23 @@ def test_the_defaults_are_what_the_documentation_says():
     assert config.methods == ["ce", "imbalance_teacher", "noise_teacher", "naive", "dsink"]
 
 
+def test_the_defaults_of_a_distillation_are_what_the_documentation_says():
+    config = typed(composed(root="distill"))
+    assert (config.data.name, config.imbalance.profile, config.imbalance.factor) == ("digits", "exponential", 50)
+    assert (config.noise.kind, config.data.validation_fraction, config.num_seeds) == ("none", 0.0, 3)
+    assert (config.distiller.name, config.distiller.images_per_class, config.networks) == ("edc", 10, ["small_cnn"])
+    assert (config.adsa.fit_on, config.adsa.shrink_to, config.score_on) == ("strong", None, "test")
+    assert config.methods == ["hard", "soft", "tau_1", "adsa", "oracle"]
+
+
+@pytest.mark.parametrize(("root", "schema"), [("train", TrainConfig), ("distill", DistillConfig)])
+def test_a_command_chooses_from_every_group_that_its_schema_has(root, schema):
+    assert groups_of(root) == {field.name for field in fields(schema)} & {*ALL_GROUPS, "callbacks", "logger"} | {
+        "experiment"
+    }
+    assert type(typed(composed(root=root))) is schema
+
+
 # A new data set, noise type, profile, network or objective needs a file, and a file needs what it names.
 
 
@@ -272,10 +324,27 @@ def test_a_wrong_type_is_refused_when_composing(override):
         composed(override)
 
 
-@pytest.mark.parametrize("group", [*GROUPS, "callbacks", "logger", "experiment"])
-def test_a_misspelt_choice_is_refused(group):
+@pytest.mark.parametrize(
+    "override",
+    ["networks=small_cnn", "distiller.images_per_class=many", "distiller.settings=3", "views.crop_area=half",
+     "views.flip=perhaps", "views.num_views=1.5", "adsa.shrink_to=one", "student.temperature=hot", "oracle_taus=[high]",
+     "oracle_taus=1"],
+)  # fmt: skip
+def test_a_wrong_type_is_refused_when_composing_a_distillation(override):
+    with pytest.raises((ConfigCompositionException, MissingConfigException)):
+        composed(override, root="distill")
+
+
+@pytest.mark.parametrize(
+    ("group", "root"),
+    [
+        *((group, "train") for group in (*GROUPS, "callbacks", "logger", "experiment")),
+        *((group, "distill") for group in (*DISTILL_GROUPS, "experiment")),
+    ],
+)
+def test_a_misspelt_choice_is_refused(group, root):
     with pytest.raises(MissingConfigException, match=f"Could not find '{group}/misspelt'"):
-        composed(f"{group}=misspelt")
+        composed(f"{group}=misspelt", root=root)
 
 
 # Schemas and constructors.

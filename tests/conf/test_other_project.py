@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from functools import partial
 
 import hydra
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -18,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lt_callbacks import DSinkCallback, ProxyLabelMonitor
-from lt_callbacks.distilled_set import DistilledSet, SoftLabels
+from lt_callbacks.distilled_set import PLAIN_VIEW, DistilledSet, SoftLabels, Views
 
 # What that project has in `src/` and `configs/`.
 
@@ -54,6 +56,13 @@ class Data(LightningDataModule):
     def train_dataloader(self):
         images = torch.randn(24, 4, generator=torch.Generator().manual_seed(0))
         return DataLoader(TensorDataset(images, images.argmax(dim=1) % 3), batch_size=8)
+
+
+class CountedData(Data):
+    """A datamodule that tells which labels it gives."""
+
+    num_classes = 3
+    given_labels = np.repeat([0, 1, 2], [16, 5, 3])
 
 
 CONFIGS = {
@@ -199,34 +208,81 @@ def test_a_teacher_that_was_not_given_is_asked_for(project):
         instantiate_callbacks(config.callbacks)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_adsa_relabels_when_the_projects_training_ends_and_does_not_change_it(project, tmp_path):
-    pixels = torch.arange(24, dtype=torch.uint8).reshape(6, 1, 2, 2) * 10
-    classes = torch.arange(6) % 3
-    DistilledSet(
-        images=pixels, intended_class=classes, class_names=("a", "b", "c"), mean=(0.5,), std=(0.25,), provenance={}
-    ).save(tmp_path / "distilled")
-    model, _ = train(
-        composed(
-            project,
-            "callbacks=[default,adsa]",
-            f"callbacks.adsa.distilled={tmp_path / 'distilled'}",
-            f"callbacks.adsa.output={tmp_path / 'relabelled'}",
-            "callbacks.adsa.class_prior=[10,8,6]",
-            "+callbacks.adsa.num_views=2",
-        )
+# ADSA.
+
+
+@pytest.fixture
+def distilled(tmp_path):
+    """What that project distilled before: two images of 2x2 pixels for each of its classes, labelled once."""
+    made = DistilledSet(
+        images=torch.arange(24, dtype=torch.uint8).reshape(6, 1, 2, 2) * 10,
+        intended_class=torch.arange(6) % 3,
+        class_names=("a", "b", "c"),
+        mean=(0.5,),
+        std=(0.25,),
     )
-    labels = SoftLabels.open(
-        tmp_path / "relabelled" / "soft_labels", distilled=DistilledSet.load(tmp_path / "distilled")
-    )
+    made.save(tmp_path / "distilled")
+    SoftLabels.create(tmp_path / "distilled" / "soft_labels", distilled=made, views=PLAIN_VIEW, num_views=2)
+    return made
+
+
+def with_adsa(project, tmp_path, *overrides):
+    places = [f"callbacks.adsa.distilled={tmp_path / 'distilled'}", f"callbacks.adsa.output={tmp_path / 'relabelled'}"]
+    return composed(project, "callbacks=[default,adsa]", *places, *overrides)
+
+
+def check_labels(model, distilled, folder, counts):
+    """Labels are those of the trained model, less tau times the log prior."""
+    assert DistilledSet.load(folder) == distilled
+    labels = SoftLabels.open(folder / "soft_labels", distilled=distilled)
     assert (labels.num_views, labels.missing_views(), labels.calibration["method"]) == (2, [], "adsa")
+    tau = json.loads((folder / "adsa.json").read_text())["tau"]
+    everything = torch.arange(len(distilled))
+    with torch.no_grad():
+        logits = model.eval()(Views(distilled, PLAIN_VIEW).images(everything, 0))
+    log_prior = torch.tensor(counts).log()
+    expected = logits - tau * (log_prior - log_prior.mean())
+    assert torch.allclose(labels.logits(everything, 1), expected, atol=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_adsa_relabels_when_the_projects_training_ends_and_does_not_change_it(project, distilled, tmp_path):
+    config = with_adsa(project, tmp_path, "callbacks.adsa.class_prior=[500,300,180]", "+callbacks.adsa.fit_on=plain")
+    model, trainer = train(config)
+    assert [type(callback).__name__ for callback in trainer.callbacks[:2]] == ["Timer", "ADSACallback"]
+    assert trainer.callbacks[1].fit_on == "plain"
+    check_labels(model, distilled, tmp_path / "relabelled", [500.0, 300.0, 180.0])
     plain, _ = train(composed(project))
     assert all(torch.equal(value, plain.state_dict()[name]) for name, value in model.state_dict().items())
 
 
-def test_a_distilled_set_that_was_not_given_is_asked_for(project):
-    with pytest.raises(MissingMandatoryValue, match=r"callbacks\.adsa\.distilled"):
-        instantiate_callbacks(composed(project, "callbacks=adsa").callbacks)
+@pytest.mark.filterwarnings("ignore")
+def test_a_datamodule_that_tells_its_labels_needs_no_prior(project, distilled, tmp_path):
+    model, _ = train(with_adsa(project, tmp_path, "data._target_=toy_project.CountedData"))
+    check_labels(model, distilled, tmp_path / "relabelled", [16.0, 5.0, 3.0])
+
+
+@pytest.mark.usefixtures("distilled")
+def test_one_that_does_not_is_told_what_to_give(project, tmp_path):
+    with pytest.raises(ValueError, match=r"needs a datamodule with `given_labels`; .* Pass `class_prior=\[\.\.\.\]`"):
+        train(with_adsa(project, tmp_path))
+    assert not (tmp_path / "relabelled").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_settings_that_the_file_leaves_out_can_be_added(project, distilled, tmp_path):
+    views = "+callbacks.adsa.views={crop: resized, crop_area: [0.5, 1.0], seed: 3}"
+    train(with_adsa(project, tmp_path, views, "+callbacks.adsa.num_views=1", "callbacks.adsa.class_prior=[5,3,2]"))
+    labels = SoftLabels.open(tmp_path / "relabelled" / "soft_labels", distilled=distilled)
+    assert (labels.num_views, labels.views.crop, labels.views.seed) == (1, "resized", 3)
+    assert labels.views.crop_area == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("missing", ["distilled", "output"])
+def test_a_folder_that_was_not_given_is_asked_for(project, tmp_path, missing):
+    config = with_adsa(project, tmp_path, f"callbacks.adsa.{missing}=???")
+    with pytest.raises(MissingMandatoryValue, match=rf"callbacks\.adsa\.{missing}"):
+        instantiate_callbacks(config.callbacks)
 
 
 def test_the_projects_own_files_come_first(project):
