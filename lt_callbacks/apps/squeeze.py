@@ -58,7 +58,8 @@ def squeeze(
             )
         if is_reused:
             progress.skip(shown, "reused from the store")
-        networks.append(Network(classifier).eval().requires_grad_(False))
+        # Trained at a lower precision, they see images in float32 none the less, as those from the store do.
+        networks.append(Network(classifier).float().eval().requires_grad_(False))
         keys.append(store.key(settings, datamodule.fingerprint))
     return networks, keys
 

@@ -173,6 +173,14 @@ def test_a_truncated_network_is_refused_by_name(made, source, tmp_path):
         squeezed(tmp_path, source)
 
 
+def test_networks_of_a_lower_precision_see_images_in_float32(tmp_path, source):
+    images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    # Trained, and from the store.
+    first, again = (squeezed(tmp_path, source, "trainer.precision=bf16-true")[0][0](images) for _ in range(2))
+    assert first.dtype == torch.float32
+    assert torch.equal(first, again)
+
+
 def test_training_leaves_the_global_random_state_alone(tmp_path, source):
     state = torch.get_rng_state()
     squeezed(tmp_path, source)

@@ -86,7 +86,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
 
 def test_more_than_8_bits_are_refused_and_not_cut_off(tmp_path):
     Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match=r"at most 8 bits a channel; .*deep\.png has mode 'I;16'"):
+    with pytest.raises(ValueError, match=r"at most 8 bits a channel; .*deep\.png has mode 'I"):
         read_images([tmp_path / "deep.png"], None)
 
 
