@@ -50,7 +50,7 @@ AT_ONCE = {
 }
 
 # Imported by all rooms; they import the standard library only, or what is named here.
-LEAVES = {"_checks": set(), "_counter_random": {"torch"}, "_files": set()}
+LEAVES = {"_checks": set(), "_counter_random": {"torch"}, "_files": set(), "_ranks": {"torch"}, "_lease": set()}
 
 ON_USE = {"matplotlib", "sklearn", "scipy", "triton", "timm", "rich", "safetensors"}
 

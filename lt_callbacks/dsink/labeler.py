@@ -9,10 +9,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._ranks import gather_rows
 from lt_callbacks.dsink.class_marginal import ClassMarginal
 from lt_callbacks.dsink.proxy_labels import log_kernel
 from lt_callbacks.transport import sinkhorn
-from lt_callbacks.transport.ranks import gather_rows
 
 SCOPES = ("global", "local")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
+from lt_callbacks._ranks import all_ranks, gather_rows, share_lengths
 from lt_callbacks.objectives.base import Objective
 
 
@@ -61,29 +61,10 @@ class EarlyLearningRegularization(Objective):
 
     def _remember(self, probs: Tensor, index: Tensor) -> None:
         share = (probs / probs.sum(dim=1, keepdim=True)).to(self.memory.dtype)
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            share, index = _of_all_ranks(share, index)
+        group = all_ranks()
+        if group is not None:
+            # Without the exchange DDP, which copies the buffers of rank 0 to the others at every step, would drop the
+            # updates of all other ranks.
+            lengths = share_lengths(len(index), group)
+            share, index = (torch.cat(gather_rows(rows, group, lengths=lengths)) for rows in (share, index))
         self.memory[index] = self.beta * self.memory[index] + (1 - self.beta) * share
-
-
-def _of_all_ranks(share: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows of all ranks, in rank order; their numbers may differ.
-
-    Without the exchange DDP, which copies the buffers of rank 0 to the others at every step, would drop the updates of
-    all other ranks.
-    """
-    num_ranks = dist.get_world_size()
-    sizes = [torch.zeros(1, dtype=torch.int64, device=index.device) for _ in range(num_ranks)]
-    dist.all_gather(sizes, torch.tensor([len(index)], dtype=torch.int64, device=index.device))
-    lengths = torch.cat(sizes).tolist()
-
-    padded_share, padded_index = share.new_zeros(max(lengths), share.shape[1]), index.new_zeros(max(lengths))
-    padded_share[: len(share)], padded_index[: len(index)] = share, index
-    shares = [torch.empty_like(padded_share) for _ in lengths]
-    indices = [torch.empty_like(padded_index) for _ in lengths]
-    dist.all_gather(shares, padded_share)
-    dist.all_gather(indices, padded_index)
-    return (
-        torch.cat([rows[:length] for rows, length in zip(shares, lengths, strict=True)]),
-        torch.cat([rows[:length] for rows, length in zip(indices, lengths, strict=True)]),
-    )

@@ -6,7 +6,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
-from lt_callbacks.transport.ranks import gather_rows
+from lt_callbacks._ranks import gather_rows
 from lt_callbacks.transport.result import SinkhornResult
 from lt_callbacks.transport.sweeps import solve
 

@@ -6,8 +6,8 @@ from reference import problem
 from spawned_ranks import group_of_one, run_ranks
 from transport_rank_workers import SHARES, own_rows, transport_worker
 
+from lt_callbacks._ranks import gather_rows
 from lt_callbacks.transport import sinkhorn
-from lt_callbacks.transport.ranks import gather_rows
 
 NUM_ROWS, NUM_CLASSES = 24, 6
 

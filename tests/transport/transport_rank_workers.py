@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from lt_callbacks._ranks import gather_rows
 from lt_callbacks.transport import sinkhorn
-from lt_callbacks.transport.ranks import gather_rows
 
 #: How 24 rows are shared out over two ranks.
 SHARES = {"even": (12, 12), "uneven": (19, 5), "second_empty": (24, 0), "first_empty": (0, 24)}
