@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks._lease import Lease
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings, set_folder
 
 FORMAT_VERSION = 1
@@ -17,7 +16,7 @@ class DistilledStore:
     """Distilled sets and their labelled views, each under the hash of what it was made with and from.
 
     A set is kept when it is complete; of a labelling that was stopped, every finished view. Jobs that need the same
-    wait for each other's lock.
+    wait for each other, see `lt_callbacks._lease`.
 
     Args:
         root: The folder; sets go to ``distilled/KEY``, labels to ``distilled/KEY/soft_labels-KEY``.
@@ -42,8 +41,9 @@ class DistilledStore:
         key = self.key(settings)
         folder = self.root / key
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{key}.lock"):
-            if (folder / set_folder.FACTS).is_file():
+        lease = Lease(self.root / "leases" / key)
+        with lease.acquire(unless=(folder / set_folder.FACTS).is_file) as is_held:
+            if not is_held:
                 return DistilledSet.load(folder), key, True
             distilled = make()
             # Of a job that was killed while it saved. Made again, images may differ in a last bit.
@@ -70,5 +70,9 @@ class DistilledStore:
             "num_views": num_views,
         }
         name = f"soft_labels-{self.key(settings)}"
-        with FileLock(self.root / f"{key}-{name}.lock"):
-            yield SoftLabels.create(self.root / key / name, distilled=distilled, views=views, num_views=num_views)
+
+        def labels() -> SoftLabels:
+            return SoftLabels.create(self.root / key / name, distilled=distilled, views=views, num_views=num_views)
+
+        with Lease(self.root / "leases" / f"{key}-{name}").acquire(unless=lambda: not labels().missing_views()):
+            yield labels()

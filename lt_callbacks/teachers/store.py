@@ -2,36 +2,56 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from torch import nn
 
 from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
+from lt_callbacks._lease import Lease
+from lt_callbacks.teachers.store_log import StoreLog
 from lt_callbacks.teachers.weights import load_weights
 
 FORMAT_VERSION = 1
+
+_FACTS = "teacher.json"
 
 
 class TeacherStore:
     """A folder of trained teachers, each under the hash of what it was trained with and on.
 
-    Jobs that need the same teacher share it: the first trains it, the others wait for its lock and load it. The hash
-    covers the settings and the data's fingerprint, not paths, devices or versions.
+    Jobs that need the same teacher share it, on whichever machines they run: the first trains it, the others wait and
+    load it. A job that is killed while it trains loses its lease, and another one takes over. The hash covers the
+    settings and the data's fingerprint, not paths, devices or versions.
 
     Args:
         root: The folder; made when needed.
+        lease_expiry: Seconds without a sign of life after which a job that trains a teacher counts as dead.
+
+    Attributes:
+        log: Which job trained which teacher, and when.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, lease_expiry: float = 30.0) -> None:
         self.root = Path(root)
+        self.lease_expiry = lease_expiry
+        self.log = StoreLog(self.root / "jobs" / "log")
 
     @staticmethod
     def key(settings: Mapping[str, Any], fingerprint: str) -> str:
         """64 hexadecimal digits for a teacher with ``settings`` (JSON values) on the data with ``fingerprint``."""
         return sha256(canonical_json({"format": FORMAT_VERSION, "settings": dict(settings), "data": fingerprint}))
+
+    def unfinished(self, key: str) -> Path:
+        """Folder for what a training of teacher ``key`` leaves for one that takes over; removed once it is stored."""
+        return self.root / "jobs" / "unfinished" / key
+
+    def weights_sha256(self, key: str) -> str:
+        """Of the stored teacher ``key``."""
+        return str(json.loads((self.root / key / _FACTS).read_text())["weights_sha256"])
 
     def get_or_train(
         self,
@@ -40,6 +60,7 @@ class TeacherStore:
         settings: Mapping[str, Any],
         fingerprint: str,
         train: Callable[[nn.Module], None],
+        on_wait: Callable[[str], None] | None = None,
     ) -> bool:
         """Fill ``module`` with the stored weights, or train it and store them.
 
@@ -48,6 +69,7 @@ class TeacherStore:
             settings: What was asked for, as JSON values.
             fingerprint: SHA-256 of the data.
             train: Trains the module in place.
+            on_wait: Told once who trains the teacher, where another job does.
 
         Returns:
             True if the weights were reused.
@@ -57,38 +79,57 @@ class TeacherStore:
         """
         key = self.key(settings, fingerprint)
         folder = self.root / key
-        self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{key}.lock"):
-            if (folder / "teacher.json").is_file():
+        lease = Lease(
+            self.root / "jobs" / "leases" / key, heartbeat=min(5.0, self.lease_expiry / 6), expiry=self.lease_expiry
+        )
+        with lease.acquire(unless=(folder / _FACTS).is_file, on_wait=on_wait) as is_held:
+            if not is_held:
                 self._load(module, folder)
                 return True
+            self.log.add("training", key)
             train(module)
-            self._save(module, folder, settings, fingerprint)
+            is_kept = self._publish(module, folder, settings, fingerprint)
+            # Kept by another job: this one was taken for dead while it was stopped.
+            self.log.add("stored" if is_kept else "discarded", key)
+            shutil.rmtree(self.unfinished(key), ignore_errors=True)
             return False
 
-    def _save(self, module: nn.Module, folder: Path, settings: Mapping[str, Any], fingerprint: str) -> None:
+    def _publish(self, module: nn.Module, folder: Path, settings: Mapping[str, Any], fingerprint: str) -> bool:
+        """Write the teacher beside its place and rename the folder; False if another job was faster."""
         from safetensors.torch import save
 
         # Cloned because safetensors refuses tensors that share memory, as tied weights do.
         state = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
         content = save(state)
-        write_bytes(folder / "teacher.safetensors", content)
-        # Written last: a folder with this file is complete.
-        write_json(
-            folder / "teacher.json",
-            {
-                "format": FORMAT_VERSION,
-                "settings": dict(settings),
-                "data": fingerprint,
-                "weights_sha256": sha256(content),
-            },
-        )
+        beside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            write_bytes(beside / "teacher.safetensors", content)
+            write_json(
+                beside / _FACTS,
+                {
+                    "format": FORMAT_VERSION,
+                    "settings": dict(settings),
+                    "data": fingerprint,
+                    "weights_sha256": sha256(content),
+                },
+            )
+            if folder.is_dir() and not (folder / _FACTS).is_file():
+                # Half a teacher, of a release that wrote file by file.
+                shutil.rmtree(folder)
+            beside.rename(folder)
+        except OSError:
+            if (folder / _FACTS).is_file():
+                return False
+            raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        return True
 
     def _load(self, module: nn.Module, folder: Path) -> None:
         from safetensors.torch import load
 
         try:
-            facts = json.loads((folder / "teacher.json").read_text())
+            facts = json.loads((folder / _FACTS).read_text())
             content = (folder / "teacher.safetensors").read_bytes()
             is_whole = (
                 facts["format"] == FORMAT_VERSION

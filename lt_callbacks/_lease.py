@@ -1,0 +1,159 @@
+"""Who does a piece of work that several jobs want, on any file system, also when a holder is killed. Standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_SIZE = 512  # bytes of a lease file: rewritten in place, it never changes its length
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
+
+
+class Lease:
+    """The right to do one piece of work, renewed by a heartbeat while its holder lives.
+
+    A lock of the kernel is lost on some network file systems and outlives its holder on others. A lease needs nothing
+    but files that are created exclusively: whoever creates file ``n + 1`` of the folder holds the lease after the holder
+    of file ``n`` has released it, or has shown no heartbeat for ``expiry`` seconds. Nobody compares clocks of two
+    machines: each waits for a change with its own.
+
+    A holder that is stopped for longer than that, and goes on, has been replaced without being told. The work must
+    therefore be safe to do twice, which publishing under a new name is.
+
+    Args:
+        folder: Of this piece of work alone; made when needed.
+        heartbeat: Seconds between two signs of life.
+        expiry: Seconds without one after which a lease is free; several heartbeats.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, heartbeat: float = 5.0, expiry: float = 30.0) -> None:
+        if not 0 < heartbeat < expiry:
+            raise ValueError(f"`expiry` must be longer than `heartbeat`; got {expiry} and {heartbeat} seconds.")
+        self.folder = Path(folder)
+        self.heartbeat, self.expiry = heartbeat, expiry
+
+    @contextmanager
+    def acquire(self, *, unless: Callable[[], bool], on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
+        """Hold the lease for a block: True; or False, without waiting any longer, once ``unless()`` is true.
+
+        Args:
+            unless: Whether the work has been done meanwhile.
+            on_wait: Told once, when somebody else holds the lease, who it is: ``"host NAME, process NUMBER"``.
+        """
+        held = self._wait(unless, on_wait)
+        if held is None:
+            yield False
+            return
+        stop = threading.Event()
+        beating = threading.Thread(target=held.beat, args=(stop, self.heartbeat), daemon=True, name="lease")
+        beating.start()
+        try:
+            yield True
+        finally:
+            stop.set()
+            beating.join()
+            held.write(is_released=True)
+            if unless():
+                # Nobody will need it again; who comes just now finds the work done.
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wait(self, unless: Callable[[], bool], on_wait: Callable[[str], None] | None) -> _Held | None:
+        number, seen, changed_at, wait = 0, b"", time.monotonic(), _FIRST_WAIT
+        while not unless():
+            held = self._create(number)
+            if held is not None:
+                if not unless():
+                    return held
+                held.write(is_released=True)
+                return None
+            if (self.folder / str(number + 1)).exists():
+                number, seen, changed_at = number + 1, b"", time.monotonic()
+                continue
+            content = _read(self.folder / str(number))
+            if content is None:
+                # Removed with the folder, after the work was done or just before a new file 0.
+                number, seen, changed_at = 0, b"", time.monotonic()
+                continue
+            if content != seen:
+                seen, changed_at = content, time.monotonic()
+            facts = _facts(content)
+            if facts.get("is_released") or time.monotonic() - changed_at > self.expiry:
+                number, seen, changed_at = number + 1, b"", time.monotonic()
+                continue
+            if on_wait is not None and facts:
+                on_wait(f"host {facts.get('host')}, process {facts.get('process')}")
+                on_wait = None
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT, self.heartbeat)
+        return None
+
+    def _create(self, number: int) -> _Held | None:
+        """File ``number``, if it is not there yet."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        held = _Held(self.folder / str(number))
+        try:
+            descriptor = os.open(held.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            return None
+        except FileNotFoundError:
+            # The folder was removed between the two lines.
+            return self._create(number)
+        os.close(descriptor)
+        held.write(is_released=False)
+        return held
+
+
+class _Held:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self.facts = {"host": socket.gethostname(), "process": os.getpid(), "token": secrets.token_hex(8)}
+
+    def write(self, *, is_released: bool) -> None:
+        """In place: on a network file system a reader that opens the file sees what was there when it was closed."""
+        self.count += 1
+        facts: dict[str, Any] = {**self.facts, "heartbeat": self.count, "is_released": is_released}
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY)
+        except FileNotFoundError:
+            return
+        try:
+            os.write(descriptor, json.dumps(facts).encode().ljust(_SIZE))
+        finally:
+            os.close(descriptor)
+
+    def beat(self, stop: threading.Event, seconds: float) -> None:
+        while not stop.wait(seconds):
+            try:
+                self.write(is_released=False)
+            except OSError:
+                # A file system that is away for a moment; if it stays away, the lease expires.
+                continue
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        # A stale handle of a network file system: as if it had been read half.
+        return b""
+
+
+def _facts(content: bytes) -> dict[str, Any]:
+    """Nothing where the file was read while it was written, or its creator died before it wrote."""
+    try:
+        facts = json.loads(content)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
