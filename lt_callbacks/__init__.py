@@ -13,7 +13,9 @@ _HOMES = {
     "DSink": "lt_callbacks.plugins",
     "DSinkCallback": "lt_callbacks.plugins",
     "DSinkMixin": "lt_callbacks.plugins",
+    "ExactResume": "lt_callbacks.plugins",
     "ProxyLabelMonitor": "lt_callbacks.plugins",
+    "RankAgreement": "lt_callbacks.plugins",
     "ShotAccuracy": "lt_callbacks.metrics",
     "train_teachers": "lt_callbacks.teachers",
 }
@@ -23,14 +25,24 @@ __all__ = [
     "DSink",
     "DSinkCallback",
     "DSinkMixin",
+    "ExactResume",
     "ProxyLabelMonitor",
+    "RankAgreement",
     "ShotAccuracy",
     "train_teachers",
 ]
 
 if TYPE_CHECKING:
     from lt_callbacks.metrics import ShotAccuracy
-    from lt_callbacks.plugins import ADSACallback, DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor
+    from lt_callbacks.plugins import (
+        ADSACallback,
+        DSink,
+        DSinkCallback,
+        DSinkMixin,
+        ExactResume,
+        ProxyLabelMonitor,
+        RankAgreement,
+    )
     from lt_callbacks.teachers import train_teachers
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from lt_callbacks._checks import integer, one_of
+from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks.apps.build import build_classifier, build_datamodule, build_targets, build_trainer, check_targets
 from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.errors import named, names_in
@@ -48,6 +48,15 @@ def typed(config: DictConfig) -> Any:
 def check_settings(config: TrainConfig) -> None:
     """Refuse what can be told from the settings alone."""
     check_run(config, num_roles=NUM_ROLES)
+    if config.ckpt_path not in (None, "last"):
+        raise ValueError(
+            f"`ckpt_path` must be 'last' or null, since a run has many trainings; got {config.ckpt_path!r}. To start "
+            "from a teacher of your own, set noise_teacher=checkpoint or imbalance_teacher=checkpoint."
+        )
+    if config.checkpoint_every_seconds is not None:
+        real("checkpoint_every_seconds", config.checkpoint_every_seconds, at_least=0.0)
+    if config.checkpoint_every_n_steps is not None:
+        integer("checkpoint_every_n_steps", config.checkpoint_every_n_steps, at_least=1)
     integer("test_every_n_epochs", config.test_every_n_epochs, at_least=0)
     check_methods(config.methods, RECIPES)
     for group in TEACHER_GROUPS:
@@ -69,11 +78,6 @@ def check_run(config: TrainConfig | DistillConfig, *, num_roles: int) -> None:
     integer("trainer.max_epochs", config.trainer.max_epochs, at_least=1)
     if config.threads is not None:
         integer("threads", config.threads, at_least=1)
-    if config.trainer.devices != 1:
-        raise ValueError(
-            f"`trainer.devices` must be 1, since each training is on one device; got {config.trainer.devices}. Run "
-            "jobs side by side instead: one seed each, with the same `results`."
-        )
 
 
 def check_methods(methods: list[str], recipes: Mapping[str, Any]) -> None:

@@ -24,7 +24,7 @@ def without_trace() -> Iterator[None]:
     try:
         yield
     except _KINDS as error:
-        if not _is_spoken(error):
+        if not is_spoken(error):
             raise
         raise CommandError(str(error)) from error
 
@@ -50,7 +50,7 @@ def names_in(group: str, schema: Any) -> dict[str, str]:
     return {field.name: f"{group}.{field.name}" for field in fields(schema)}
 
 
-def _is_spoken(error: BaseException) -> bool:
+def is_spoken(error: BaseException) -> bool:
     """Whether a ``raise`` of this package made it; what falls out of an expression was not meant for people."""
     trace = error.__traceback__
     if trace is None:

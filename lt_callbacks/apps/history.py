@@ -39,6 +39,14 @@ class History(Callback):
             is_due = epoch % self.test_every_n_epochs == 0 or epoch == trainer.max_epochs
             self.curves["test_accuracy"].append(self._test(trainer, pl_module) if is_due else float("nan"))
 
+    def state_dict(self) -> dict[str, Any]:
+        """The curves so far."""
+        return {"curves": {name: list(line) for name, line in self.curves.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with the curves of the run that stopped."""
+        self.curves = defaultdict(list, {name: list(line) for name, line in state_dict["curves"].items()})
+
     @torch.no_grad()
     def _test(self, trainer: Trainer, pl_module: LightningModule) -> float:
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from lt_callbacks.corruption import Manifest
 
 #: Settings that say where, how often and how loudly a run works, not what it computes.
 NOT_RESULTS = ("output", "store", "results", "num_seeds", "seed", "methods", "threads", "logger", "callbacks", "cell")
+NOT_RESULTS += ("ckpt_path", "checkpoint_every_seconds", "checkpoint_every_n_steps")
 
 # Settings of the command line that only this machine or this run's folder is about.
 _LOCAL = ("hydra", "output", "store", "threads")
@@ -30,10 +31,17 @@ def result_settings(config: TrainConfig | DistillConfig, manifest: Manifest) -> 
     return settings
 
 
-def command_line() -> str:
-    """The command as somebody else would type it: without what only this machine is about."""
-    kept = [argument for argument in sys.argv[1:] if argument.lstrip("+").split(".")[0].split("=")[0] not in _LOCAL]
-    return " ".join([PurePosixPath(sys.argv[0]).name, *(_portable_override(argument) for argument in kept)])
+def command_line(*, name: str | None = None, arguments: list[str] | None = None) -> str:
+    """The command as somebody else would type it: without what only this machine is about.
+
+    Args:
+        name: Of the command; None: this process's.
+        arguments: What was typed after it; None: likewise.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    kept = [argument for argument in given if argument.lstrip("+").split(".")[0].split("=")[0] not in _LOCAL]
+    shown = PurePosixPath(sys.argv[0]).name if name is None else name
+    return " ".join([shown, *(_portable_override(argument) for argument in kept)])
 
 
 def _portable_override(argument: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 # Hydra evaluates these annotations, and its parser does not know `X | None` on Python 3.10.
 # ruff: noqa: UP007, UP045
@@ -130,11 +130,16 @@ class DSinkConfig:
 
 @dataclass
 class TrainerConfig:
-    """The arguments of `lightning.Trainer` that a study changes; ``devices`` is 1, see `check`."""
+    """The arguments of `lightning.Trainer` that a study changes.
+
+    With several devices or nodes, `DataConfig.batch_size` is that of each rank.
+    """
 
     max_epochs: int = 60
     accelerator: str = "auto"
-    devices: int = 1
+    devices: Union[int, str] = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
     precision: str = "32-true"
     deterministic: bool = True
     gradient_clip_val: Optional[float] = None
@@ -167,6 +172,9 @@ class TrainConfig:
         results: JSON document to start or continue; null: ``metrics.json`` of the run.
         cell: Name of this setting in a document that holds several.
         test_every_n_epochs: For the curves and the best epoch; nothing is chosen by it. 0: only the end.
+        ckpt_path: ``last``: a training that was stopped, or killed, goes on from its last checkpoint; null: anew.
+        checkpoint_every_seconds: At the end of an epoch, where so much time went by; 0: of each; null: never.
+        checkpoint_every_n_steps: Also within epochs that are long.
         threads: Of torch on the CPU; null: torch's own choice.
     """
 
@@ -192,6 +200,9 @@ class TrainConfig:
     results: Optional[str] = None
     cell: str = ""
     test_every_n_epochs: int = 0
+    ckpt_path: Optional[str] = "last"
+    checkpoint_every_seconds: Optional[float] = 60.0
+    checkpoint_every_n_steps: Optional[int] = None
     threads: Optional[int] = None
 
 

@@ -1,29 +1,31 @@
 from __future__ import annotations
 
-import math
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from lt_callbacks.apps.build import build_classifier, build_datamodule, build_targets, build_trainer
-from lt_callbacks.apps.history import History
+from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks.apps.build import build_classifier, build_datamodule, build_trainer
+from lt_callbacks.apps.phase import Phase, PhaseRunner
 from lt_callbacks.apps.predictions import Predictions, predict, shares, wrong_labels_fitted
+from lt_callbacks.apps.preemption import Preemption
 from lt_callbacks.apps.progress import RunProgress
 from lt_callbacks.apps.recipes import RECIPES, label
 from lt_callbacks.apps.schemas import TeacherConfig, TrainConfig
+from lt_callbacks.apps.training import Trained, Training, finite, fit
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.evaluation import CellResult
 from lt_callbacks.methods import Classifier
-from lt_callbacks.plugins import DSinkCallback
+from lt_callbacks.plugins import DSink
 from lt_callbacks.teachers import ModuleTeacher, TeacherStore, load_checkpoint
 from lt_callbacks.teachers.isolated_seed import isolated_seed
+from lt_callbacks.teachers.weights import load_weights
 from lt_callbacks.transport import sinkhorn
 
 #: A network is seeded with `seed * NUM_ROLES + its role`.
@@ -31,6 +33,62 @@ NUM_ROLES = 10
 
 # Networks of one study start from different weights in each role, and from the same ones in the same role.
 _ROLE_SEEDS = {"student": 0, "imbalance": 1, "noise": 2}
+_ROLE_OF_GROUP = {"objective": "student", "imbalance_teacher": "imbalance", "noise_teacher": "noise"}
+
+# Settings that a training does not depend on: those of its surroundings, and the rows and seeds beside it.
+_NOT_A_TRAININGS = (
+    *("output", "store", "results", "cell", "logger", "threads", "methods", "seed", "num_seeds"),
+    *("ckpt_path", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
+)
+
+
+class Runner(Protocol):
+    """Where trainings run."""
+
+    def train(self, study: SeedStudy, training: Training, classifier: Classifier) -> Trained:
+        """Train ``classifier`` in place."""
+
+
+class InProcess:
+    """Trains in this process, on one device.
+
+    Args:
+        progress: Where to show it.
+        preemption: Whether to stop.
+    """
+
+    def __init__(self, progress: RunProgress, preemption: Preemption) -> None:
+        self.progress, self.preemption = progress, preemption
+
+    def train(self, study: SeedStudy, training: Training, classifier: Classifier) -> Trained:
+        """See `Runner`."""
+        dsink = study.dsink(training)
+        with self.progress.training(training.name) as bar:
+            return fit(
+                study.config,
+                training,
+                classifier,
+                study.datamodule,
+                dsink=dsink,
+                progress=bar,
+                preemption=self.preemption,
+            )
+
+
+class InPhases:
+    """Trains in a process group for each training.
+
+    Args:
+        phases: Starts it.
+    """
+
+    def __init__(self, phases: PhaseRunner) -> None:
+        self.phases = phases
+
+    def train(self, study: SeedStudy, training: Training, classifier: Classifier) -> Trained:
+        """See `Runner`; the facts settle the teachers before any rank starts."""
+        phase = Phase(config=study.config, training=training, facts=study.facts(training))
+        return self.phases.train(phase, classifier.network)
 
 
 @dataclass
@@ -42,6 +100,7 @@ class SeedStudy:
         source: The clean data.
         seed: Training seed; the corruption seed follows it unless ``config`` fixes one.
         progress: Where to show it.
+        runner: Where trainings run; None: in this process.
 
     Attributes:
         datamodule: The corrupted data.
@@ -52,12 +111,14 @@ class SeedStudy:
     source: Source
     seed: int
     progress: RunProgress
+    runner: Runner | None = None
     datamodule: LongTailedDataModule = field(init=False)
     student: Classifier | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.datamodule = build_datamodule(self.config, self.source, seed=self.seed)
         self._teachers: dict[str, tuple[Classifier, float, bool]] = {}
+        self._store = TeacherStore(Path(self.config.store).expanduser())
 
     def run(self, method: str) -> CellResult:
         """Train (or, for a teacher's own row, look up) one method and score its last epoch on the test set."""
@@ -67,8 +128,18 @@ class SeedStudy:
         if recipe.teacher is not None:
             classifier, seconds, is_reused = self.teacher(recipe.teacher)
             return self._score(method, classifier, seconds, {"reused": is_reused})
-        classifier, seconds, observed, curves = self._train_student(method)
-        return self._score(method, classifier, seconds, observed, curves)
+        classifier, trained = self._train_student(method)
+        extra = dict(trained.observed)
+        if recipe.dsink is not None:
+            extra["teachers"] = {
+                role: {"seconds": seconds, "reused": is_reused}
+                for role, (_, seconds, is_reused) in self._teachers.items()
+            }
+        return self._score(method, classifier, trained.seconds, extra, trained.curves)
+
+    def finish(self, method: str) -> None:
+        """Forget the checkpoint of a row whose result is safe."""
+        shutil.rmtree(self._row_training(method).folder, ignore_errors=True)
 
     def teacher(self, role: str) -> tuple[Classifier, float, bool]:
         """The teacher of ``role`` ("imbalance" or "noise"), its training time, and whether it came from the store."""
@@ -84,31 +155,75 @@ class SeedStudy:
         )
         return noise, imbalance
 
+    def dsink(self, training: Training) -> DSink | None:
+        """What a training adds to its loss, with both teachers settled."""
+        make_dsink = None if training.method is None else RECIPES[training.method].dsink
+        return None if make_dsink is None else make_dsink(self.config, *self.frozen_teachers())
+
+    def facts(self, training: Training) -> dict[str, Any]:
+        """What a training is made of, by content; equal on all of its ranks."""
+        facts: dict[str, Any] = {"manifest": self.datamodule.manifest.sha256, "data": self.datamodule.fingerprint}
+        dsink = self.dsink(training)
+        if dsink is not None:
+            facts["noise_teacher"] = dsink.noise_teacher.sha256()
+            facts["imbalance_teacher"] = dsink.imbalance_teacher.sha256()
+        return facts
+
+    def train(self, training: Training) -> tuple[Classifier, Trained]:
+        """A fresh network of the training's role, trained."""
+        with isolated_seed(self.seed * NUM_ROLES + _ROLE_SEEDS[_ROLE_OF_GROUP[training.group]]):
+            classifier = self._fresh(training.group, training.learning_rate)
+            return classifier, self._runner.train(self, training, classifier)
+
+    @property
+    def _runner(self) -> Runner:
+        return self.runner or InProcess(self.progress, Preemption())
+
+    def _fresh(self, group: str, learning_rate: float | None) -> Classifier:
+        return build_classifier(self.config, self.datamodule, group=group, learning_rate=learning_rate)
+
     def _make_teacher(self, role: str) -> tuple[Classifier, float, bool]:
         group = f"{role}_teacher"
         chosen: TeacherConfig = getattr(self.config, group)
         name = f"seed {self.seed}, {role} teacher ({chosen.name})"
         with isolated_seed(self.seed * NUM_ROLES + _ROLE_SEEDS[role]):
-            classifier = build_classifier(self.config, self.datamodule, group=group, learning_rate=chosen.learning_rate)
-            if chosen.checkpoint is not None:
-                load_checkpoint(chosen.checkpoint, classifier.network)
-                self.progress.skip(name, "from its checkpoint")
-                return classifier, 0.0, True
-            max_epochs = self.config.trainer.max_epochs if chosen.max_epochs is None else chosen.max_epochs
-            started = time.monotonic()
+            classifier = self._fresh(group, chosen.learning_rate)
+        if chosen.checkpoint is not None:
+            load_checkpoint(chosen.checkpoint, classifier.network)
+            self.progress.skip(name, "from its checkpoint")
+            return classifier, 0.0, True
+        max_epochs = self.config.trainer.max_epochs if chosen.max_epochs is None else chosen.max_epochs
+        settings, data = self._teacher_settings(role, chosen, max_epochs), self.datamodule.fingerprint
+        key = self._store.key(settings, data)
+        training = Training(
+            name=name,
+            group=group,
+            seed=self.seed,
+            method=None,
+            max_epochs=max_epochs,
+            learning_rate=chosen.learning_rate,
+            folder=self._store.unfinished(key),
+        )
+        seconds = 0.0
 
-            def train(_: nn.Module) -> None:
-                self._fit(classifier, name, [], max_epochs)
+        def train(network: nn.Module) -> None:
+            nonlocal seconds
+            trained_classifier, trained = self.train(training)
+            load_weights(network, trained_classifier.network.state_dict(), source=name)
+            seconds = trained.seconds
 
-            is_reused = TeacherStore(Path(self.config.store).expanduser()).get_or_train(
-                classifier.network,
-                settings=self._teacher_settings(role, chosen, max_epochs),
-                fingerprint=self.datamodule.fingerprint,
-                train=train,
-            )
+        started = time.monotonic()
+        is_reused = self._store.get_or_train(
+            classifier.network,
+            settings=settings,
+            fingerprint=data,
+            train=train,
+            on_wait=lambda who: self.progress.say(f"  {name}: waiting for {who}, which trains it"),
+        )
         if is_reused:
             self.progress.skip(name, "reused from the store")
-        return classifier, time.monotonic() - started, is_reused
+            seconds = time.monotonic() - started
+        return classifier, seconds, is_reused
 
     def _teacher_settings(self, role: str, chosen: TeacherConfig, max_epochs: int) -> dict[str, Any]:
         """What the teacher depends on besides the data; a change here makes every stored teacher a stranger."""
@@ -128,37 +243,29 @@ class SeedStudy:
             "role_seed": _ROLE_SEEDS[role],
         }
 
-    def _train_student(self, method: str) -> tuple[Classifier, float, dict[str, Any], dict[str, list[float]]]:
-        """The trained target model, the seconds it took, what its monitors saw last, and its curves."""
-        make_dsink = RECIPES[method].dsink
-        callbacks: list[Any] = []
-        if make_dsink is not None:
+    def _row_training(self, method: str) -> Training:
+        shown = label(method, self.config)
+        settings = {name: value for name, value in asdict(self.config).items() if name not in _NOT_A_TRAININGS}
+        # The settings too: a folder may be used again, with others.
+        identity = sha256(canonical_json([settings, method, self.seed, self.datamodule.manifest.sha256]))
+        return Training(
+            name=f"seed {self.seed}, {shown}",
+            group="objective",
+            seed=self.seed,
+            method=method,
+            max_epochs=self.config.trainer.max_epochs,
+            learning_rate=None,
+            folder=Path(self.config.output) / "unfinished" / f"{method}-seed{self.seed}-{identity[:12]}",
+        )
+
+    def _train_student(self, method: str) -> tuple[Classifier, Trained]:
+        if RECIPES[method].dsink is not None:
             # The teachers are settled before this training's clock starts.
-            callbacks.append(DSinkCallback(make_dsink(self.config, *self.frozen_teachers())))
-            callbacks += build_targets("callbacks", self.config.callbacks, Callback)
-        with isolated_seed(self.seed * NUM_ROLES + _ROLE_SEEDS["student"]):
-            classifier = build_classifier(self.config, self.datamodule, group="objective")
-            name = f"seed {self.seed}, {label(method, self.config)}"
-            started = time.monotonic()
-            trainer, history = self._fit(classifier, name, callbacks, self.config.trainer.max_epochs)
-            seconds = time.monotonic() - started
+            self.frozen_teachers()
+        classifier, trained = self.train(self._row_training(method))
         if method == "dsink":
             self.student = classifier
-        metrics = trainer.callback_metrics
-        observed = {key: _finite(float(value)) for key, value in metrics.items() if key.startswith("dsink/")}
-        return classifier, seconds, observed, history.curves
-
-    def _fit(self, classifier: Classifier, name: str, callbacks: list[Any], max_epochs: int) -> tuple[Trainer, History]:
-        history = History(test_every_n_epochs=self.config.test_every_n_epochs)
-        loggers = build_targets("logger", self.config.logger, Logger)
-        for logger in loggers:
-            logger.log_hyperparams({"training": name, "seed": self.seed})
-        with self.progress.training(name) as bar:
-            trainer = build_trainer(
-                self.config, max_epochs=max_epochs, callbacks=[*callbacks, history, bar], logger=loggers or False
-            )
-            trainer.fit(classifier, datamodule=self.datamodule)
-        return trainer, history
+        return classifier, trained
 
     def _score(
         self,
@@ -171,7 +278,7 @@ class SeedStudy:
         trainer = build_trainer(self.config)
         test = predict(trainer, classifier, self.datamodule.test_dataloader())
         train = predict(trainer, classifier, self.datamodule.predict_dataloader())
-        lines = {name: [_finite(round(value, 4)) for value in line] for name, line in (curves or {}).items()}
+        lines = {name: [finite(round(value, 4)) for value in line] for name, line in (curves or {}).items()}
         if lines:
             extra = {**extra, "curves": lines}
         tested = [value for value in lines.get("test_accuracy", []) if value is not None]
@@ -220,8 +327,3 @@ class _Logits(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.network(images.contiguous(memory_format=self.memory_format))
-
-
-def _finite(value: float) -> float | None:
-    """For JSON, which has no NaN: a diverged loss must not cost the finished training."""
-    return value if math.isfinite(value) else None

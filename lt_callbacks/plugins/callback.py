@@ -10,7 +10,14 @@ from torch.utils.hooks import RemovableHandle
 
 from lt_callbacks.plugins.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink import DSink
-from lt_callbacks.plugins.mixin import DSinkMixin, first_argument, forget_compiled_code, num_positional, watch_submodule
+from lt_callbacks.plugins.mixin import (
+    DSinkMixin,
+    check_training_agrees,
+    first_argument,
+    forget_compiled_code,
+    num_positional,
+    watch_submodule,
+)
 
 _ABSENT = object()
 
@@ -46,6 +53,7 @@ class DSinkCallback(Callback):
                 "callback or call `detach_dsink()`."
             )
         check_submodule(pl_module, self.dsink)
+        check_training_agrees(self.dsink, trainer)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wraps the instance."""

@@ -166,6 +166,23 @@ class DSink:
         self.last_step = DSinkStep(proxy=proxy, index=index, alpha=alpha)
         return alpha * proxy.loss_scale * proxy_label_loss(logits, proxy.labels)
 
+    def facts(self) -> dict[str, Any]:
+        """What must be equal on all ranks of a training: the settings, and the teachers by their content."""
+        labeler = self.labeler
+        return {
+            "alpha": self.alpha,
+            "warmup_epochs": self.warmup_epochs,
+            "student_weight": labeler.student_weight,
+            "class_marginal": labeler.class_marginal.kind,
+            "queue_batches": labeler.queue_batches,
+            "scope": labeler.scope,
+            "max_iterations": labeler.max_iterations,
+            "tolerance": labeler.tolerance,
+            "logits_from": self.logits_from,
+            "noise_teacher": self.noise_teacher.sha256(),
+            "imbalance_teacher": self.imbalance_teacher.sha256(),
+        }
+
     def finish(self) -> None:
         """After a fit: report what the last step left, give device memory back."""
         self.last_step = None

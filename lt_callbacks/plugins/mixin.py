@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from lt_callbacks._ranks import all_ranks
 from lt_callbacks.plugins.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink import DSink
+from lt_callbacks.plugins.rank_agreement import check_ranks_agree
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
@@ -91,6 +93,7 @@ class DSinkMixin(Base):
         """Has a compiled module traced anew."""
         super().on_fit_start()
         if self._dsink_capture is not None:
+            check_training_agrees(self._dsink_capture.dsink, self.trainer)  # type: ignore[attr-defined]
             forget_compiled_code(self)
 
     def on_train_epoch_start(self) -> None:
@@ -147,6 +150,13 @@ def watch_submodule(module: Any, name: str) -> RemovableHandle:
             capture.saw(None, output)
 
     return submodule.register_forward_hook(saw)
+
+
+def check_training_agrees(dsink: DSink, trainer: Any) -> None:
+    """Raise on all ranks alike where they would train with other settings, teachers or labels than each other."""
+    if all_ranks() is not None:
+        manifest = getattr(getattr(trainer, "datamodule", None), "manifest", None)
+        check_ranks_agree({"dsink": dsink.facts(), "manifest": getattr(manifest, "sha256", None)})
 
 
 def forget_compiled_code(module: Any) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +33,10 @@ class FrozenTeacher(ABC):
             index: (B,) int64 identity of each sample; only cached predictions read it.
             dtype: Floating dtype of the module that is taught, which the teacher follows; None: left as it is.
         """
+
+    def sha256(self) -> str | None:
+        """Of everything that the answers depend on, where that can be told; equal teachers have equal ones."""
+        return None
 
     def release(self) -> None:  # noqa: B027  # what holds no device memory has nothing to give back
         """Give the device's memory back after a fit."""
@@ -80,6 +86,10 @@ class ModuleTeacher(FrozenTeacher):
         if reference is not None and (reference.device != device or (dtype is not None and reference.dtype != dtype)):
             self.module.to(device=device, dtype=dtype)
 
+    def sha256(self) -> str:
+        """Of the module's weights and buffers."""
+        return tensors_sha256(self.module.state_dict())
+
     def release(self) -> None:
         """Move the module back to the CPU."""
         self.module.cpu()
@@ -128,9 +138,25 @@ class CachedTeacher(FrozenTeacher):
             self._table = self._table.to(images.device)
         return self._table[index].float()
 
+    def sha256(self) -> str:
+        """Of the table."""
+        return tensors_sha256({"log_probs": self._table})
+
     def release(self) -> None:
         """Move the table back to the CPU."""
         self._table = self._table.cpu()
+
+
+def tensors_sha256(state: Mapping[str, Any]) -> str:
+    """Hexadecimal SHA-256 of named tensors, wherever they are; entries that are no tensors count by their text."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        if isinstance(value, Tensor):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:
+            digest.update(f"{name} {value!r};".encode())
+    return digest.hexdigest()
 
 
 def as_teacher(name: str, teacher: FrozenTeacher | nn.Module) -> FrozenTeacher:

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as dist
+from lightning.pytorch import Trainer
+
+#: Waiting for another job's teacher may take as long as its training.
+_PATIENCE = timedelta(days=30)
+
+#: How a process learns which rank it is, from whichever launcher.
+RANK_VARIABLES = (
+    "RANK",
+    "LOCAL_RANK",
+    "NODE_RANK",
+    "GROUP_RANK",
+    "ROLE_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "GROUP_WORLD_SIZE",
+    "ROLE_WORLD_SIZE",
+    "ROLE_NAME",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
+_RANK_PREFIXES = ("TORCHELASTIC_", "TORCH_NCCL_ASYNC", "SLURM_", "OMPI_", "PMI_", "PMIX_", "JSM_")
+
+
+class Drivers:
+    """The processes of one command: one, or one for each node or rank that a cluster's launcher started.
+
+    A driver trains nothing itself: it starts the processes of each training, so that a training has a process group of
+    its own and none exists while a driver waits for another job. With several drivers, the first decides and scores;
+    the others start their ranks of each training when it says so.
+
+    Args:
+        trainer: Knows, from the settings and the launcher's variables, which rank of how many this process is.
+
+    Attributes:
+        is_parallel: Whether trainings have several ranks.
+        rank: Of this driver.
+        size: How many drivers there are.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        is_parallel = trainer.num_devices * trainer.num_nodes > 1
+        if is_parallel and environment is not None:
+            environment.validate_settings(num_devices=trainer.num_devices, num_nodes=trainer.num_nodes)
+        self.is_parallel = is_parallel
+        self.is_external = bool(is_parallel and environment is not None and environment.creates_processes_externally)
+        self.rank, self.size = (0, 1)
+        if self.is_external:
+            self.rank, self.size = trainer.global_rank, trainer.world_size
+        elif is_parallel:
+            self.rank, self.size = trainer.node_rank, trainer.num_nodes
+        self._num_phases = 0
+        self._store: Any = None
+        self._host = "127.0.0.1"
+        if self.size > 1:
+            self._host = environment.main_address  # type: ignore[union-attr]
+            self._store = _store(self._host, environment.main_port, self.rank, self.size)  # type: ignore[union-attr]
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one decides."""
+        return self.rank == 0
+
+    def announce(self, phase: Mapping[str, Any]) -> dict[str, str]:
+        """The first driver's: have all others start ``phase``, and the variables for its own processes."""
+        port = _free_port() if self.size > 1 else None
+        self._tell({**phase, "port": port})
+        return self.variables(port)
+
+    def finish(self, *, error: str | None = None) -> None:
+        """The first driver's: let the others go home."""
+        self._tell({"end": True, "error": error})
+
+    def next_phase(self) -> dict[str, Any] | None:
+        """What the first driver announced next; None at the end.
+
+        Raises:
+            RuntimeError: The first driver failed.
+        """
+        name = f"phase{self._num_phases}"
+        self._num_phases += 1
+        self._store.wait([name], _PATIENCE)
+        phase: dict[str, Any] = json.loads(self._store.get(name))
+        if phase.get("end"):
+            if phase["error"] is not None:
+                raise RuntimeError(f"The first process of this command failed: {phase['error']}")
+            return None
+        return phase
+
+    def variables(self, port: int | None) -> dict[str, str]:
+        """The environment of a phase's processes, which meet at a port of their own."""
+        if port is None:
+            return clean_environment() if not self.is_external else dict(os.environ)
+        changed = {"MASTER_PORT": str(port), "MASTER_ADDR": self._host}
+        # torchrun's own store has the keys of its first group in it.
+        agent = {"TORCHELASTIC_USE_AGENT_STORE": "False"} if "TORCHELASTIC_USE_AGENT_STORE" in os.environ else {}
+        return {**os.environ, **changed, **agent}
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        if self._store is not None:
+            self._store.set(f"phase{self._num_phases}", json.dumps(message))
+            self._num_phases += 1
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what makes a child believe that it is a rank of somebody else's job."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in RANK_VARIABLES and not name.startswith(_RANK_PREFIXES)
+    }
+
+
+def launcher_ranks() -> tuple[str, int] | None:
+    """The launcher that started several processes of this command, and how many; None where there is just one."""
+    environment = os.environ
+    if "TORCHELASTIC_RUN_ID" in environment and int(environment.get("WORLD_SIZE", "1")) > 1:
+        return "torchrun", int(environment["WORLD_SIZE"])
+    # The processes of a batch script have SLURM_NTASKS too; a step is what srun started.
+    if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return "srun", int(environment["SLURM_STEP_NUM_TASKS"])
+    return None
+
+
+def forget_batch_script() -> None:
+    """Where a Slurm batch script started this process without srun, keep Lightning from waiting for its other tasks."""
+    if "SLURM_JOB_ID" in os.environ and "SLURM_STEP_ID" not in os.environ:
+        for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"):
+            os.environ.pop(name, None)
+
+
+def _store(host: str, port: int, rank: int, size: int) -> Any:
+    is_agents = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(
+        host, port, None if is_agents else size, is_master=rank == 0 and not is_agents, timeout=_PATIENCE
+    )
+    attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}.{os.environ.get('SLURM_RESTART_COUNT', 0)}"
+    return dist.PrefixStore(f"lt_callbacks/{attempt}", store)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from lt_callbacks._files import canonical_json, sha256, write_json
+
+FORMAT_VERSION = 1
+FILE = "job.json"
+LOG = "job.log"
+
+RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
+
+#: Settings that say where and how loudly a job works, not what it computes.
+NOT_A_JOBS = ("output", "store", "results", "logger", "threads")
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What is known of one job of a sweep; the file that its process starts from, and that a report reads.
+
+    Attributes:
+        command: ``lt-train`` or ``lt-distill``.
+        hash: See `job_hash`.
+        status: ``"running"``, ``"done"``, ``"failed"`` or ``"stopped"`` (on request; it can go on).
+        overrides: What the sweep set.
+        config: All settings.
+        started: Time in UTC.
+        seconds: Wall time of its last process; None while that runs.
+        error: Why it failed.
+        value: What a sweeper may choose by.
+        log: Of its process, in the job's folder.
+    """
+
+    command: str
+    hash: str
+    status: str
+    overrides: list[str]
+    config: dict[str, Any]
+    started: str
+    seconds: float | None = None
+    error: str | None = None
+    value: float | None = None
+    log: str = LOG
+
+    def write(self, folder: Path, **changes: Any) -> JobRecord:
+        """Put it, changed, into the job's folder."""
+        changed = replace(self, **changes)
+        write_json(folder / FILE, {"format": FORMAT_VERSION, **asdict(changed)})
+        return changed
+
+
+def read_job(folder: Path) -> JobRecord | None:
+    """The record in ``folder``; None where there is none, or one that another release wrote."""
+    try:
+        content = json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT_VERSION:
+        return None
+    known = {field.name for field in fields(JobRecord)}
+    return JobRecord(**content) if content.keys() == known else None
+
+
+def job_hash(command: str, settings: Mapping[str, Any]) -> str:
+    """64 hexadecimal digits for what a job computes: equal for equal settings, wherever it runs."""
+    kept = {name: value for name, value in settings.items() if name not in NOT_A_JOBS}
+    return sha256(canonical_json({"format": FORMAT_VERSION, "command": command, **kept}))

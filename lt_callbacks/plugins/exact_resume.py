@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lt_callbacks._ranks import all_ranks
+
+
+class ExactResume(Callback):
+    """Saves the random generators of every rank with each checkpoint, so that a resumed run draws what it would have.
+
+    Lightning saves weights, optimisers and loops, but no generator: dropout and random augmentation in the training
+    process go on differently after a resume. With this callback, the data order of a `LongTailedDataModule` (a function
+    of seed and epoch) and a deterministic trainer, a run that is killed anywhere and resumed from its last checkpoint
+    ends with the weights of the run that was not.
+
+    What draws between two batches (a validation, an iterator that is opened) leaves no trace: the generators of Python,
+    NumPy and torch, on the CPU and the training device, continue at the next batch where the last one left them.
+
+    State in the checkpoint: one entry a rank, under the callback's own key. Resume with as many ranks.
+    """
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] | None = None
+        self._is_due = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts from the saved generators, or from those that are there."""
+        if self._state is None:
+            self._state = _generators()
+        self._is_due = True
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Continues where the last batch left off."""
+        if self._is_due and self._state is not None:
+            _set_generators(self._state)
+            self._is_due = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Remembers where the generators are."""
+        self._state = _generators()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The loader's iterator may have drawn."""
+        self._is_due = True
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What a validation draws is not the training's."""
+        self._is_due = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The next fit starts from the generators that it finds."""
+        self._state = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The generators of all ranks; every rank must call, as each does when a trainer saves."""
+        if self._state is None:
+            return {}
+        group = all_ranks()
+        states: list[Any] = [self._state]
+        if group is not None:
+            states = [None] * dist.get_world_size(group)
+            dist.all_gather_object(states, self._state, group=group)
+        return {"ranks": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues with the generators that this rank had.
+
+        Raises:
+            RuntimeError: The checkpoint was saved with another number of ranks.
+        """
+        states = state_dict.get("ranks")
+        if states is None:
+            return
+        group = all_ranks()
+        rank, num_ranks = (0, 1) if group is None else (dist.get_rank(group), dist.get_world_size(group))
+        if len(states) != num_ranks:
+            raise RuntimeError(
+                f"The checkpoint must be of as many ranks as resume it, {num_ranks}; it was saved by {len(states)}. "
+                "Resume with the same number of devices, or without ExactResume."
+            )
+        self._state = states[rank]
+
+
+def _generators() -> dict[str, Any]:
+    """States as plain values and tensors, which ``torch.load(weights_only=True)`` reads."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    state = {
+        "python": random.getstate(),
+        # as int64: torch 2.4 knows no uint32
+        "numpy": (str(kind), torch.tensor(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_generators(state: dict[str, Any]) -> None:
+    version, internal, gauss_next = state["python"]
+    random.setstate((version, tuple(internal), gauss_next))
+    kind, keys, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch.distributed as dist
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lt_callbacks._ranks import all_ranks
+
+
+class RankAgreement(Callback):
+    """Stops a fit before its first step where the ranks were started with different settings.
+
+    Ranks that compose their own settings can differ without a word: under a Hydra multirun that Lightning or torchrun
+    re-launches, each rank walks its own copy of the sweep, and one process group trains two experiments with exit code
+    0. All ranks compare what they were told, and all of them raise the same error.
+
+    Args:
+        facts: What must be equal on all ranks, as values that JSON holds; nested mappings are named with dots. Such as
+            ``OmegaConf.to_container(config, resolve=True)``.
+
+    Raises:
+        ValueError: In ``setup``, on all ranks: names the first entry that differs, and two ranks' values.
+
+    Example:
+        Trainer(devices=2, callbacks=[RankAgreement(dict(config))])
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        if not isinstance(facts, Mapping):
+            raise TypeError(f"`facts` must be a mapping of what must agree; got {type(facts).__name__}.")
+        try:
+            self.facts: dict[str, Any] = json.loads(json.dumps(dict(facts)))
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"`facts` must hold only what JSON can (numbers, text, lists, mappings); got {facts!r}: {error}. "
+                "Convert the others, for example with `str`."
+            ) from error
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Compares, before anything is trained, tested or predicted."""
+        check_ranks_agree(self.facts)
+
+
+def check_ranks_agree(facts: Mapping[str, Any]) -> None:
+    """Raise on all ranks alike unless ``facts``, JSON values, are equal on all of them; every rank must call.
+
+    Raises:
+        ValueError: They differ.
+    """
+    group = all_ranks()
+    if group is None:
+        return
+    everyone: list[Any] = [None] * dist.get_world_size(group)
+    dist.all_gather_object(everyone, _flat(facts), group=group)
+    reference = everyone[0]
+    for rank, other in enumerate(everyone):
+        for name in sorted(reference.keys() | other.keys()):
+            expected, got = reference.get(name, "nothing"), other.get(name, "nothing")
+            if expected != got:
+                raise ValueError(
+                    f"`{name}` must be equal on all ranks of one training; rank 0 has {expected!r}, rank {rank} has "
+                    f"{got!r}. Give every rank the same settings: start each job as one process, which starts its own "
+                    "ranks, and sweep with `lt-train -m`, which does."
+                )
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            found.update(_flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
