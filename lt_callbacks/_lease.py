@@ -86,7 +86,8 @@ class Lease:
             if content != seen:
                 seen, changed_at = content, time.monotonic()
             facts = _facts(content)
-            if facts.get("is_released") or time.monotonic() - changed_at > self.expiry:
+            is_expired = time.monotonic() - changed_at > self.expiry
+            if facts.get("is_released") or is_expired or _is_dead(facts):
                 number, seen, changed_at = number + 1, b"", time.monotonic()
                 continue
             if on_wait is not None and facts:
@@ -116,7 +117,13 @@ class _Held:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
-        self.facts = {"host": socket.gethostname(), "process": os.getpid(), "token": secrets.token_hex(8)}
+        self.facts = {
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "machine": _machine(),
+            "born": _born(os.getpid()),
+            "token": secrets.token_hex(8),
+        }
 
     def write(self, *, is_released: bool) -> None:
         """In place: on a network file system a reader that opens the file sees what was there when it was closed."""
@@ -138,6 +145,31 @@ class _Held:
             except OSError:
                 # A file system that is away for a moment; if it stays away, the lease expires.
                 continue
+
+
+def _machine() -> str | None:
+    """Equal for processes that can see each other by their numbers; None where that cannot be told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
+
+
+def _born(process: int) -> str | None:
+    """When a process of this machine started, which tells it from a later one of the same number; None: it is gone."""
+    try:
+        facts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    # A zombie has ended too, its parent has not looked yet.
+    return None if facts[0] == "Z" else facts[19]
+
+
+def _is_dead(facts: dict[str, Any]) -> bool:
+    """Whether the holder is known to be gone, as on this machine it can be: no need to wait for the lease to expire."""
+    machine = facts.get("machine")
+    return machine is not None and machine == _machine() and _born(int(facts["process"])) != facts.get("born")
 
 
 def _read(path: Path) -> bytes | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -77,9 +78,21 @@ def test_a_living_holder_is_waited_for(tmp_path, holder):
     assert waited_for[0].endswith(f", process {holder.pid}")
 
 
-def test_the_lease_of_a_killed_holder_expires(tmp_path, holder):
+def test_a_holder_that_is_gone_from_this_machine_is_not_waited_for(tmp_path, holder):
     holder.kill()
     holder.join()
+    started = time.monotonic()
+    with Lease(tmp_path / "lease", heartbeat=5, expiry=60).acquire(unless=never) as is_held:
+        assert is_held
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("change", [{"machine": "another one"}, {"machine": None}])
+def test_the_lease_of_a_holder_that_was_killed_elsewhere_expires(tmp_path, holder, change):
+    holder.kill()
+    holder.join()
+    file = tmp_path / "lease" / "0"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     started = time.monotonic()
     with Lease(tmp_path / "lease", **QUICK).acquire(unless=never) as is_held:
         assert is_held

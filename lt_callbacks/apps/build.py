@@ -139,6 +139,11 @@ def build_trainer(config: TrainConfig | DistillConfig, **changes: Any) -> Traine
         ) from error
 
 
+def build_scoring_trainer(config: TrainConfig | DistillConfig) -> Trainer:
+    """A trainer of this process alone, whatever the ranks of a training: no sample is scored twice."""
+    return build_trainer(config, devices=1, num_nodes=1, strategy="auto")
+
+
 def build_targets(group: str, nodes: dict[str, Any], kind: type[Callback] | type[Logger]) -> list[Any]:
     """The objects of ``callbacks`` or ``logger``; an entry that cannot be built is refused, not skipped."""
     check_targets(group, nodes)

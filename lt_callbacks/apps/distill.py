@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import hydra
@@ -13,11 +14,13 @@ from lt_callbacks.apps.distill_recipes import RECIPES, num_students
 from lt_callbacks.apps.distill_report import show, write_pages, write_relabelled_set
 from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.distill_study import DistillStudy
+from lt_callbacks.apps.drivers import forget_batch_script
 from lt_callbacks.apps.errors import without_trace
 from lt_callbacks.apps.progress import RunProgress
 from lt_callbacks.apps.provenance import command_line, result_settings
 from lt_callbacks.apps.quiet import be_quiet
 from lt_callbacks.apps.register import register_schemas
+from lt_callbacks.apps.sweep import is_sweep, refuse_ranks_of_a_sweep, run_sweep_job
 from lt_callbacks.data import Source
 from lt_callbacks.dataset_distillation import DISTILLERS
 from lt_callbacks.evaluation import CellResult, ResultFile
@@ -25,24 +28,35 @@ from lt_callbacks.evaluation import CellResult, ResultFile
 register_schemas()
 
 
+def main() -> None:
+    """The command: ``lt-distill [group=choice] [setting=value] [-m ...]``."""
+    refuse_ranks_of_a_sweep(sys.argv)
+    composed()
+
+
 @hydra.main(config_path="pkg://lt_callbacks.conf", config_name="distill", version_base="1.3")
-def main(config: DictConfig) -> None:
-    """Hydra's entry: ``lt-distill [group=choice] [setting=value] [-m ...]``."""
+def composed(config: DictConfig) -> None:
+    """Hydra's entry."""
     be_quiet()
     with without_trace():
-        run(typed(config))
+        if is_sweep():
+            run_sweep_job(config, command="lt-distill")
+        else:
+            run(typed(config))
 
 
-def run(config: DistillConfig) -> None:
+def run(config: DistillConfig, *, command: str | None = None) -> None:
     """Squeeze, recover, relabel, train students, compare; what is finished is on disk at once and reused.
 
     Args:
         config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
+        command: What the document says that was typed; None: this process's command line.
 
     Raises:
         ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
             before anything is trained.
     """
+    forget_batch_script()
     check_distill_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -51,7 +65,9 @@ def run(config: DistillConfig) -> None:
 
     output = Path(config.output)
     results = ResultFile(
-        config.results or output / "metrics.json", command=command_line(), settings=result_settings(config, manifest)
+        config.results or output / "metrics.json",
+        command=command or command_line(),
+        settings=result_settings(config, manifest),
     )
     todo = {
         seed: [
@@ -109,4 +125,7 @@ def _table_cells(config: DistillConfig, cells: tuple[CellResult, ...]) -> list[C
 
 
 if __name__ == "__main__":
-    main()
+    # Imported by name, so that launchers which pickle the entry find it in other processes.
+    from lt_callbacks.apps import distill
+
+    distill.main()

@@ -26,6 +26,12 @@ from lt_callbacks.plugins.adsa_fit import FITTED_ON
 def check_distill_settings(config: DistillConfig) -> None:
     """Refuse what can be told from the settings alone."""
     check_run(config, num_roles=NUM_ROLES)
+    if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
+        raise ValueError(
+            "`trainer.devices` and `trainer.num_nodes` must be 1, since lt-distill trains each network on one device; "
+            f"got {config.trainer.devices} and {config.trainer.num_nodes}. Run jobs side by side: -m seed=0,1,2 "
+            "with launcher=joblib."
+        )
     check_methods(config.methods, RECIPES)
     integer("distiller.images_per_class", config.distiller.images_per_class, at_least=1)
     integer("views.num_views", config.views.num_views, at_least=1)

@@ -18,7 +18,9 @@ def job_name(*, _root_: DictConfig) -> str:
     told = [override for override in overrides if override.lstrip("+").partition("=")[0] not in NOT_A_JOBS]
     shown = re.sub(r"[^A-Za-z0-9.,=_+-]+", "_", ",".join(told))[:_LONGEST]
     settings = {
-        name: OmegaConf.to_container(_root_[name], resolve=True) if OmegaConf.is_config(_root_[name]) else _root_[name]
+        str(name): OmegaConf.to_container(_root_[name], resolve=True)
+        if OmegaConf.is_config(_root_[name])
+        else _root_[name]
         for name in _root_
         if name not in ("hydra", "output") and not OmegaConf.is_missing(_root_, name)
     }

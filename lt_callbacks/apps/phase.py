@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import nn
 
-from lt_callbacks._files import canonical_json, sha256, write_json
+from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
 from lt_callbacks.apps.drivers import Drivers
 from lt_callbacks.apps.preemption import Preempted, Preemption
 from lt_callbacks.apps.progress import RunProgress
 from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.apps.training import Trained, Training
-from lt_callbacks.teachers.weights import load_weights
+from lt_callbacks.teachers.weights import load_weights, weights_bytes
 
 PHASE = "phase.json"
 STOP = "stop"
@@ -75,15 +75,16 @@ class PhaseRunner:
         """
         from safetensors.torch import load_file
 
-        folder = (self.folder / phase.training.folder.name).resolve()
+        training = phase.training
+        folder = (self.folder / f"{training.method or training.group}-seed{training.seed}").resolve()
         for name in (_OUTCOME, STOP, _WEIGHTS):
             (folder / name).unlink(missing_ok=True)
         # Another driver may have another working directory.
-        placed = replace(phase, training=replace(phase.training, folder=phase.training.folder.resolve()))
+        placed = replace(phase, training=replace(training, folder=training.folder.resolve()))
         write_json(folder / PHASE, placed.to_dict())
         environment = self.drivers.announce({"folder": str(folder)})
-        with self.progress.training(phase.training.name) as _:
-            run_ranks(folder, environment, self.preemption, on_epoch=self._show(phase.training.name))
+        with self.progress.training(training.name):
+            run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name))
         outcome = _outcome(folder)
         load_weights(network, load_file(folder / _WEIGHTS), source=str(folder / _WEIGHTS))
         (folder / _WEIGHTS).unlink()
@@ -164,10 +165,7 @@ def _outcome(folder: Path) -> dict[str, Any]:
 
 def write_outcome(folder: Path, network: nn.Module, trained: Trained) -> None:
     """The first rank's result."""
-    from safetensors.torch import save_file
-
-    state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
-    save_file(state, folder / _WEIGHTS)
+    write_bytes(folder / _WEIGHTS, weights_bytes(network))
     # Written last: with this file, the other is complete.
     write_json(folder / _OUTCOME, {"trained": asdict(trained)})
 

@@ -12,8 +12,10 @@ from lt_callbacks.apps.schemas import TrainConfig
 from lt_callbacks.corruption import Manifest
 
 #: Settings that say where, how often and how loudly a run works, not what it computes.
-NOT_RESULTS = ("output", "store", "results", "num_seeds", "seed", "methods", "threads", "logger", "callbacks", "cell")
-NOT_RESULTS += ("ckpt_path", "checkpoint_every_seconds", "checkpoint_every_n_steps")
+NOT_RESULTS: tuple[str, ...] = (
+    *("output", "store", "results", "num_seeds", "seed", "methods", "threads", "logger", "callbacks", "cell"),
+    *("ckpt_path", "save_networks", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
+)
 
 # Settings of the command line that only this machine or this run's folder is about.
 _LOCAL = ("hydra", "output", "store", "threads")

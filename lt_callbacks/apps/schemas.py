@@ -175,6 +175,7 @@ class TrainConfig:
         ckpt_path: ``last``: a training that was stopped, or killed, goes on from its last checkpoint; null: anew.
         checkpoint_every_seconds: At the end of an epoch, where so much time went by; 0: of each; null: never.
         checkpoint_every_n_steps: Also within epochs that are long.
+        save_networks: Whether each trained row leaves ``networks/METHOD-seedN.safetensors``.
         threads: Of torch on the CPU; null: torch's own choice.
     """
 
@@ -203,6 +204,7 @@ class TrainConfig:
     ckpt_path: Optional[str] = "last"
     checkpoint_every_seconds: Optional[float] = 60.0
     checkpoint_every_n_steps: Optional[int] = None
+    save_networks: bool = False
     threads: Optional[int] = None
 
 

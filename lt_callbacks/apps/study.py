@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from lt_callbacks._files import canonical_json, sha256
-from lt_callbacks.apps.build import build_classifier, build_datamodule, build_trainer
+from lt_callbacks._files import canonical_json, sha256, write_bytes
+from lt_callbacks.apps.build import build_classifier, build_datamodule, build_scoring_trainer
 from lt_callbacks.apps.phase import Phase, PhaseRunner
 from lt_callbacks.apps.predictions import Predictions, predict, shares, wrong_labels_fitted
 from lt_callbacks.apps.preemption import Preemption
@@ -25,7 +25,7 @@ from lt_callbacks.methods import Classifier
 from lt_callbacks.plugins import DSink
 from lt_callbacks.teachers import ModuleTeacher, TeacherStore, load_checkpoint
 from lt_callbacks.teachers.isolated_seed import isolated_seed
-from lt_callbacks.teachers.weights import load_weights
+from lt_callbacks.teachers.weights import load_weights, weights_bytes
 from lt_callbacks.transport import sinkhorn
 
 #: A network is seeded with `seed * NUM_ROLES + its role`.
@@ -38,7 +38,7 @@ _ROLE_OF_GROUP = {"objective": "student", "imbalance_teacher": "imbalance", "noi
 # Settings that a training does not depend on: those of its surroundings, and the rows and seeds beside it.
 _NOT_A_TRAININGS = (
     *("output", "store", "results", "cell", "logger", "threads", "methods", "seed", "num_seeds"),
-    *("ckpt_path", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
+    *("ckpt_path", "save_networks", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
 )
 
 
@@ -129,7 +129,10 @@ class SeedStudy:
             classifier, seconds, is_reused = self.teacher(recipe.teacher)
             return self._score(method, classifier, seconds, {"reused": is_reused})
         classifier, trained = self._train_student(method)
-        extra = dict(trained.observed)
+        if self.config.save_networks:
+            file = Path(self.config.output) / "networks" / f"{method}-seed{self.seed}.safetensors"
+            write_bytes(file, weights_bytes(classifier.network))
+        extra: dict[str, Any] = dict(trained.observed)
         if recipe.dsink is not None:
             extra["teachers"] = {
                 role: {"seconds": seconds, "reused": is_reused}
@@ -275,7 +278,7 @@ class SeedStudy:
         extra: dict[str, Any],
         curves: Mapping[str, list[float]] | None = None,
     ) -> CellResult:
-        trainer = build_trainer(self.config)
+        trainer = build_scoring_trainer(self.config)
         test = predict(trainer, classifier, self.datamodule.test_dataloader())
         train = predict(trainer, classifier, self.datamodule.predict_dataloader())
         lines = {name: [finite(round(value, 4)) for value in line] for name, line in (curves or {}).items()}
@@ -314,7 +317,7 @@ class SeedStudy:
         )
 
     def _test_predictions(self, model: Classifier) -> Predictions:
-        return predict(build_trainer(self.config), model, self.datamodule.test_dataloader())
+        return predict(build_scoring_trainer(self.config), model, self.datamodule.test_dataloader())
 
 
 class _Logits(nn.Module):

@@ -13,7 +13,7 @@ from torch import nn
 from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
 from lt_callbacks._lease import Lease
 from lt_callbacks.teachers.store_log import StoreLog
-from lt_callbacks.teachers.weights import load_weights
+from lt_callbacks.teachers.weights import load_weights, weights_bytes
 
 FORMAT_VERSION = 1
 
@@ -96,11 +96,7 @@ class TeacherStore:
 
     def _publish(self, module: nn.Module, folder: Path, settings: Mapping[str, Any], fingerprint: str) -> bool:
         """Write the teacher beside its place and rename the folder; False if another job was faster."""
-        from safetensors.torch import save
-
-        # Cloned because safetensors refuses tensors that share memory, as tied weights do.
-        state = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
-        content = save(state)
+        content = weights_bytes(module)
         beside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
         try:
             write_bytes(beside / "teacher.safetensors", content)
