@@ -15,7 +15,9 @@ def job_name(*, _root_: DictConfig) -> str:
     An OmegaConf resolver, ``${lt_job_name:}``, for ``hydra.sweep.subdir``.
     """
     overrides = list(OmegaConf.select(_root_, "hydra.overrides.task"))
-    told = [override for override in overrides if override.lstrip("+").partition("=")[0] not in NOT_A_JOBS]
+    # A sweep that one launcher began goes on with another.
+    aside = (*NOT_A_JOBS, "launcher", "sweeper")
+    told = [override for override in overrides if override.lstrip("+").partition("=")[0] not in aside]
     shown = re.sub(r"[^A-Za-z0-9.,=_+-]+", "_", ",".join(told))[:_LONGEST]
     settings = {
         str(name): OmegaConf.to_container(_root_[name], resolve=True)
