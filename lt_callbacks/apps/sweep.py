@@ -40,6 +40,8 @@ def refuse_ranks_of_a_sweep(argv: list[str]) -> None:
     if not asks_for_sweep or ranks is None:
         return
     if int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))):
+        # The launcher ends all ranks with the first: let that be the one that says why.
+        time.sleep(10)
         raise SystemExit(2)
     launcher, number = ranks
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", number)))
