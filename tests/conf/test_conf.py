@@ -96,7 +96,7 @@ def roots_of(file):
     """Commands that a file is for. An experiment says in its second line which command runs it."""
     group = file.partition("/")[0]
     if group == "experiment":
-        (command,) = re.findall(r"^# lt-(\w+) experiment=", (CONF / f"{file}.yaml").read_text(), flags=re.MULTILINE)
+        (command,) = re.findall(r"^# lt-(\w+) (?:-m )?experiment=", (CONF / f"{file}.yaml").read_text(), flags=re.MULTILINE)
         return [command]
     return [root for root in ROOTS if group in groups_of(root)]
 
@@ -154,9 +154,15 @@ def test_an_experiment_is_refused_by_the_other_command(file, files):
 @pytest.mark.parametrize("file", EXPERIMENTS)
 def test_the_line_that_an_experiment_gives_can_be_typed(file):
     (root,), name = roots_of(file), file.partition("/")[2]
-    (line,) = re.findall(rf"^# lt-{root} (experiment={name}\b.*)$", (CONF / f"{file}.yaml").read_text(), re.MULTILINE)
-    config = typed(composed(*line.split(), root=root))
+    text = (CONF / f"{file}.yaml").read_text()
+    (line,) = re.findall(rf"^# lt-{root} ((?:-m )?experiment={name}\b.*)$", text, re.MULTILINE)
+    config = typed(composed(*line.removeprefix("-m ").split(), root=root))
     CHECKS[root](config)
+    if line.startswith("-m "):
+        swept = settings_of(file)["hydra"]["sweeper"]["params"]
+        assert len(swept["seed"].split(",")) >= 3
+        assert config.num_seeds == 1
+        return
     assert config.results is not None
     assert (CONF.parent / config.results).parent.is_dir()
     assert config.num_seeds >= 3
@@ -247,7 +253,9 @@ def test_the_defaults_of_a_distillation_are_what_the_documentation_says():
 @pytest.mark.parametrize(("root", "schema"), [("train", TrainConfig), ("distill", DistillConfig)])
 def test_a_command_chooses_from_every_group_that_its_schema_has(root, schema):
     assert groups_of(root) == {field.name for field in fields(schema)} & {*ALL_GROUPS, "callbacks", "logger"} | {
-        "experiment"
+        "experiment",
+        "launcher",
+        "sweeper",
     }
     assert type(typed(composed(root=root))) is schema
 
