@@ -1,4 +1,4 @@
-"""Who does a piece of work that several jobs want, on any file system, also when a holder is killed. Standard library."""
+"""Who does a piece of work that several jobs want, also when a holder is killed. Standard library only."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Lease:
     """The right to do one piece of work, renewed by a heartbeat while its holder lives.
 
     A lock of the kernel is lost on some network file systems and outlives its holder on others. A lease needs nothing
-    but files that are created exclusively: whoever creates file ``n + 1`` of the folder holds the lease after the holder
-    of file ``n`` has released it, or has shown no heartbeat for ``expiry`` seconds. Nobody compares clocks of two
-    machines: each waits for a change with its own.
+    but files that are created exclusively: whoever creates file ``n + 1`` of the folder holds the lease after the
+    holder of file ``n`` has released it, is known to be gone from this machine, or has shown no heartbeat for
+    ``expiry`` seconds. Nobody compares clocks of two machines: each waits for a change with its own.
 
     A holder that is stopped for longer than that, and goes on, has been replaced without being told. The work must
     therefore be safe to do twice, which publishing under a new name is.

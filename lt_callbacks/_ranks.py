@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -21,8 +22,8 @@ def all_ranks() -> dist.ProcessGroup | None:
 def share_lengths(length: int, group: dist.ProcessGroup) -> list[int]:
     """How many rows each rank has, in rank order; every rank of ``group`` must call.
 
-    The numbers are known on the host and travel between hosts, by a gloo group: read off a GPU, they would make the host
-    wait for everything that it has queued there.
+    The numbers are known on the host and travel between hosts, by a gloo group: read off a GPU, they would make the
+    host wait for everything that it has queued there.
     """
     lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(dist.get_world_size(group))]
     dist.all_gather(lengths, torch.tensor([length], dtype=torch.int64), group=_host_group(group))
@@ -52,9 +53,11 @@ def _host_group(group: dist.ProcessGroup) -> dist.ProcessGroup:
     if "gloo" in dist.get_backend_config(group):
         return group
     if group not in _TWINS:
-        _TWINS[group] = dist.new_group(
+        twin = dist.new_group(
             ranks=dist.get_process_group_ranks(group),
             backend="gloo",
             use_local_synchronization=group != dist.group.WORLD,
         )
+        # A rank that is no member would get a number; one that is in the group is in its twin.
+        _TWINS[group] = cast("dist.ProcessGroup", twin)
     return _TWINS[group]

@@ -1,5 +1,6 @@
 """Every example runs as a reader would run it, shortened."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,41 @@ def test_example(name, tmp_path):
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert "%" in finished.stdout
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("launcher", ["lightning", pytest.param("torchrun", marks=pytest.mark.slow)])
+def test_the_example_of_several_devices(launcher, tmp_path):
+    script = [str(EXAMPLES / "several_devices.py"), "2"]
+    start = [sys.executable, "-W", "ignore"]
+    if launcher == "torchrun":
+        start += ["-m", "torch.distributed.run", "--nproc-per-node=2"]
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    for epochs in ("2", "3"):
+        finished = subprocess.run(
+            [*start, script[0], epochs], capture_output=True, text=True, timeout=250, cwd=tmp_path, env=environment
+        )
+        assert finished.returncode == 0, finished.stderr[-3000:]
+        assert finished.stdout.count("% on 2 ranks") == 1
+    # The second call trained longer teachers, and went on with the model.
+    assert len(list((tmp_path / ".cache" / "lt_callbacks" / "teachers").glob("*/teacher.json"))) == 4
+    assert (tmp_path / "runs" / "several_devices" / "last.ckpt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+@pytest.mark.timeout(600)
+def test_the_example_of_a_sweep(tmp_path):
+    commands = Path(sys.executable).parent
+    environment = {"HOME": str(tmp_path), "PATH": f"{commands}{os.pathsep}/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    finished = subprocess.run(
+        ["sh", str(EXAMPLES / "sweep.sh"), "2"],
+        capture_output=True,
+        text=True,
+        timeout=580,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert "6 of 6 jobs in runs/sweep are done." in finished.stderr
+    assert (tmp_path / "runs" / "sweep" / "report" / "report.html").is_file()

@@ -20,7 +20,15 @@ ELSEWHERE = {
 }
 
 # Test files about several files of a room at once.
-ACROSS = {"plugins/test_ddp.py"}
+ACROSS = {
+    "plugins/test_ddp.py",
+    "plugins/test_fifty_steps.py",
+    "plugins/test_fsdp.py",
+    "objectives/test_over_ranks.py",
+    "apps/test_many_devices.py",
+    "apps/test_resume.py",
+    "apps/test_shared_teachers.py",
+}
 
 FILES = sorted(
     path.relative_to(ROOT / "lt_callbacks")

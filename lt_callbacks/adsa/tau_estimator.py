@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lt_callbacks._ranks import all_ranks
 from lt_callbacks.adsa.batch import checked_batch
 from lt_callbacks.adsa.fit_settings import FitSettings
 from lt_callbacks.adsa.moments import NUM_CURVES, class_moments, to_widest
 from lt_callbacks.adsa.problem import TauProblem
+from lt_callbacks.adsa.seen_indices import SeenIndices
 from lt_callbacks.adsa.tau_fit import TauFit
 
 
@@ -31,9 +33,15 @@ class TauEstimator(Metric):
         lowest: Smallest tau that is considered.
         highest: Largest.
 
-    ``update(logits, intended_class, weight=None)`` takes (B, C) or (V, B, C) logits, (B,) class numbers and (B,)
-    weights. ``compute()`` returns a :class:`TauFit`. Calling the metric adds the batch and returns None: a batch alone
-    rarely holds every class.
+    ``update(logits, intended_class, weight=None, index=None)`` takes (B, C) or (V, B, C) logits, (B,) class numbers and
+    (B,) weights. ``compute()`` returns a :class:`TauFit`. Calling the metric adds the batch and returns None: a batch
+    alone rarely holds every class.
+
+    With ``index``, (B,) integers that say which image it is, an image counts once over all updates and ranks, so that a
+    sampler which repeats images to give all ranks as many, as ``DistributedSampler`` does, changes nothing. Of several
+    copies the first one counts, in the order of updates and then of ranks. Every rank must then call ``update`` equally
+    often, with no image where it has none left. It costs an exchange of indices an update, and memory then grows by 8
+    bytes an image on every rank. Without ``index`` all images count.
 
     Raises:
         TypeError, ValueError: As :func:`fit_tau`.
@@ -65,13 +73,14 @@ class TauEstimator(Metric):
         super().__init__()
         settings = FitSettings(shrink_to=shrink_to, shrink_sd=shrink_sd, lowest=lowest, highest=highest)
         self._problem = TauProblem(class_prior, settings)
+        self._seen = SeenIndices()
         num_classes, num_nodes = self._problem.num_classes, len(self._problem.nodes.taus)
         shapes = {"curves": (num_classes, NUM_CURVES, num_nodes), "totals": (num_classes, 3), "refused": (3,)}
         for name, shape in shapes.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, logits: Any, intended_class: Any, weight: Any = None) -> None:
-        """Add a batch; for the arguments see :func:`fit_tau`.
+    def update(self, logits: Any, intended_class: Any, weight: Any = None, index: Any = None) -> None:
+        """Add a batch; for the arguments see :func:`fit_tau` and, for ``index``, the class.
 
         Raises:
             TypeError, ValueError: Kinds or shapes are wrong, or the logits are not on the metric's device.
@@ -82,6 +91,13 @@ class TauEstimator(Metric):
                 f"`logits` must be on the metric's device, {self.curves.device}; got {views.device}. "
                 "Move the metric with `.to(logits.device)`."
             )
+        if index is not None:
+            group = self.process_group if self.process_group is not None else all_ranks()
+            is_new = self._seen.first_seen(_checked_index(index, views), group)
+            # All that is wrong with a copy was wrong with the first one, and is counted there.
+            weights = torch.where(is_new, 1.0 if weights is None else weights, 0.0)
+            intended = torch.where(is_new, intended, 0)
+            views = torch.where(is_new[:, None], views, 0.0)
         # Autocast would take the products down to half precision on a device without float64.
         with torch.autocast(views.device.type, enabled=False):
             curves, totals, refused = class_moments(views, intended, weights, tilts=self._problem.tilts(views.device))
@@ -99,9 +115,14 @@ class TauEstimator(Metric):
         """
         return self._problem.solve(self.curves, self.totals, self.refused)
 
-    def forward(self, logits: Any, intended_class: Any, weight: Any = None) -> None:
+    def forward(self, logits: Any, intended_class: Any, weight: Any = None, index: Any = None) -> None:
         """Add a batch."""
-        self.update(logits, intended_class, weight)
+        self.update(logits, intended_class, weight, index)
+
+    def reset(self) -> None:
+        """Forget all images."""
+        super().reset()
+        self._seen = SeenIndices()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> TauEstimator:
         # A module that is cast to half precision takes its metrics along: the sums follow to its device only.
@@ -121,6 +142,18 @@ class TauEstimator(Metric):
             return wrapped().fit
 
         return unsealed
+
+
+def _checked_index(index: Any, views: Tensor) -> Tensor:
+    if not isinstance(index, Tensor) or index.is_floating_point() or index.is_complex() or index.dtype == torch.bool:
+        kind = index.dtype if isinstance(index, Tensor) else type(index).__name__
+        raise TypeError(f"`index` must be a tensor of integers; got {kind}. Pass the third item of the batch.")
+    if index.shape != views.shape[1:2]:
+        raise ValueError(
+            f"`index` must have shape ({views.shape[1]},), one entry an image; got {tuple(index.shape)}. "
+            "Pass the third item of the batch as it is."
+        )
+    return index.detach().to(views.device).long()
 
 
 class _Sealed:

@@ -68,6 +68,7 @@ def build_datamodule(config: TrainConfig | DistillConfig, source: Source, *, see
             validation_fraction=data.validation_fraction,
             batch_size=data.batch_size,
             eval_batch_size=data.eval_batch_size,
+            sampling=data.sampling,
             augment=data.augment,
             residence=data.residence,
             num_workers=data.num_workers,

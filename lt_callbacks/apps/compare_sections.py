@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lt_callbacks.apps.compare_figures import accuracy_pictures, gain_pictures, not_drawn, shot_picture
-from lt_callbacks.apps.compare_methods import Compared, compared_of, reference_of
-from lt_callbacks.apps.job_record import DONE, RUNNING, JobRecord
+from lt_callbacks.apps.compare_methods import compared_of, reference_of
+from lt_callbacks.apps.job_record import DONE, NOT_A_JOBS, RUNNING, JobRecord
 from lt_callbacks.evaluation import Comparison, ResultDocument, gain_over, setting_axes
 from lt_callbacks.evaluation.number_text import duration
 from lt_callbacks.evaluation.report_blocks import Block, Code, Facts, Paragraph, Section, Table, TableCell
@@ -68,14 +68,14 @@ def sections_of(material: Material) -> list[Section]:
     found, group_by = material.comparison, material.group_by
     reference, compared = reference_of(found.methods), compared_of(found.methods)
     note = not_drawn(found, group_by=group_by)
-    glance = _glance(material, compared)
+    glance = at_a_glance(material)
     sections = [
         *([Section(title="At a glance", blocks=[Paragraph(items=tuple(glance))])] if glance else []),
         Section(
             title="Accuracy",
             blocks=[
                 accuracy_table(found, reference=reference),
-                *_told(_unaffected(found)),
+                *_told(about_unaffected(found)),
                 *accuracy_pictures(found, group_by=group_by),
                 *_told([note] if note else []),
             ],
@@ -94,11 +94,11 @@ def sections_of(material: Material) -> list[Section]:
         ),
         Section(title="Time", blocks=[*_teachers(found), costs_table(found)]),
     ]
-    jobs = _jobs(material)
+    jobs = about_jobs(material)
     if jobs:
         sections.append(Section(title="Jobs", blocks=jobs))
-    sections.append(Section(title="Settings", blocks=_settings(found)))
-    sections.append(Section(title="Origin", blocks=_origin(material)))
+    sections.append(Section(title="Settings", blocks=about_settings(found)))
+    sections.append(Section(title="Origin", blocks=about_origin(material)))
     return sections
 
 
@@ -111,8 +111,10 @@ def problems(material: Material) -> list[str]:
     return lines
 
 
-def _glance(material: Material, compared: Compared | None) -> list[str]:
+def at_a_glance(material: Material) -> list[str]:
+    """Sentences that a reader must see first; none where there is nothing to say."""
     found = material.comparison
+    compared = compared_of(found.methods)
     items = []
     method = compared.method if compared is not None else ""
     for name, others in (compared.against if compared is not None else {}).items():
@@ -150,7 +152,8 @@ def _glance(material: Material, compared: Compared | None) -> list[str]:
     return items
 
 
-def _unaffected(found: Comparison) -> list[str]:
+def about_unaffected(found: Comparison) -> list[str]:
+    """Sentences about methods that an axis does not enter."""
     return [
         f"The same at every {axis}, which does not enter: {', '.join(methods)}."
         for axis, methods in found.unaffected().items()
@@ -166,13 +169,14 @@ def _teachers(found: Comparison) -> list[Block]:
     ]
 
 
-def _jobs(material: Material) -> list[Block]:
+def about_jobs(material: Material) -> list[Block]:
+    """Jobs that are not done, results that are elsewhere, missing or there twice; nothing where all is well."""
     blocks: list[Block] = []
     if material.unfinished:
         rows = [
             [
                 TableCell(text=_status(job)),
-                TableCell(text=" ".join(job.overrides) or _relative(folder, material.base)),
+                TableCell(text=_overrides(job) or _relative(folder, material.base)),
                 TableCell(text=_shortened(job.error) or "–"),
                 TableCell(text=duration(job.seconds), sort=job.seconds),
                 TableCell(
@@ -208,7 +212,8 @@ def _jobs(material: Material) -> list[Block]:
     return blocks
 
 
-def _settings(found: Comparison) -> list[Block]:
+def about_settings(found: Comparison) -> list[Block]:
+    """The axes, what follows them, and what all runs share."""
     blocks: list[Block] = []
     if found.axes:
         axes = {axis: ", ".join(setting_axes.text(value) for value in found.values(axis)) for axis in found.axes}
@@ -232,7 +237,8 @@ def _following(key: str, found: Comparison) -> str:
     return f"{key} follows {follower.axis}: {told}."
 
 
-def _origin(material: Material) -> list[Block]:
+def about_origin(material: Material) -> list[Block]:
+    """Which commands made the results, when and on what machine, and in which files they lie."""
     documents = material.documents.values()
     runs = [run for document in documents for run in document.runs]
     commands = list(dict.fromkeys(run["command"] for run in runs))
@@ -286,6 +292,10 @@ def _counted(number: int, word: str) -> str:
 
 def _status(job: JobRecord) -> str:
     return "unfinished" if job.status == RUNNING else job.status
+
+
+def _overrides(job: JobRecord) -> str:
+    return " ".join(each for each in job.overrides if each.lstrip("+").partition("=")[0] not in NOT_A_JOBS)
 
 
 def _shortened(error: str | None) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,17 +15,19 @@ def job_name(*, _root_: DictConfig) -> str:
 
     An OmegaConf resolver, ``${lt_job_name:}``, for ``hydra.sweep.subdir``.
     """
-    overrides = list(OmegaConf.select(_root_, "hydra.overrides.task"))
+    # As they were typed: one may refer to the folder that is named here.
+    overrides: Any = OmegaConf.to_container(OmegaConf.select(_root_, "hydra.overrides.task"), resolve=False)
     # A sweep that one launcher began goes on with another.
     aside = (*NOT_A_JOBS, "launcher", "sweeper")
-    told = [override for override in overrides if override.lstrip("+").partition("=")[0] not in aside]
+    told = sorted(override for override in overrides if override.lstrip("+").partition("=")[0] not in aside)
     shown = re.sub(r"[^A-Za-z0-9.,=_+-]+", "_", ",".join(told))[:_LONGEST]
+    # That folder is not known yet, and does not say what the job computes.
+    root = _root_.copy()
+    root.output = ""
     settings = {
-        str(name): OmegaConf.to_container(_root_[name], resolve=True)
-        if OmegaConf.is_config(_root_[name])
-        else _root_[name]
-        for name in _root_
-        if name not in ("hydra", "output") and not OmegaConf.is_missing(_root_, name)
+        str(name): OmegaConf.to_container(root[name], resolve=True) if OmegaConf.is_config(root[name]) else root[name]
+        for name in root
+        if name != "hydra" and not OmegaConf.is_missing(root, name)
     }
-    digits = job_hash(",".join(sorted(told)), settings)[:8]
+    digits = job_hash(",".join(told), settings)[:8]
     return f"{shown}-{digits}" if shown else digits

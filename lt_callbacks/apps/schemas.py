@@ -24,6 +24,7 @@ class DataConfig:
         batch_size: Training samples a step.
         eval_batch_size: Samples a step without gradients.
         validation_fraction: Share of the corrupted training set that is held out.
+        sampling: ``shuffled`` or ``class_balanced``; see `lt_callbacks.data.LongTailedDataModule`.
         augment: Whether training images are cropped and mirrored at random.
         residence: ``auto``, ``device`` or ``workers``; see `lt_callbacks.data.LongTailedDataModule`.
         num_workers: Worker processes; read with residence ``workers`` only.
@@ -39,6 +40,7 @@ class DataConfig:
     batch_size: int = 128
     eval_batch_size: int = 512
     validation_fraction: float = 0.1
+    sampling: str = "shuffled"
     augment: bool = True
     residence: str = "auto"
     num_workers: int = 2

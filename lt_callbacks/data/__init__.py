@@ -1,6 +1,8 @@
 """Named data sets and the user's own -> data modules of ``(image, given_label, index)``."""
 
 from lt_callbacks.data.augment import BatchView
+from lt_callbacks.data.class_balance import ClassBalance
+from lt_callbacks.data.class_balanced_sampler import ClassBalancedSampler
 from lt_callbacks.data.datamodule import LongTailedDataModule
 from lt_callbacks.data.device_loader import DeviceLoader
 from lt_callbacks.data.epoch_loader import EpochLoader
@@ -25,6 +27,8 @@ __all__ = [
     "SOURCES",
     "BatchKey",
     "BatchView",
+    "ClassBalance",
+    "ClassBalancedSampler",
     "DeviceLoader",
     "EpochLoader",
     "EpochOrder",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks.data.augment import BatchView
+from lt_callbacks.data.class_balance import ClassBalance
 from lt_callbacks.data.device_loader import DeviceLoader
 from lt_callbacks.data.epoch_loader import EpochLoader
 from lt_callbacks.data.image_set import Source
@@ -29,6 +30,7 @@ def build_loader(
     rank: int,
     workers: int | None,
     pin_memory: bool = False,
+    is_class_balanced: bool = False,
 ) -> EpochLoader:
     """A loader of some samples of one set, as the source wants them seen.
 
@@ -45,6 +47,7 @@ def build_loader(
         rank: This one.
         workers: Worker processes; None: no workers, batches are made where the tensors are.
         pin_memory: For batches of workers that go to a GPU.
+        is_class_balanced: Whether an epoch is draws with replacement, all classes equally often.
     """
     view = BatchView(
         mean=source.mean,
@@ -54,13 +57,15 @@ def build_loader(
         seed=seed,
         device=labels.device,
     )
+    samples = torch.tensor(indices).to(labels.device)
     sampler = EpochOrder(
-        indices=torch.tensor(indices).to(labels.device),
+        indices=samples,
         batch_size=batch_size,
         shuffle=shuffle,
         seed=seed,
         num_replicas=num_replicas,
         rank=rank,
+        class_balance=ClassBalance(labels=labels.index_select(0, samples)) if is_class_balanced else None,
     )
     if workers is None:
         if not isinstance(images, Tensor):

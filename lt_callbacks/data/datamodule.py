@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._files import canonical_json, sha256
 from lt_callbacks.corruption import Imbalance, Manifest, Noise, build_manifest
 from lt_callbacks.data.build_loader import build_loader
 from lt_callbacks.data.epoch_loader import EpochLoader
@@ -20,6 +21,7 @@ from lt_callbacks.data.manifest_fits import check_manifest_fits
 from lt_callbacks.data.validation_split import held_out
 
 RESIDENCES = ("auto", "device", "workers")
+SAMPLINGS = ("shuffled", "class_balanced")
 
 #: Largest training set, in bytes of uint8 pixels, that ``residence="auto"`` puts on the training device.
 DEVICE_LIMIT_BYTES = 4 * 2**30
@@ -49,6 +51,10 @@ class LongTailedDataModule(L.LightningDataModule):
             worker processes make the batches, for image files and sets too large for the device; ``"auto"``: by kind
             and size.
         num_workers: Worker processes of each loader; read with residence ``"workers"`` only.
+        sampling: How training samples come. ``"shuffled"``: each once an epoch. ``"class_balanced"``: as many draws
+            with replacement, in which all classes of the given labels come equally often; see `ClassBalance`. A sample
+            drawn several times in an epoch is shown in the same view. An objective that corrects for the imbalance
+            itself would then do so twice.
 
     Attributes:
         manifest: What was done to the labels.
@@ -63,7 +69,7 @@ class LongTailedDataModule(L.LightningDataModule):
         class_counts: (C,) int64, given labels in ``train_indices``.
         true_class_counts: (C,) int64, true labels in ``train_indices``.
         residence: ``"device"`` or ``"workers"``.
-        fingerprint: SHA-256 of images, labels, split and view.
+        fingerprint: SHA-256 of images, labels, split, view and sampling.
 
     Raises:
         TypeError, ValueError: A setting is unknown or out of range, or the manifest was made from other data.
@@ -84,6 +90,7 @@ class LongTailedDataModule(L.LightningDataModule):
         augment: bool = True,
         residence: str = "auto",
         num_workers: int = 2,
+        sampling: str = "shuffled",
     ) -> None:
         super().__init__()
         self.source = source
@@ -97,6 +104,7 @@ class LongTailedDataModule(L.LightningDataModule):
         self.augment = augment
         self.residence = _residence(residence, source.train)
         self.num_workers = integer("num_workers", num_workers, at_least=0)
+        self.sampling = one_of("sampling", sampling, SAMPLINGS)
 
         self.num_classes = source.num_classes
         self.class_names = source.class_names
@@ -132,14 +140,16 @@ class LongTailedDataModule(L.LightningDataModule):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the images, the labels, the split and the view; the same on every machine."""
-        return data_fingerprint(
+        """SHA-256 of the images, the labels, the split, the view and the sampling; the same on every machine."""
+        data = data_fingerprint(
             self.source,
             self.manifest.indices,
             manifest_sha256=self.manifest.sha256,
             split={"validation_fraction": self.validation_fraction, "seed": self.corruption_seed},
             augment=self.augment,
         )
+        # Teachers that were stored before there was a choice stay found.
+        return data if self.sampling == "shuffled" else sha256(canonical_json([data, self.sampling]))
 
     def setup(self, stage: str | None = None) -> None:
         """Refuse a test without a test set before the first step; all else was done by the constructor."""
@@ -147,11 +157,16 @@ class LongTailedDataModule(L.LightningDataModule):
             self._test_set()
 
     def train_dataloader(self) -> EpochLoader:
-        """Augmented training samples, in an order that is a function of (seed, epoch)."""
+        """Augmented training samples, in an order or in draws that are a function of (seed, epoch)."""
         # A trainer that overfits some batches has to see the same ones in each epoch.
         shuffle = self.trainer is None or not self.trainer.overfit_batches  # type: ignore[attr-defined]
         return self._loader(
-            "train", self.train_indices, batch_size=self.batch_size, shuffle=shuffle, augment=self.augment
+            "train",
+            self.train_indices,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            augment=self.augment,
+            is_class_balanced=self.sampling == "class_balanced",
         )
 
     def val_dataloader(self) -> EpochLoader | list[Any]:
@@ -178,7 +193,14 @@ class LongTailedDataModule(L.LightningDataModule):
         return self.source.test
 
     def _loader(
-        self, part: str, indices: np.ndarray, *, batch_size: int, shuffle: bool = False, augment: bool = False
+        self,
+        part: str,
+        indices: np.ndarray,
+        *,
+        batch_size: int,
+        shuffle: bool = False,
+        augment: bool = False,
+        is_class_balanced: bool = False,
     ) -> EpochLoader:
         root = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         uses_workers = self.residence == "workers"
@@ -196,6 +218,7 @@ class LongTailedDataModule(L.LightningDataModule):
             rank=0 if self.trainer is None else self.trainer.global_rank,
             workers=self.num_workers if uses_workers else None,
             pin_memory=root.type == "cuda",
+            is_class_balanced=is_class_balanced,
         )
 
     def _by_index(self, part: str, device: torch.device) -> tuple[Tensor | tuple[Path, ...], Tensor]:

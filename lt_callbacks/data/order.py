@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import integer
 from lt_callbacks._counter_random import random_bits, stream_key
+from lt_callbacks.data.class_balance import ClassBalance
 
 
 class BatchKey(NamedTuple):
@@ -34,9 +35,12 @@ class EpochOrder:
         seed: Of the orders.
         num_replicas: Ranks that share the samples.
         rank: This one.
+        class_balance: Draws among ``indices``, in whose place "a sample" above means a draw: the epoch has as many, and
+            a sample may come several times or not at all. Without ``shuffle`` every epoch has the draws of the first.
+            None: every sample once.
 
     Raises:
-        ValueError: There are fewer samples than ranks.
+        ValueError: There are fewer samples than ranks, or ``class_balance`` is of another number of samples.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class EpochOrder:
         seed: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
+        class_balance: ClassBalance | None = None,
     ) -> None:
         self.indices = indices if isinstance(indices, Tensor) else torch.tensor(indices)
         self.batch_size = integer("batch_size", batch_size, at_least=1)
@@ -55,12 +60,18 @@ class EpochOrder:
         self.seed = integer("seed", seed, at_least=0)
         self.num_replicas = integer("num_replicas", num_replicas, at_least=1)
         self.rank = integer("rank", rank, at_least=0, at_most=num_replicas - 1)
+        self.class_balance = class_balance
         self.epoch = 0
         self._first_batch = 0
         if len(self.indices) < num_replicas:
             raise ValueError(
                 f"`indices` must hold at least one sample a rank, {num_replicas}; got {len(self.indices)}. "
                 "Use fewer devices or a larger share of the data."
+            )
+        if class_balance is not None and len(class_balance) != len(self.indices):
+            raise ValueError(
+                f"`class_balance` must be of the {len(self.indices)} samples in `indices`; got {len(class_balance)} "
+                "labels. Pass ClassBalance(labels=labels[indices])."
             )
 
     def set_epoch(self, epoch: int) -> None:
@@ -73,6 +84,9 @@ class EpochOrder:
 
     def order(self) -> Tensor:
         """(N,) int64: the samples of all ranks in the order of the epoch; no host synchronisation."""
+        if self.class_balance is not None:
+            draws = self.class_balance.draws(seed=self.seed, epoch=self.epoch if self.shuffle else 0)
+            return self.indices.index_select(0, draws)
         if not self.shuffle:
             return self.indices
         bits = random_bits(self.indices, stream_key("order", seed=self.seed, epoch=self.epoch))

@@ -28,14 +28,21 @@ class ClassMarginal:
 
     def __call__(self, student_log_probs: Tensor, imbalance_probs: Tensor) -> Tensor:
         """(C,) mass in samples for the (N, C) predictions; rows of zeros are samples that do not count."""
-        teacher_mass = imbalance_probs.sum(dim=0)
-        if self.kind == "uniform":
-            return torch.full_like(teacher_mass, 1 / len(teacher_mass)) * teacher_mass.sum()
+        return self.of_sum(self.part(student_log_probs, imbalance_probs))
+
+    def part(self, student_log_probs: Tensor, imbalance_probs: Tensor) -> Tensor:
+        """(C,) what the (N, C) predictions of one share of the batch add; the shares' parts are to be summed."""
         if self.kind == "student":
             return (student_log_probs.exp() * imbalance_probs.sum(dim=1, keepdim=True)).sum(dim=0)
+        return imbalance_probs.sum(dim=0)
+
+    def of_sum(self, mass: Tensor) -> Tensor:
+        """(C,) class marginal of the whole batch, from the sum of its parts; moves the average: call once a batch."""
+        if self.kind == "uniform":
+            return torch.full_like(mass, 1 / len(mass)) * mass.sum()
         if self.kind == "running":
-            return self._averaged(teacher_mass)
-        return teacher_mass
+            return self._averaged(mass)
+        return mass
 
     def _averaged(self, teacher_mass: Tensor) -> Tensor:
         total = teacher_mass.sum()

@@ -9,10 +9,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
-from lt_callbacks._ranks import gather_rows
+from lt_callbacks._ranks import gather_rows, share_lengths
 from lt_callbacks.dsink.class_marginal import ClassMarginal
 from lt_callbacks.dsink.proxy_labels import log_kernel
-from lt_callbacks.transport import sinkhorn
+from lt_callbacks.transport.ranks import RankSums, WholeProblem, holds_own_rows
+from lt_callbacks.transport.sinkhorn import solve_whole
 
 SCOPES = ("global", "local")
 
@@ -51,7 +52,9 @@ class ProxyLabeler:
         student_weight: w of the kernel p^w * p_N^(1-w), in [0, 1]. 0 leaves the student out, 1 the teacher.
         class_marginal: See :class:`ClassMarginal`.
         queue_batches: Past batches that join the transport problem (their proxy labels are not used), so that small
-            batches do not starve tail classes (SoLar, NeurIPS 2022). 0: none.
+            batches do not starve tail classes (SoLar, NeurIPS 2022). 0: none. With a queue every rank holds the rows
+            of all ranks, so that the checkpoint has the whole batches' whichever rank writes it; without one, ranks
+            keep their own rows where that is faster.
         scope: ``"global"``: one problem over all ranks; ``"local"``: one a rank.
         max_iterations: Limit of sweeps.
         tolerance: Total variation at which the sweeps stop.
@@ -107,26 +110,32 @@ class ProxyLabeler:
         probs = imbalance.exp().masked_fill(is_masked, 0.0)
         rows = torch.cat([part.to(kernel.dtype) for part in (kernel, probs, student, is_nonfinite)], dim=1)
 
-        own, loss_scale = slice(0, len(rows)), 1.0
+        own, loss_scale, sums, num_rows = slice(0, len(rows)), 1.0, WholeProblem(), len(rows)
         if process_group is not None and self.scope == "global":
-            shares = gather_rows(rows, process_group)
-            start = sum(len(share) for share in shares[: dist.get_rank(process_group)])
-            own = slice(start, start + len(rows))
-            rows = torch.cat(shares)
-            loss_scale = len(shares) * (own.stop - own.start) / max(len(rows), 1)
+            lengths = share_lengths(len(rows), process_group)
+            num_rows = sum(lengths)
+            loss_scale = len(lengths) * len(rows) / max(num_rows, 1)
+            if self._holds_own_rows(lengths, kernel):
+                sums = RankSums(process_group)
+            else:
+                start = sum(lengths[: dist.get_rank(process_group)])
+                own = slice(start, start + len(rows))
+                rows = torch.cat(gather_rows(rows, process_group, lengths=lengths))
 
         kernel, probs, student, flags = (part.contiguous() for part in rows.split([num_classes] * 3 + [2], dim=1))
-        num_nonfinite = flags.sum(dim=0).to(torch.int64)
+        # Flags are counted in floating point to travel with the masses; a batch has fewer rows than 2^24.
+        batch_sums = sums.add(torch.cat([self.class_marginal.part(student, probs), flags.sum(dim=0)]))
+        marginal = self.class_marginal.of_sum(batch_sums[:num_classes])
+        num_nonfinite = batch_sums[num_classes:].to(torch.int64)
         if process_group is not None and self.scope == "local":
             # Ranks that report alike stop together; one that stopped alone would leave the others in a collective.
             dist.all_reduce(num_nonfinite, group=process_group)
-        marginal = self.class_marginal(student, probs)
         # Batches of a resumed run come from the CPU.
         past = [batch.to(kernel) for batch in self._queue]
         if self.queue_batches:
             batch = torch.cat([kernel, (marginal / max(len(kernel), 1)).expand_as(kernel)], dim=1)
             self._queue = deque([*past, batch], maxlen=self.queue_batches)
-        labels, error, iterations = self._transport(kernel, marginal, past)
+        labels, error, iterations = self._transport(kernel, marginal, past, sums, num_rows)
         return ProxyLabels(
             labels=labels[own],
             loss_scale=loss_scale,
@@ -142,9 +151,17 @@ class ProxyLabeler:
         """(N, C) log-weights that the transport starts from; inputs are log-probabilities, float32 or better."""
         return log_kernel(student, noise, student_weight=self.student_weight)
 
-    def _transport(self, kernel: Tensor, marginal: Tensor, past: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def _holds_own_rows(self, lengths: list[int], kernel: Tensor) -> bool:
+        if self.queue_batches:
+            return False
+        sweeps = 0 if self.class_marginal.kind == "none" else self.max_iterations
+        return holds_own_rows(lengths, kernel.shape[1], max_iterations=sweeps, device=kernel.device)
+
+    def _transport(
+        self, kernel: Tensor, marginal: Tensor, past: list[Tensor], sums: WholeProblem, num_rows: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         if self.class_marginal.kind == "none":
-            return _rows_only(kernel, marginal)
+            return _rows_only(kernel, marginal, sums)
         if past:
             queued_kernels, queued_marginals = torch.cat(past).split([kernel.shape[1]] * 2, dim=1)
             marginal = marginal + queued_marginals.sum(dim=0)
@@ -152,11 +169,13 @@ class ProxyLabeler:
         else:
             joint = kernel
         # A marginal of zeros means that every sample of the batch is masked; the kernel then has no row to give away.
-        result = sinkhorn(
+        result = solve_whole(
             joint,
             torch.where(marginal.sum() > 0, marginal, 1.0),
+            num_rows=num_rows,
             tolerance=self.tolerance,
             max_iterations=self.max_iterations,
+            sums=sums,
         )
         return result.plan[: len(kernel)], result.marginal_error, result.iterations
 
@@ -178,8 +197,9 @@ def _split_nonfinite(logits: Tensor) -> tuple[Tensor, Tensor]:
     return is_bad, torch.where(is_bad[:, None], uniform, logits)
 
 
-def _rows_only(kernel: Tensor, marginal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _rows_only(kernel: Tensor, marginal: Tensor, sums: WholeProblem) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised rows and how far their column sums are from the marginal that was not asked for."""
     plan = kernel.softmax(dim=1).nan_to_num(nan=0.0)
-    error = (plan.sum(dim=0) - marginal).abs().sum() / plan.sum().clamp_min(1.0)
+    column_sums, mass = sums.add(torch.cat([plan.sum(dim=0), plan.sum()[None]])).split([plan.shape[1], 1])
+    error = (column_sums - marginal).abs().sum() / mass[0].clamp_min(1.0)
     return plan, error, torch.zeros((), dtype=torch.int64, device=kernel.device)

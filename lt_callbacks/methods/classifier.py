@@ -24,7 +24,8 @@ class Classifier(LightningModule):
     Batches are ``(image, given_label, index)``. The trainer's datamodule must have ``class_counts`` and
     ``num_samples``, as :class:`~lt_callbacks.data.LongTailedDataModule` has.
 
-    Logs ``train/loss`` (epoch mean), ``val/accuracy`` and ``val/loss`` against the given labels of the held-out share.
+    Logs ``train/loss`` (epoch mean), ``val/accuracy`` and ``val/loss`` against the given labels of the held-out share,
+    all of them over the samples of all ranks, whatever their shares.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class Classifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Tells the objective what it has to know of the data."""
         if stage == "fit":
+            # One device inside a larger job, such as a teacher's training, shares nothing with the other ranks.
+            self.objective.spans_ranks = self.trainer.world_size > 1
             prepare_objective(self.objective, self.trainer)
 
     def on_train_epoch_start(self) -> None:
@@ -61,7 +64,9 @@ class Classifier(LightningModule):
         """The objective on one batch."""
         images, given_label, index = batch
         loss = self.objective(self(images), given_label, index)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
+        # Each rank's loss is scaled for a mean over ranks in which all count alike.
+        size = self.objective.last_batch_size
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
@@ -71,7 +76,9 @@ class Classifier(LightningModule):
         self.val_accuracy.update((logits.argmax(dim=1) == given_label).float())
         self.log("val/accuracy", self.val_accuracy, on_epoch=True, prog_bar=True)
         loss = nn.functional.cross_entropy(logits.float(), given_label)
-        self.log("val/loss", loss, batch_size=len(images), sync_dist=True)
+        # Lightning averages the sizes over ranks in their own type; the mean of integers would be cut to one.
+        size: Any = float(len(images))
+        self.log("val/loss", loss, batch_size=size, sync_dist=True)
 
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
         """Logits in float32, labels and indices of the batch."""

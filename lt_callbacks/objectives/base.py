@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer
+from lt_callbacks._ranks import all_ranks, share_lengths
 
 
 class Objective(nn.Module):
@@ -21,9 +23,20 @@ class Objective(nn.Module):
     Everything is computed in float32 or better, with autocast off, and the buffers stay in float32 when the module is
     cast to half precision.
 
-    A subclass implements :meth:`loss` and, where it depends on the training set, :meth:`allocate` with
-    ``needs_prepare = True``; tensors made there are declared by ``register_buffer(name, None)`` in the constructor, so
-    that a checkpoint with them also loads into an objective that was not prepared.
+    Under data parallelism the loss of a training step is scaled so that its mean over ranks, which is what averaging
+    their gradients minimises, is the loss of one process with the batches of all ranks, whatever their shares: equal,
+    unequal or empty. All ranks have to call it equally often. Micro-batches of an accumulated step count alike, as they
+    do on one process.
+
+    A subclass implements :meth:`loss`, :meth:`weights` where samples count differently in it, and, where it depends on
+    the training set, :meth:`allocate` with ``needs_prepare = True``; tensors made there are declared by
+    ``register_buffer(name, None)`` in the constructor, so that a checkpoint with them also loads into an objective that
+    was not prepared.
+
+    Attributes:
+        spans_ranks: Whether all ranks train one model, the default. False: each trains its own, and none waits for the
+            others. Without effect outside of ``torch.distributed``.
+        last_batch_size: Samples in the last training step over all ranks, which its loss is the mean of.
     """
 
     needs_index: ClassVar[bool] = False
@@ -37,6 +50,10 @@ class Objective(nn.Module):
         super().__init__()
         self.epoch = 0
         self.num_classes: int | None = None
+        self.spans_ranks = True
+        self.last_batch_size = 0
+        # Samples of each rank, inside a training step that ranks share.
+        self._shares: list[int] | None = None
         # Knows the device of a module that has no parameters.
         self.register_buffer("_anchor", torch.empty(0, dtype=torch.float32), persistent=False)
 
@@ -77,7 +94,8 @@ class Objective(nn.Module):
             index: (B,) integers in [0, N), the samples' identities; for objectives with ``needs_index``.
 
         Returns:
-            A scalar, float32 (float64 for float64 logits).
+            A scalar, float32 (float64 for float64 logits). In training mode on several ranks it is this rank's part,
+            times the number of ranks.
 
         Raises:
             TypeError: An argument is not a tensor of the right kind.
@@ -91,11 +109,44 @@ class Objective(nn.Module):
             if not self.training:
                 return F.cross_entropy(logits, given_label)
             self._check_ready(logits, index)
-            return self.loss(logits, given_label, None if index is None else index.long())
+            index = None if index is None else index.long()
+            group = all_ranks() if self.spans_ranks else None
+            if group is None:
+                self.last_batch_size = len(logits)
+                return self.loss(logits, given_label, index)
+            return self._loss_over_ranks(logits, given_label, index, group)
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """The formula on checked input: ``logits`` float32 or float64, integers int64, autocast off."""
+        """The mean over samples, on checked input: ``logits`` float32 or float64, integers int64, autocast off.
+
+        On several ranks the samples are this rank's alone, and may be none: what it then returns is not used.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement `loss`.")
+
+    def weights(self, given_label: Tensor) -> Tensor | None:
+        """(B,) weights of the samples in the mean of :meth:`loss`, on the device; None: all count alike."""
+        return None
+
+    # A compiler would take the lengths of the shares for constants.
+    @torch.compiler.disable
+    def _loss_over_ranks(
+        self, logits: Tensor, given_label: Tensor, index: Tensor | None, group: dist.ProcessGroup
+    ) -> Tensor:
+        self._shares = share_lengths(len(logits), group)
+        try:
+            loss = self.loss(logits, given_label, index)
+        finally:
+            shares, self._shares = self._shares, None
+        self.last_batch_size = sum(shares)
+        scale: float | Tensor = len(shares) * len(logits) / max(self.last_batch_size, 1)
+        weights = self.weights(given_label)
+        if weights is not None:
+            own = weights.sum(dtype=loss.dtype)
+            total = own.clone()
+            dist.all_reduce(total, group=group)
+            scale = len(shares) * own / total
+        # The mean of nothing is NaN; a sum of nothing has a gradient, which DDP waits for.
+        return loss * scale if len(logits) else logits.sum()
 
     def _check_ready(self, logits: Tensor, index: Tensor | None) -> None:
         name = type(self).__name__

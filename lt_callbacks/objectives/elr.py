@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
-from lt_callbacks._ranks import all_ranks, gather_rows, share_lengths
+from lt_callbacks._ranks import all_ranks, gather_rows
 from lt_callbacks.objectives.base import Objective
 
 
@@ -27,7 +27,8 @@ class EarlyLearningRegularization(Objective):
         beta: Weight of the past in the memory, in [0, 1).
         regularization: The paper's lambda, >= 0.
 
-    Where one batch holds a sample twice, one of its predictions enters the memory.
+    Where the batches of all ranks hold a sample twice, as padding samplers make them, the first of its predictions
+    enters the memory, in the order of ranks and of their batches; all of them see the updated memory.
 
     Cost: memory of 4 * N * C bytes on the device.
     Reference: Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020
@@ -62,9 +63,16 @@ class EarlyLearningRegularization(Objective):
     def _remember(self, probs: Tensor, index: Tensor) -> None:
         share = (probs / probs.sum(dim=1, keepdim=True)).to(self.memory.dtype)
         group = all_ranks()
-        if group is not None:
+        if group is not None and self._shares is not None:
             # Without the exchange DDP, which copies the buffers of rank 0 to the others at every step, would drop the
             # updates of all other ranks.
-            lengths = share_lengths(len(index), group)
-            share, index = (torch.cat(gather_rows(rows, group, lengths=lengths)) for rows in (share, index))
+            share, index = (torch.cat(gather_rows(rows, group, lengths=self._shares)) for rows in (share, index))
+        # Writes of different values to one place would come in any order.
+        share = share[_first_places(index)]
         self.memory[index] = self.beta * self.memory[index] + (1 - self.beta) * share
+
+
+def _first_places(index: Tensor) -> Tensor:
+    """(N,) int64: where each entry of ``index`` (N,) stands for the first time; nothing is read on the host."""
+    ascending, order = index.sort(stable=True)
+    return order[torch.searchsorted(ascending, index)]

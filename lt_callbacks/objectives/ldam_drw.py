@@ -63,3 +63,7 @@ class LDAM(Objective):
         lowered = logits.scatter_add(1, given_label.unsqueeze(1), -margin)
         weights = self.class_weights.to(logits.dtype) if self.epoch >= self.drw_epoch else None
         return F.cross_entropy(lowered, given_label, weight=weights)
+
+    def weights(self, given_label: Tensor) -> Tensor | None:
+        """(B,) weights of the given classes, from ``drw_epoch`` on."""
+        return self.class_weights[given_label] if self.epoch >= self.drw_epoch else None

@@ -71,6 +71,12 @@ class DSinkCallback(Callback):
         """Starts counting the steps that D-SINK was in."""
         self._capture.start_epoch()
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the batches, of which D-SINK must have been in some."""
+        self._capture.num_batches_this_epoch += 1
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Raises if D-SINK was in no step of the epoch."""
         self._capture.end_epoch(trainer.current_epoch)

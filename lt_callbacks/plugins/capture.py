@@ -22,6 +22,7 @@ class Capture:
         self.dsink = dsink
         self.num_steps_this_epoch = 0
         self.num_added_this_epoch = 0
+        self.num_batches_this_epoch = 0
         self._is_armed = False
         self._was_added = False
         self._calls: list[tuple[Any, Any]] = []
@@ -70,11 +71,19 @@ class Capture:
 
     def start_epoch(self) -> None:
         """Forget what the last epoch did."""
-        self.num_steps_this_epoch = self.num_added_this_epoch = 0
+        self.num_steps_this_epoch = self.num_added_this_epoch = self.num_batches_this_epoch = 0
 
     def end_epoch(self, epoch: int) -> None:
-        """Raise if the epoch had steps and D-SINK was in none."""
-        if self.num_steps_this_epoch and not self.num_added_this_epoch:
+        """Raise if the epoch had batches and D-SINK was in none."""
+        if self.num_added_this_epoch:
+            return
+        if self.num_batches_this_epoch and not self.num_steps_this_epoch:
+            raise RuntimeError(
+                f"D-SINK must run in training; in epoch {epoch} none of {self.num_batches_this_epoch} batches came by "
+                "it: a class left of DSinkMixin defines `training_step` without calling `super().training_step`. Put "
+                "that step into a class right of DSinkMixin, or call `self.add_dsink(loss, logits, images)` in it."
+            )
+        if self.num_steps_this_epoch:
             raise RuntimeError(
                 f"D-SINK must run in training; in epoch {epoch} it did not run in any of {self.num_steps_this_epoch} "
                 "steps: each returned None. With manual optimisation call "

@@ -92,10 +92,17 @@ class ExactResume(Callback):
 def _generators() -> dict[str, Any]:
     """States as plain values and tensors, which ``torch.load(weights_only=True)`` reads."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    # as int64: torch 2.4 knows no uint32
+    words = np.asarray(keys).astype(np.int64)
     state = {
         "python": random.getstate(),
-        # as int64: torch 2.4 knows no uint32
-        "numpy": (str(kind), torch.tensor(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)),
+        "numpy": (
+            str(kind),
+            torch.tensor(words),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ),
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():

@@ -102,6 +102,12 @@ class DSinkMixin(Base):
         if self._dsink_capture is not None:
             self._dsink_capture.start_epoch()
 
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Counts the batches, of which D-SINK must have been in some."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
+        if self._dsink_capture is not None:
+            self._dsink_capture.num_batches_this_epoch += 1
+
     def on_train_epoch_end(self) -> None:
         """Raises if D-SINK was in no step of the epoch."""
         super().on_train_epoch_end()

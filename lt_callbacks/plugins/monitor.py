@@ -84,7 +84,8 @@ class ProxyLabelMonitor(Callback):
             return
         values = self._statistics.compute()
         self._statistics.reset()
-        pl_module.log_dict({f"dsink/{name}": value for name, value in values.items()})
+        # They are over all ranks already; without being told to, Lightning warns that they might not be.
+        pl_module.log_dict({f"dsink/{name}": value for name, value in values.items()}, sync_dist=True)
         self._check(float(values["entropy"]), float(values["largest_class"]), trainer.current_epoch)
 
     def _given_label(self, batch: Any) -> Tensor:

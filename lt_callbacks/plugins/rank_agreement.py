@@ -57,7 +57,7 @@ def check_ranks_agree(facts: Mapping[str, Any]) -> None:
     dist.all_gather_object(everyone, _flat(facts), group=group)
     reference = everyone[0]
     for rank, other in enumerate(everyone):
-        for name in sorted(reference.keys() | other.keys()):
+        for name in {**reference, **other}:
             expected, got = reference.get(name, "nothing"), other.get(name, "nothing")
             if expected != got:
                 raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
@@ -48,7 +49,9 @@ def train_teachers(
         noise: Objective of the noise-robust teacher f_N.
         imbalance_settings: Settings of that objective, such as ``{"tau": 1.5}``.
         noise_settings: Likewise.
-        trainer: Arguments of ``lightning.Trainer``, such as ``{"max_epochs": 30}``.
+        trainer: Arguments of ``lightning.Trainer``, such as ``{"max_epochs": 30}``. Each teacher is trained on one
+            device. Where a script runs in several ranks, one of them trains and the others wait and load it; that needs
+            a store.
         seed: Of the teachers' training; the caller's random state is left as it was.
         store: Folder of trained teachers; None: train anew and keep nothing.
         fingerprint: Identity of the training data. None: the datamodule's ``fingerprint``, or one computed from
@@ -71,7 +74,7 @@ def train_teachers(
         build_objective(name, settings=settings)
     integer("seed", seed, at_least=0, at_most=2**32 - 1)
 
-    options = dict(trainer or {})
+    options = _one_device(trainer or {})
     # Not seeded: a split that the datamodule draws is the caller's own.
     with isolate_rng():
         data = training_data(datamodule)
@@ -123,11 +126,51 @@ def _fresh(module: Callable[[], LightningModule]) -> LightningModule:
     return network
 
 
+def _one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """The trainer's arguments, for a fit that no other rank takes part in.
+
+    Raises:
+        ValueError: Several devices are asked for.
+    """
+    asked = {name: trainer[name] for name in ("devices", "num_nodes") if name in trainer}
+    if any(value not in (1, "1", [0], "auto") for value in asked.values()):
+        raise ValueError(
+            f"`trainer` must leave `devices` and `num_nodes` at 1, since one process trains a teacher; got {asked}. "
+            "Train on several devices with `lt-train trainer.devices=...`, or give DSink networks trained by yourself."
+        )
+    local_rank = os.environ.get("LOCAL_RANK")
+    own_device = [int(local_rank)] if local_rank is not None and torch.cuda.device_count() > int(local_rank) else 1
+    # A launcher's variables speak of all its ranks, which this trainer is not one of.
+    alone = {"devices": own_device, "num_nodes": 1, "strategy": "auto", "plugins": [_Alone()]}
+    if trainer.get("accelerator") == "cpu":
+        alone["devices"] = 1
+    return {**trainer, **alone, "plugins": [*_listed(trainer.get("plugins")), *alone["plugins"]]}
+
+
+def _listed(plugins: Any) -> list[Any]:
+    return [] if plugins is None else list(plugins) if isinstance(plugins, list | tuple) else [plugins]
+
+
+class _Alone(LightningEnvironment):
+    """One process, whatever the variables say."""
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return False
+
+    def local_rank(self) -> int:
+        return 0
+
+    def node_rank(self) -> int:
+        return 0
+
+
 def _fit(network: LightningModule, objective: Objective, data: TrainingData, options: dict[str, Any]) -> None:
-    # One device: processes of a multi-device launch would each wait for the store's lock that the first one holds.
-    defaults = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False, "devices": 1}
+    defaults = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     trainer = Trainer(**{**defaults, **options})
     loader = data.loader(objective.needs_index)
+    # A process group that is there already is the caller's: the other ranks wait at the store, not in this fit.
+    objective.spans_ranks = False
     objective.prepare(
         class_counts=data.class_counts, num_samples=data.num_samples, max_epochs=max(int(trainer.max_epochs or 1), 1)
     )

@@ -6,7 +6,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
-from lt_callbacks._ranks import gather_rows
+from lt_callbacks._ranks import gather_rows, share_lengths
+from lt_callbacks.transport.ranks import RankSums, WholeProblem, holds_own_rows
 from lt_callbacks.transport.result import SinkhornResult
 from lt_callbacks.transport.sweeps import solve
 
@@ -45,7 +46,9 @@ def sinkhorn(
         max_iterations: Limit of sweeps, >= 1.
         accelerate: Nesterov momentum with gradient restart on the class scalings; needs about the square root of
             the plain number of sweeps on sharp kernels.
-        process_group: Solve the problem of all its ranks, by one all-gather and the same sweeps on each.
+        process_group: Solve the problem of all its ranks: by one all-gather and the same sweeps on each, or by sweeps
+            on the own rows and an all-reduce of the column sums in each. The faster way is taken, which is the first
+            one but for large problems on CPUs; results differ by rounding. All ranks must pass equal settings.
         backend: ``"auto"`` or ``"torch"``.
 
     Returns:
@@ -77,27 +80,73 @@ def sinkhorn(
     with torch.autocast(log_kernel.device.type, enabled=False):
         dtype = torch.float64 if log_kernel.dtype == torch.float64 else torch.float32
         rows, marginal = log_kernel.to(dtype), class_marginal.to(dtype)
-        own = slice(None)
+        own, sums, num_rows = slice(None), WholeProblem(), len(rows)
         if process_group is not None:
-            rows, marginal, own = _join(rows, marginal, process_group)
-        if marginal.device.type == "cpu":
-            _check_marginal(marginal, len(rows))
-        result = solve(
+            lengths = share_lengths(len(rows), process_group)
+            num_rows = sum(lengths)
+            if holds_own_rows(lengths, rows.shape[1], max_iterations=max_iterations, device=rows.device):
+                sums = RankSums(process_group)
+                marginal = sums.add(marginal)
+            else:
+                rows, marginal, own = _join(rows, marginal, process_group, lengths)
+        result = solve_whole(
             rows,
             marginal,
+            num_rows=num_rows,
             tolerance=tolerance,
             relative=criterion == "relative",
             max_iterations=max_iterations,
             accelerate=accelerate,
-            stop_early=rows.device.type == "cpu" and tolerance > 0,
+            sums=sums,
         )
         return result._replace(plan=result.plan[own])
 
 
-def _join(rows: Tensor, marginal: Tensor, group: dist.ProcessGroup) -> tuple[Tensor, Tensor, slice]:
+def solve_whole(
+    log_kernel: Tensor,
+    class_marginal: Tensor,
+    *,
+    num_rows: int,
+    tolerance: float,
+    max_iterations: int,
+    relative: bool = False,
+    accelerate: bool = True,
+    sums: WholeProblem | None = None,
+) -> SinkhornResult:
+    """What :func:`sinkhorn` does once the class marginal of the whole problem is known, for callers that know it.
+
+    Args:
+        log_kernel: (N, C) float32 or float64: all rows, or this rank's where ``sums`` adds over ranks.
+        class_marginal: (C,) same dtype, of the whole problem.
+        num_rows: Of the whole problem.
+        tolerance: See :func:`sinkhorn`, as ``max_iterations`` and ``accelerate``.
+        max_iterations: Limit of sweeps.
+        relative: The criterion.
+        accelerate: Nesterov momentum.
+        sums: See :func:`~lt_callbacks.transport.sweeps.solve`.
+
+    Raises:
+        ValueError: ``class_marginal`` is not one; on the CPU only, and on all ranks alike.
+    """
+    on_cpu = log_kernel.device.type == "cpu"
+    if on_cpu:
+        _check_marginal(class_marginal, num_rows)
+    return solve(
+        log_kernel,
+        class_marginal,
+        tolerance=tolerance,
+        relative=relative,
+        max_iterations=max_iterations,
+        accelerate=accelerate,
+        stop_early=on_cpu and tolerance > 0,
+        sums=sums,
+    )
+
+
+def _join(rows: Tensor, marginal: Tensor, group: dist.ProcessGroup, lengths: list[int]) -> tuple[Tensor, Tensor, slice]:
     """All ranks' rows, the sum of their marginals (each travels as the last row of its share), and this rank's part."""
-    shares = gather_rows(torch.cat([rows, marginal[None]]), group)
-    start = sum(len(share) - 1 for share in shares[: dist.get_rank(group)])
+    shares = gather_rows(torch.cat([rows, marginal[None]]), group, lengths=[length + 1 for length in lengths])
+    start = sum(lengths[: dist.get_rank(group)])
     joint = torch.cat([share[:-1] for share in shares])
     return joint, torch.stack([share[-1] for share in shares]).sum(dim=0), slice(start, start + len(rows))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lt_callbacks.transport.ranks import WholeProblem
 from lt_callbacks.transport.result import SinkhornResult
 
 
@@ -16,6 +17,7 @@ def solve(
     max_iterations: int,
     accelerate: bool,
     stop_early: bool,
+    sums: WholeProblem | None = None,
 ) -> SinkhornResult:
     """Sweeps on the class scalings with the rows eliminated: g <- g + log(b / c), c = column sums of softmax(L + g).
 
@@ -29,27 +31,30 @@ def solve(
         accelerate: Nesterov momentum with gradient restart.
         stop_early: Leave the loop at the tolerance, which reads a value on the host. Otherwise all sweeps run and those
             after convergence change nothing.
+        sums: How sums over the rows are made where the rows are shared out over ranks; ``class_marginal`` is the whole
+            one all the same. None: all rows are here.
     """
+    sums = WholeProblem() if sums is None else sums
     tiny = torch.finfo(log_kernel.dtype).tiny
     is_open = class_marginal > 0
     rows = log_kernel.masked_fill(~is_open, -torch.inf)
     is_present = rows.amax(dim=1).isfinite() if rows.shape[1] else rows.new_zeros(len(rows), dtype=torch.bool)
     rows = rows.masked_fill(~is_present[:, None], 0.0)
     presence = is_present.to(rows.dtype)
-    mass = presence.sum()
+    # The first sweep sums columns in the log domain too: a class whose every entry underflows still gets its mass.
+    row_lse = rows.logsumexp(dim=1, keepdim=True)
+    column_lse = (rows - row_lse).masked_fill(~is_present[:, None], -torch.inf).logsumexp(dim=0)
+    column_lse, mass = sums.first(column_lse, presence.sum())
     b = class_marginal * (mass / class_marginal.sum().clamp_min(tiny))
     log_b = b.clamp_min(tiny).log()
     criterion_scale = torch.where(is_open, 1 / b.clamp_min(tiny), 0.0) if relative else 1 / mass.clamp_min(1.0)
 
     def evaluate(scaling: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         plan = torch.softmax(rows + scaling, dim=1)
-        column_sums = torch.mv(plan.t(), presence)
+        column_sums = sums.add(torch.mv(plan.t(), presence))
         deviation = (column_sums - b).abs() * criterion_scale
         return plan, column_sums, deviation.amax() if relative else deviation.sum()
 
-    # The first sweep sums columns in the log domain too: a class whose every entry underflows still gets its mass.
-    row_lse = rows.logsumexp(dim=1, keepdim=True)
-    column_lse = (rows - row_lse).masked_fill(~is_present[:, None], -torch.inf).logsumexp(dim=0)
     g = torch.where(is_open & column_lse.isfinite(), log_b - column_lse, 0.0)
     y = g
     momentum_age = rows.new_ones(())
@@ -58,7 +63,7 @@ def solve(
     for _ in range(max_iterations - 1):
         plan, c, error = evaluate(y)
         is_done = error <= tolerance
-        if stop_early and is_done:
+        if stop_early and sums.is_over(is_done):
             break
         step = torch.where(is_open, log_b - c.clamp_min(tiny).log(), 0.0)
         next_g = y + step

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.utils.data import DistributedSampler
 
 from lt_callbacks.adsa import TauEstimator, fit_tau
 
@@ -36,6 +37,13 @@ def estimator_worker(rank: int, folder: Path) -> None:
         # The sums of all ranks must not stay in this one's.
         results[f"{name}_again"] = float(estimator.totals[:, 0].sum())
     results["alone"] = fit_tau(logits, intended, prior).tau if rank == 0 else None
+    # Torch's own padding, and whole batches that come again on other ranks.
+    padded = TauEstimator(prior)
+    mine = torch.tensor(list(DistributedSampler(range(len(intended) - 1), shuffle=False)))
+    for index in (*mine.split(7), torch.arange(10 + rank, 30), torch.arange(0 if rank else len(intended))):
+        padded.update(logits[index], intended[index], index=index)
+    fit = padded.compute()
+    results["padded"] = {"tau": fit.tau, "interval": fit.interval, "num_images": fit.num_images}
     bad = TauEstimator(prior)
     bad.update(logits, intended + 100 * (rank == 1))
     try:

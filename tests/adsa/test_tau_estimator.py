@@ -97,6 +97,60 @@ def test_a_module_cast_to_less_leaves_the_sums(cast):
     assert parent[0].curves.dtype == torch.float64
 
 
+def test_an_image_that_comes_again_counts_once():
+    logits, intended, prior = problem(11)
+    weight = torch.rand(len(intended), generator=torch.Generator().manual_seed(1)) + 0.1
+    estimator = TauEstimator(prior)
+    index = torch.arange(len(intended)) * 10**9 - 5
+    for part in (slice(0, 40), slice(20, 72), slice(10, 30)):
+        repeated = torch.arange(len(intended))[part].repeat(2)
+        estimator.update(logits[repeated], intended[repeated], weight[repeated], index[repeated])
+    expected = fit_tau(logits, intended, prior, weight=weight)
+    alike(estimator.compute(), expected)
+    estimator.reset()
+    for part in (slice(0, 40), slice(40, 72)):
+        assert estimator(logits[part], intended[part], weight[part], index[part].to(torch.int64)) is None
+    alike(estimator.compute(), expected)
+
+
+def test_a_copy_of_an_unusable_image_is_not_refused_again():
+    logits, intended, prior = problem(12)
+    index = torch.arange(len(intended))
+    broken, elsewhere = logits.clone(), intended.clone()
+    broken[3, 0] = torch.nan
+    elsewhere[5] = 99
+    estimator = TauEstimator(prior)
+    for _ in range(2):
+        estimator.update(broken, elsewhere, index=index)
+    with pytest.raises(ValueError, match="`logits` must be finite; got NaN or an infinity for 1 images"):
+        estimator.compute()
+    estimator.reset()
+    estimator.update(logits, intended, index=index)
+    # Only copies are wrong: they do not count.
+    estimator.update(broken, elsewhere, torch.full((len(index),), torch.nan), index=index)
+    alike(estimator.compute(), fit_tau(logits, intended, prior))
+
+
+def test_images_without_an_index_all_count():
+    logits, intended, prior = problem(13)
+    estimator = TauEstimator(prior)
+    estimator.update(logits, intended, index=torch.arange(len(intended)))
+    estimator.update(logits, intended)
+    assert int(estimator.compute().num_images.sum()) == 2 * len(intended)
+
+
+def test_copies_remember_what_was_seen():
+    logits, intended, prior = problem(14)
+    index = torch.arange(len(intended))
+    first = TauEstimator(prior)
+    first.update(logits[:40], intended[:40], index=index[:40])
+    for second in (first.clone(), pickle.loads(pickle.dumps(first))):
+        second.update(logits, intended, index=index)
+        alike(second.compute(), fit_tau(logits, intended, prior))
+    first.update(logits, intended, index=index)
+    alike(first.compute(), fit_tau(logits, intended, prior))
+
+
 def test_it_moves_with_a_module():
     _, _, prior = problem(6)
     parent = torch.nn.ModuleList([TauEstimator(prior)]).to("meta")
@@ -157,6 +211,9 @@ def test_no_image_at_all_is_a_class_without_images():
         ({"logits": torch.zeros(4, 3)}, ValueError, r"`logits` must have shape \(B, 2\)"),
         ({"intended_class": torch.zeros(4)}, TypeError, "`intended_class` must be integers"),
         ({"weight": torch.ones(3)}, ValueError, r"`weight` must have shape \(4,\)"),
+        ({"index": torch.zeros(4)}, TypeError, "`index` must be a tensor of integers; got torch.float32. Pass the"),
+        ({"index": [0, 1, 2, 3]}, TypeError, "`index` must be a tensor of integers; got list"),
+        ({"index": torch.zeros(3).long()}, ValueError, r"`index` must have shape \(4,\), one entry an image; got"),
     ],
 )
 def test_kinds_and_shapes_are_refused_at_once(arguments, error, text):
@@ -201,6 +258,16 @@ def test_ranks_with_any_shares_find_what_one_process_does(ranks):
             assert torch.equal(got[name]["num_images"], expected.num_images)
             rows = own_rows(shares, rank)
             assert got[f"{name}_again"] == rows.stop - rows.start
+
+
+@pytest.mark.ddp
+def test_what_a_sampler_repeats_to_fill_up_counts_once(ranks):
+    whole, found = ranks
+    expected = fit_tau(*whole)
+    for got in found:
+        assert got["padded"]["tau"] == pytest.approx(expected.tau, abs=1e-9)
+        assert got["padded"]["interval"] == pytest.approx(expected.interval, abs=1e-6)
+        assert torch.equal(got["padded"]["num_images"], expected.num_images)
 
 
 @pytest.mark.ddp

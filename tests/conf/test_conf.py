@@ -96,7 +96,9 @@ def roots_of(file):
     """Commands that a file is for. An experiment says in its second line which command runs it."""
     group = file.partition("/")[0]
     if group == "experiment":
-        (command,) = re.findall(r"^# lt-(\w+) (?:-m )?experiment=", (CONF / f"{file}.yaml").read_text(), flags=re.MULTILINE)
+        (command,) = re.findall(
+            r"^# lt-(\w+) (?:-m )?experiment=", (CONF / f"{file}.yaml").read_text(), flags=re.MULTILINE
+        )
         return [command]
     return [root for root in ROOTS if group in groups_of(root)]
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lt_callbacks.corruption import Imbalance, Noise, build_manifest
 from lt_callbacks.data import DeviceLoader, LongTailedDataModule, Source, WorkerLoader, datamodule, digits
+from lt_callbacks.data.fingerprint import data_fingerprint
 
 CORRUPTION = {"imbalance": Imbalance(factor=4), "noise": Noise(kind="symmetric", ratio=0.3)}
 
@@ -204,15 +205,22 @@ def test_two_epochs_on_digits_see_every_sample_in_new_orders():
     assert 0 < fit.test(model, module, verbose=False)[0]["accuracy"] <= 1
 
 
-@pytest.mark.parametrize("residence", ["device", "workers"])
-def test_a_run_resumed_from_any_checkpoint_ends_with_the_same_weights(tmp_path: Path, residence: str):
+@pytest.mark.parametrize(
+    ("residence", "sampling"), [("device", "shuffled"), ("workers", "shuffled"), ("device", "class_balanced")]
+)
+def test_a_run_resumed_from_any_checkpoint_ends_with_the_same_weights(tmp_path: Path, residence: str, sampling: str):
     source = digits()
 
     def run(ckpt_path: Path | None = None, *callbacks: L.Callback) -> Recorder:
         torch.manual_seed(0)
         model = Recorder(64, 10)
         module = LongTailedDataModule(
-            source=source, imbalance=Imbalance(factor=20), batch_size=100, residence=residence, num_workers=0
+            source=source,
+            imbalance=Imbalance(factor=20),
+            batch_size=100,
+            residence=residence,
+            num_workers=0,
+            sampling=sampling,
         )
         fit = trainer(max_epochs=3, callbacks=list(callbacks), enable_checkpointing=bool(callbacks))
         fit.fit(model, module, ckpt_path=ckpt_path)
@@ -232,6 +240,41 @@ def test_a_run_resumed_from_any_checkpoint_ends_with_the_same_weights(tmp_path: 
         assert resumed.trained_on == straight.trained_on[rest:]
         for expected, got in zip(straight.parameters(), resumed.parameters(), strict=True):
             assert torch.equal(expected, got), checkpoint.name
+
+
+@pytest.mark.parametrize("residence", ["device", "workers"])
+def test_class_balanced_batches_have_all_given_classes_alike(numbered_source: Source, residence: str):
+    settings = {"sampling": "class_balanced", "residence": residence, "num_workers": 0, "validation_fraction": 0.1}
+    module = corrupted(numbered_source, **settings)
+    plain = corrupted(numbered_source, validation_fraction=0.1)
+    model = Recorder(32, 4)
+    fit = trainer(max_epochs=30)
+    fit.fit(model, module)
+    seen = np.concatenate([model.samples_of(epoch) for epoch in range(30)])
+    assert len(seen) == 30 * len(module.train_indices)
+    assert set(seen) <= set(module.train_indices.tolist())
+    share = np.bincount(module.given_labels[seen], minlength=4) / len(seen)
+    assert module.class_counts.max() > 2 * module.class_counts.min()
+    assert np.abs(share - 0.25).max() < 4 * (0.25 * 0.75 / len(seen)) ** 0.5
+    assert model.samples_of(0) != model.samples_of(1)
+    # Everything that is not trained on comes once and in order.
+    assert torch.cat(fit.predict(model, module)).tolist() == plain.train_indices.tolist()
+    assert sorted(set(model.validated_on)) == plain.val_indices.tolist()
+    assert module.class_counts.tolist() == plain.class_counts.tolist()
+
+
+def test_sampling_is_part_of_what_a_teacher_is_trained_on(numbered_source: Source):
+    plain, balanced = corrupted(numbered_source), corrupted(numbered_source, sampling="class_balanced")
+    assert plain.fingerprint == corrupted(numbered_source, sampling="shuffled").fingerprint
+    assert plain.fingerprint == data_fingerprint(
+        numbered_source,
+        plain.manifest.indices,
+        manifest_sha256=plain.manifest.sha256,
+        split={"validation_fraction": plain.validation_fraction, "seed": plain.corruption_seed},
+        augment=plain.augment,
+    )
+    assert balanced.fingerprint != plain.fingerprint
+    assert len(balanced.fingerprint) == 64
 
 
 def test_overfitting_sees_the_same_batches_in_each_epoch(numbered_source: Source):
@@ -298,6 +341,11 @@ def test_a_test_without_a_test_set_is_refused_before_it_starts(numbered_source: 
         ({"eval_batch_size": 0}, ValueError, "`eval_batch_size` must be an integer >= 1; got 0"),
         ({"num_workers": -1}, ValueError, "`num_workers` must be an integer >= 0; got -1"),
         ({"augment": "flip"}, TypeError, "`augment` must be True or False; got 'flip'. The source says how"),
+        (
+            {"sampling": "balanced"},
+            ValueError,
+            "`sampling` must be one of 'shuffled', 'class_balanced'; got 'balanced'",
+        ),
         ({"residence": "gpu"}, ValueError, "`residence` must be one of 'auto', 'device', 'workers'; got 'gpu'"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lt_callbacks.data import EpochOrder
+from lt_callbacks.data import ClassBalance, EpochOrder
 
 
 def batches(order: EpochOrder) -> list[list[int]]:
@@ -109,6 +109,44 @@ def test_ranks_take_the_batches_that_one_process_would():
         *(sorted(batch) for batch in together[:3]),
         sorted(together[3] + together[4]),
     ]
+
+
+def balanced(num_samples: int, **changes: object) -> EpochOrder:
+    settings = {"indices": torch.arange(num_samples) + 100, "batch_size": 4, "shuffle": True, "seed": 1, **changes}
+    labels = (torch.arange(num_samples) >= num_samples - 2).long()
+    return EpochOrder(class_balance=ClassBalance(labels=labels), **settings)
+
+
+def test_class_balanced_batches_are_draws_of_the_epoch_among_the_indices():
+    order = balanced(30)
+    for epoch in (0, 6):
+        order.set_epoch(epoch)
+        draws = ClassBalance(labels=torch.tensor([0] * 28 + [1] * 2)).draws(seed=1, epoch=epoch)
+        assert sum(batches(order), []) == (draws + 100).tolist()
+        assert {key.epoch for key in order} == {epoch}
+    assert [len(batch) for batch in batches(order)] == [4] * 7 + [2]
+    # Two samples of thirty are half of the draws.
+    assert 5 < sum(sample >= 128 for sample in sum(batches(order), [])) < 25
+
+
+def test_class_balanced_ranks_take_the_draws_that_one_process_would():
+    together = batches(balanced(30, batch_size=12))
+    shares = [batches(balanced(30, num_replicas=3, rank=rank)) for rank in range(3)]
+    assert [sorted(sum(step, [])) for step in zip(*shares, strict=True)] == [sorted(batch) for batch in together]
+
+
+def test_without_shuffling_the_draws_are_the_same_in_every_epoch():
+    order = balanced(30, shuffle=False)
+    first = batches(order)
+    assert first == batches(balanced(30))
+    order.set_epoch(3)
+    assert batches(order) == first
+
+
+def test_a_class_balance_of_other_samples_is_refused():
+    balance = ClassBalance(labels=torch.zeros(9).long())
+    with pytest.raises(ValueError, match="`class_balance` must be of the 10 samples in `indices`; got 9 labels. Pass"):
+        EpochOrder(indices=torch.arange(10), batch_size=2, shuffle=True, class_balance=balance)
 
 
 def test_a_batch_does_not_hold_on_to_the_whole_order():

@@ -9,12 +9,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lt_callbacks.dsink import ProxyLabeler, proxy_label_loss
+from lt_callbacks.dsink import MeanLabeler, ProxyLabeler, labeler, proxy_label_loss
+from lt_callbacks.transport import ranks
 
 ALPHA = 3.0
 
-#: How the rows of a batch of 20 are shared out over two ranks.
-SHARES = {"even": (10, 10), "uneven": (13, 7), "empty": (20, 0)}
+WAYS = ("gather", "reduce")
+
+#: How the rows of a batch of 20 are shared out over the ranks.
+SHARES = {
+    2: {"even": (10, 10), "uneven": (13, 7), "empty": (20, 0)},
+    3: {"nearly_even": (7, 7, 6), "uneven": (13, 1, 6), "empty": (14, 0, 6)},
+}
 
 #: At a fixed number of sweeps nothing depends on where the loop stops.
 FIXED = {"tolerance": 0.0, "max_iterations": 30}
@@ -22,10 +28,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "batch": FIXED,
     "student": {**FIXED, "class_marginal": "student"},
     "running": {**FIXED, "class_marginal": "running"},
+    "uniform": {**FIXED, "class_marginal": "uniform"},
     "queue": {**FIXED, "queue_batches": 2},
     "none": {**FIXED, "class_marginal": "none"},
     "local": {**FIXED, "scope": "local"},
+    # Stops on its own.
+    "tolerant": {},
 }
+
+
+def own_rows(shares: tuple[int, ...], rank: int) -> slice:
+    return slice(sum(shares[:rank]), sum(shares[: rank + 1]))
 
 
 def steps(settings: dict[str, Any], batches: list[dict[str, Tensor]], own: slice, group: Any) -> dict[str, Any]:
@@ -50,16 +63,56 @@ def steps(settings: dict[str, Any], batches: list[dict[str, Tensor]], own: slice
                 "num_nonfinite": proxy.num_nonfinite,
                 "is_nonfinite": proxy.is_nonfinite,
                 "loss_scale": proxy.loss_scale,
+                "iterations": proxy.iterations,
             }
         )
     return {"steps": results, "state": labeler.state_dict()}
 
 
+def num_gathers(settings: dict[str, Any], batch: dict[str, Tensor], group: Any) -> int:
+    """How often rows are gathered for a batch."""
+    calls, original = [], labeler.gather_rows
+
+    def counted(*args: Any, **kwargs: Any) -> list[Tensor]:
+        calls.append(args)
+        return original(*args, **kwargs)
+
+    labeler.gather_rows = counted
+    logits = batch["images"] @ batch["weights"]
+    ProxyLabeler(**settings)(logits, batch["noise"], batch["imbalance"], process_group=group)
+    labeler.gather_rows = original
+    return len(calls)
+
+
 def labeler_worker(rank: int, folder: Path) -> None:
     batches = torch.load(folder / "batches.pt", weights_only=True)
-    results = {}
-    for shares, (first, second) in SHARES.items():
-        own = slice(0, first) if rank == 0 else slice(first, first + second)
-        for name, settings in SETTINGS.items():
-            results[f"{name}_{shares}"] = steps(settings, batches, own, dist.group.WORLD)
+    group = dist.group.WORLD
+    results: dict[str, Any] = {}
+    for way in WAYS:
+        ranks.FORCED = way
+        for shares, lengths in SHARES[dist.get_world_size()].items():
+            own = own_rows(lengths, rank)
+            for name, settings in SETTINGS.items():
+                results[f"{way}_{name}_{shares}"] = steps(settings, batches, own, group)
+            mean = MeanLabeler()(
+                *(batches[0][key][own] for key in ("noise", "noise", "imbalance")), process_group=group
+            )
+            results[f"{way}_mean_{shares}"] = {"labels": mean.labels, "error": mean.marginal_error}
+        results[f"{way}_gathers"] = {name: num_gathers(SETTINGS[name], batches[0], group) for name in SETTINGS}
+    ranks.FORCED = None
+    results["small_gathers"] = {name: num_gathers(SETTINGS[name], batches[0], group) for name in SETTINGS}
+    # Large enough for the rule: 20 rows of 5 classes on each other rank.
+    ranks.ENTRIES_TO_REDUCE = 20 * (5 + ranks.ROW_ENTRIES) - 1
+    results["large_gathers"] = {name: num_gathers(SETTINGS[name], batches[0], group) for name in SETTINGS}
+    # No model of any rank is finite, and no rank has a sample.
+    for way in WAYS:
+        ranks.FORCED = way
+        bad = torch.full((2, 5), torch.nan)
+        for what, rows in (("bad", bad), ("no", bad[:0])):
+            proxy = ProxyLabeler(class_marginal="running")(rows, rows, rows, process_group=group)
+            results[f"{way}_{what}_rows"] = {
+                "labels": proxy.labels,
+                "error": proxy.marginal_error,
+                "num_nonfinite": proxy.num_nonfinite,
+            }
     torch.save(results, folder / f"rank{rank}.pt")

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from classifier_rank_workers import fit_alone, one_of_two_worker
 from lightning.pytorch import LightningDataModule, Trainer
+from spawned_ranks import run_ranks
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -210,3 +212,14 @@ def test_a_training_that_is_limited_by_steps_alone():
 def test_a_training_without_any_limit_is_refused():
     with pytest.raises(ValueError, match="`max_epochs` or `max_steps` of the trainer must be a limit; got none. Pass"):
         quiet_trainer(max_epochs=-1).fit(classifier(), datamodule=WithFacts())
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_a_fit_on_one_device_waits_for_no_other_rank(tmp_path):
+    run_ranks(one_of_two_worker, tmp_path)
+    weights, memory = torch.load(tmp_path / "found.pt", weights_only=True)
+    alone = fit_alone()
+    torch.testing.assert_close(weights, dict(alone.network.state_dict()), check_dtype=True)
+    torch.testing.assert_close(memory, alone.objective.memory)
+    assert alone.objective.memory.any()

@@ -8,6 +8,8 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from shot_rank_workers import padded_worker
+from spawned_ranks import run_ranks
 
 from lt_callbacks.metrics import ShotAccuracy
 
@@ -43,6 +45,60 @@ def test_equals_the_definition_over_batches(labels, as_logits):
     for name, value in expected.items():
         assert result[name].item() == pytest.approx(value)
     assert metric.per_class()[3].item() == pytest.approx(np.mean(predicted[target == 3] == 3))
+
+
+def test_a_sample_that_comes_again_counts_once(labels):
+    predicted, target = map(torch.from_numpy, labels)
+    once, metric = ShotAccuracy(class_counts=COUNTS), ShotAccuracy(class_counts=COUNTS)
+    once.update(predicted, target)
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(2))
+    # Any numbers say which sample it is; the second part repeats half of the first, and samples of its own.
+    for part in (order[:120], order[60:], order[190:].repeat(3)):
+        metric.update(predicted[part], target[part], (part - 100).to(torch.int32) * 10**6)
+    torch.testing.assert_close(metric.compute(), once.compute(), rtol=0, atol=0)
+    torch.testing.assert_close(metric.per_class(), once.per_class(), rtol=0, atol=0)
+    metric.reset()
+    metric.update(torch.tensor([1]), torch.tensor([0]), torch.tensor([7]))
+    assert metric.compute()["all"].item() == 0.0
+
+
+def test_of_several_copies_the_first_counts():
+    metric = ShotAccuracy(class_counts=[3, 2, 1])
+    metric.update(torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([4, 5]))
+    metric.update(torch.tensor([2, 2]), torch.tensor([0, 1]), torch.tensor([5, 4]))
+    assert metric.compute()["all"].item() == 1.0
+    assert metric(torch.tensor([2]), torch.tensor([2]), torch.tensor([6]))["all"].item() == 1.0
+    assert metric.compute()["all"].item() == 1.0
+    assert metric.per_class().tolist() == [1.0, 1.0, 1.0]
+
+
+def test_all_updates_have_an_index_or_none_has():
+    metric = ShotAccuracy(class_counts=[3, 2, 1])
+    metric.update(torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([4, 5]))
+    metric.update(torch.tensor([0]), torch.tensor([0]))
+    text = "`index` must be given in every update or in none; got 2 samples with one and 1 without. Pass the third"
+    with pytest.raises(ValueError, match=text):
+        metric.compute()
+    with pytest.raises(ValueError, match=text):
+        metric.per_class()
+    metric.reset()
+    metric.update(torch.tensor([0]), torch.tensor([0]))
+    metric.update(torch.zeros(0, 3), torch.zeros(0).long(), torch.zeros(0).long())
+    assert metric.compute()["all"].item() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        ([0, 1], TypeError, "`index` must be a tensor of integers; got list. Pass the third item of the batch"),
+        (torch.zeros(2), TypeError, "`index` must be a tensor of integers; got torch.float32"),
+        (torch.ones(2).bool(), TypeError, "`index` must be a tensor of integers; got torch.bool"),
+        (torch.zeros(3).long(), ValueError, r"`index` must have shape \(2,\), one for each target; got \(3,\). Pass"),
+    ],
+)
+def test_a_wrong_index_is_refused(index, error, message):
+    with pytest.raises(error, match=message):
+        ShotAccuracy(class_counts=[3, 2, 1]).update(torch.tensor([0, 1]), torch.tensor([0, 1]), index)
 
 
 def test_thresholds(labels):
@@ -162,3 +218,24 @@ def test_two_processes_agree_on_the_result_of_one(labels, tmp_path):
         torch.testing.assert_close(result, metric.compute())
         torch.testing.assert_close(per_class, metric.per_class())
         assert total == num_own  # back to its own share, so that updates go on
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("num_ranks", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_what_a_sampler_repeats_to_fill_up_counts_once(labels, tmp_path, num_ranks):
+    predicted, target = (torch.from_numpy(part)[:199] for part in labels)
+    # Repeated by torch's sampler; a wrong prediction among right ones, so that counting it again would show.
+    predicted[0] = (target[0] + 1) % 6
+    torch.save([predicted, target], tmp_path / "labels.pt")
+    run_ranks(padded_worker, tmp_path, num_ranks=num_ranks)
+
+    metric = ShotAccuracy(class_counts=COUNTS)
+    metric.update(predicted, target)
+    for rank in range(num_ranks):
+        got = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
+        torch.testing.assert_close(got["padded"], metric.compute(), rtol=0, atol=0)
+        torch.testing.assert_close(got["per_class"], metric.per_class(), rtol=0, atol=0)
+        torch.testing.assert_close(got["one without"], metric.compute(), rtol=0, atol=0)
+        assert got["own"] == -(-199 // num_ranks)
+        assert got["unaware"]["all"] != metric.compute()["all"]
+        assert got["mixed"].startswith("`index` must be given in every update or in none; got")

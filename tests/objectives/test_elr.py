@@ -77,6 +77,18 @@ def test_memory_follows_the_index_not_the_position(prepared, batch):
     assert straight.memory.any(dim=1).nonzero()[:, 0].tolist() == sorted(index.tolist())
 
 
+def test_of_a_sample_that_stands_several_times_the_first_prediction_is_remembered(prepared):
+    logits = 2 * torch.randn(6, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    index = torch.tensor([9, 3, 9, 0, 3, 9])
+    objective = prepared("elr")
+    for _ in range(2):
+        objective(logits, torch.tensor([0, 1, 2, 3, 0, 1]), index)
+    once = prepared("elr")
+    for _ in range(2):
+        once(logits[[0, 1, 3]], torch.tensor([0, 1, 3]), index[[0, 1, 3]])
+    assert torch.equal(objective.memory, once.memory)
+
+
 def test_memory_rests_without_gradients_and_in_eval_mode(prepared, batch):
     logits, given_label, index = batch
     objective = prepared("elr")

@@ -130,6 +130,16 @@ def test_manual_optimisation_with_the_explicit_form_and_the_error_without():
         m.trainer().fit(attached(Manual), m.datamodule(2))
 
 
+def test_a_step_that_goes_past_the_mixin_is_an_error_and_no_silence():
+    class Past(DSinkMixin, m.ReturnsTensor):
+        def training_step(self, batch, batch_idx):
+            x, y = batch[:2]
+            return nn.functional.cross_entropy(self(x), y)
+
+    with pytest.raises(RuntimeError, match=r"in epoch 0 none of 3 batches came by it: .*`super\(\)\.training_step`"):
+        m.trainer().fit(attached(Past), m.datamodule(3))
+
+
 def test_a_skipped_step_passes_through():
     class Skips(DSinkMixin, m.ReturnsTensor):
         def training_step(self, batch, batch_idx):

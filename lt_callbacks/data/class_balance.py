@@ -1,0 +1,69 @@
+# Legend: N samples, C classes.
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lt_callbacks._checks import real
+from lt_callbacks._counter_random import random_uniforms, stream_key
+
+
+class ClassBalance:
+    """Draws of samples with replacement, in which rare classes come more often than they are.
+
+    A draw is of class c with probability n_c^(1 - balance) / sum_j n_j^(1 - balance), n_c the samples of class c, and
+    of each of its samples alike. A class without samples is never drawn. The draws are a function of (seed, epoch)
+    alone: nothing is drawn from a generator, and a CPU and a GPU agree.
+
+    Args:
+        labels: (N,) int64 >= 0, the classes to balance; the draws are made on their device.
+        balance: In [0, 1]. 1: all classes equally often; 0: all samples; 0.5: classes by the square root of their
+            sizes.
+
+    Raises:
+        TypeError, ValueError: ``labels`` are not class numbers, or ``balance`` is out of range.
+
+    Reference: Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR 2020
+    (arXiv 1910.09217), Eq. 1 with q = 1 - balance.
+    """
+
+    def __init__(self, *, labels: Tensor, balance: float = 1.0) -> None:
+        _check_labels(labels)
+        self.balance = real("balance", balance, at_least=0.0, at_most=1.0, hint="1 draws all classes equally often.")
+        labels = labels.long()
+        self._by_class = labels.argsort(stable=True)
+        # On the CPU: a GPU adds up in another order.
+        counts = torch.bincount(labels.cpu()).double()
+        mass = torch.where(counts > 0, counts ** (1.0 - self.balance), 0.0)
+        self._counts = counts.to(labels.device)
+        self._first = (counts.cumsum(0) - counts).to(labels.device)
+        self._upper = (mass.cumsum(0) / mass.cumsum(0)[-1]).to(labels.device)
+
+    def __len__(self) -> int:
+        return len(self._by_class)
+
+    def draws(self, *, seed: int, epoch: int) -> Tensor:
+        """(N,) int64: positions in ``labels``, as many draws as there are samples; no host synchronisation."""
+        number = torch.arange(len(self._by_class), device=self._by_class.device)
+        of_class = random_uniforms(number, stream_key("class", seed=seed, epoch=epoch))
+        of_sample = random_uniforms(number, stream_key("sample of the class", seed=seed, epoch=epoch))
+        drawn = torch.searchsorted(self._upper, of_class, right=True)
+        place = self._first[drawn] + (of_sample * self._counts[drawn]).floor()
+        return self._by_class[place.long()]
+
+
+def _check_labels(labels: Tensor) -> None:
+    if (
+        not isinstance(labels, Tensor)
+        or labels.is_floating_point()
+        or labels.is_complex()
+        or labels.dtype == torch.bool
+    ):
+        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
+        raise TypeError(f"`labels` must be a tensor of integers; got {kind}. Pass `torch.as_tensor(dataset.targets)`.")
+    if labels.ndim != 1 or len(labels) == 0:
+        raise ValueError(
+            f"`labels` must have shape (N,) with N >= 1; got {tuple(labels.shape)}. Pass one class number a sample."
+        )
+    if int(labels.min()) < 0:
+        raise ValueError(f"`labels` must be >= 0; got {int(labels.min())}. Number the classes from 0.")

@@ -1,0 +1,243 @@
+"""Trainings of several ranks, each in a process group of its own, whoever started the command."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from commands import environment, jobs_of, lt_train, ranks_of, start, train_command
+from safetensors.torch import load_file
+from tiny_run import tiny_config, tiny_study
+
+from lt_callbacks.apps.phase import PHASE, Phase
+from lt_callbacks.apps.training import Training
+from lt_callbacks.evaluation import read_result
+
+# A network without batch statistics, which are those of a rank's share.
+TWO = ("trainer.devices=2", "data.batch_size=32", "save_networks=true")
+ONE = ("trainer.devices=1", "data.batch_size=64", "save_networks=true")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def network(folder: Path, method: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / "run" / "networks" / f"{method}-seed0.safetensors")
+
+
+@pytest.fixture(scope="module")
+def two_devices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    command = lt_train(folder, "methods=[ce]", *TWO)
+    assert command.returncode == 0, command.stderr
+    return folder, command
+
+
+@pytest.mark.ddp
+def test_each_training_has_ranks_that_trained_with_one_config(two_devices):
+    folder, command = two_devices
+    ((first, second),) = ranks_of(folder / "run")
+    assert (first["rank"], second["rank"]) == (0, 1)
+    assert first["world_size"] == second["world_size"] == 2
+    assert {**first, "rank": 1} == second
+    assert "[1/1] seed 0, CE" in command.stderr
+    # What the ranks left for the command is gone; what they said is there.
+    names = {path.name for path in (folder / "run" / "phases" / "ce-seed0").iterdir()}
+    assert names == {"phase.json", "outcome.json", "log.txt", "rank-0.json", "rank-1.json"}
+
+
+@pytest.mark.ddp
+def test_the_document_is_that_of_any_run(two_devices):
+    folder, _ = two_devices
+    document = read_result(folder / "run" / "metrics.json")
+    assert document.settings["trainer"]["devices"] == 2
+    (cell,) = document.cells
+    # Scored once: every test sample counts once.
+    assert len(cell.extra["curves"]["train_loss"]) == 2
+    assert cell.seconds > 0
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_two_devices_train_the_network_of_one(tmp_path):
+    for name, settings in (("one", ONE), ("two", TWO)):
+        command = lt_train(tmp_path / name, "methods=[ce,dsink]", "dsink.tolerance=0", *settings)
+        assert command.returncode == 0, command.stderr
+    phases = sorted(path.name for path in (tmp_path / "two" / "run" / "phases").iterdir())
+    assert phases == ["ce-seed0", "dsink-seed0", "imbalance_teacher-seed0", "noise_teacher-seed0"]
+    for method in ("ce", "dsink"):
+        one, two = (network(tmp_path / name, method) for name in ("one", "two"))
+        worst = max(float((one[name].float() - two[name].float()).abs().max()) for name in one)
+        assert worst < 1e-4
+
+
+def phase_folder(place: Path, *overrides: str, **facts: str) -> Path:
+    """What a driver leaves for its ranks."""
+    config = tiny_config(place, "data.batch_size=32", *overrides)
+    config = replace(config, trainer=replace(config.trainer, devices=2))
+    training = Training(
+        name="CE",
+        group="objective",
+        seed=0,
+        method="ce",
+        max_epochs=2,
+        learning_rate=None,
+        folder=place / "unfinished",
+    )
+    study = tiny_study(place, *overrides)
+    known = {"manifest": study.datamodule.manifest.sha256, "data": study.datamodule.fingerprint}
+    content = Phase(config=config, training=training, facts={**known, **facts}).to_dict()
+    place.mkdir(exist_ok=True)
+    (place / PHASE).write_text(json.dumps(content))
+    return place
+
+
+def run_by_hand(folders: list[Path]) -> list[tuple[int, str]]:
+    """The ranks as a launcher would start them: exit code and output of each."""
+    port = free_port()
+    processes = [
+        start(
+            [sys.executable, "-m", "lt_callbacks.apps.phase_worker", str(folder)],
+            **{"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": len(folders)},
+        )
+        for rank, folder in enumerate(folders)
+    ]
+    return [(process.returncode, said) for process in processes for said in [process.communicate(timeout=200)[0]]]
+
+
+@pytest.mark.ddp
+def test_ranks_with_different_settings_stop_before_the_first_step(tmp_path):
+    folders = [phase_folder(tmp_path / "0"), phase_folder(tmp_path / "1", "objective.settings={}", "dsink.alpha=3")]
+    for code, said in run_by_hand(folders):
+        assert code == 1
+        assert "`dsink.alpha` must be equal on all ranks of one training; rank 0 has 10.0, rank 1 has 3.0." in said
+        assert "@epoch" not in said
+        assert "Traceback" not in said
+    assert not list(tmp_path.glob("*/outcome.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_ranks_that_all_differ_from_their_driver_stop_too(tmp_path):
+    folder = phase_folder(tmp_path / "0", manifest="0" * 64)
+    for code, said in run_by_hand([folder, folder]):
+        assert code == 1
+        assert f"`manifest` must be that of the process that started the ranks, '{'0' * 64}'; the ranks have '" in said
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_a_shuffled_sweep_never_mixes_jobs(tmp_path):
+    arguments = ("methods=[ce]", "noise.ratio=shuffle(0.1,0.2,0.3)", "imbalance.factor=shuffle(5,10)", *TWO[:2])
+    command = lt_train(tmp_path, "-m", *arguments, timeout=290)
+    assert command.returncode == 0, command.stderr
+    jobs = jobs_of(tmp_path / "sweep")
+    seen = set()
+    for place, job in jobs.items():
+        (ranks,) = ranks_of(place)
+        assert [rank["rank"] for rank in ranks] == [0, 1]
+        assert len({rank["config_hash"] for rank in ranks}) == 1
+        document = read_result(place / "metrics.json")
+        asked = dict(override.split("=", 1) for override in job["overrides"])
+        setting = (document.settings["noise"]["ratio"], document.settings["imbalance"]["factor"])
+        assert setting == (float(asked["noise.ratio"]), float(asked["imbalance.factor"]))
+        assert document.settings["trainer"]["devices"] == 2
+        seen.add((setting, ranks[0]["config_hash"], ranks[0]["manifest"]))
+    assert len(jobs) == len({setting for setting, _, _ in seen}) == 6
+    assert len({config_hash for _, config_hash, _ in seen}) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+@pytest.mark.parametrize("launcher", ["torchrun", "srun", "nodes"])
+def test_ranks_that_a_launcher_started_are_those_of_the_job(tmp_path, launcher):
+    """`srun` and several nodes are here what they are to a process: variables."""
+    devices = ("trainer.devices=1", "trainer.num_nodes=2") if launcher == "nodes" else ("trainer.devices=2",)
+    command = train_command(tmp_path, "methods=[ce,dsink]", "data.batch_size=32", *devices)
+    port = free_port()
+    if launcher == "torchrun":
+        processes = [start([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *command[1:]])]
+    elif launcher == "srun":
+        shared = {
+            "SLURM_JOB_ID": 1234,
+            "SLURM_JOB_NAME": "train",
+            "SLURM_STEP_ID": 0,
+            "SLURM_STEP_NUM_TASKS": 2,
+            "SLURM_NTASKS": 2,
+            "SLURM_NTASKS_PER_NODE": 2,
+            "SLURM_NNODES": 1,
+            "SLURM_NODEID": 0,
+            "SLURM_NODELIST": "127.0.0.1",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }
+        processes = [start(command, **shared, SLURM_PROCID=rank, SLURM_LOCALID=rank) for rank in range(2)]
+    else:
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        processes = [start(command, **shared, NODE_RANK=rank) for rank in range(2)]
+    said = [process.communicate(timeout=280)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), said
+    for ranks in ranks_of(tmp_path / "run"):
+        assert [(rank["rank"], rank["world_size"]) for rank in ranks] == [(0, 2), (1, 2)]
+    assert len(ranks_of(tmp_path / "run")) == 4
+    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").cells] == ["CE", "D-SINK"]
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_a_command_that_is_killed_takes_its_ranks_with_it(tmp_path):
+    process = start(train_command(tmp_path, "methods=[ce]", "trainer.max_epochs=100000", *TWO))
+    place = tmp_path / "run" / "phases" / "ce-seed0"
+    deadline = time.monotonic() + 150
+    while not (place / "rank-1.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    process.kill()
+    process.wait()
+    time.sleep(8)
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, env=environment()).stdout
+    assert str(place) not in running
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_a_command_that_is_asked_to_stop_saves_and_goes_on_exactly(tmp_path):
+    settings = ("methods=[ce]", "trainer.max_epochs=60", *TWO)
+    whole = lt_train(tmp_path / "whole", *settings)
+    assert whole.returncode == 0, whole.stderr
+    process = start(train_command(tmp_path / "stopped", *settings))
+    place = tmp_path / "stopped" / "run" / "phases" / "ce-seed0"
+    deadline = time.monotonic() + 150
+    while not (place / "rank-1.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(1.5)
+    process.terminate()
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, said
+    assert "Stopped, asked to stop" in said
+    assert list((tmp_path / "stopped" / "run" / "unfinished").glob("*/last.ckpt"))
+    went_on = lt_train(tmp_path / "stopped", *settings)
+    assert went_on.returncode == 0, went_on.stderr
+    one, two = (network(tmp_path / name, "ce") for name in ("whole", "stopped"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not list((tmp_path / "stopped" / "run" / "unfinished").glob("*"))
+
+
+def test_a_phase_comes_back_from_its_file_as_it_was(tmp_path):
+    config = tiny_config(tmp_path)
+    training = Training(
+        name="CE", group="objective", seed=0, method="ce", max_epochs=2, learning_rate=None, folder=tmp_path
+    )
+    phase = Phase(config=config, training=training, facts={"manifest": "a"})
+    assert json.loads(json.dumps(phase.to_dict()))["config"] == json.loads(json.dumps(asdict(config)))
+    assert phase.hash == Phase(config=config, training=training, facts={"manifest": "a"}).hash
+    assert phase.hash != Phase(config=config, training=training, facts={"manifest": "b"}).hash
