@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tiny_run import tiny_config, tiny_study
+
 from lt_callbacks.apps.drivers import clean_environment
+from lt_callbacks.apps.phase import PHASE, Phase
+from lt_callbacks.apps.training import Training
 
 SMALL = ("num_seeds=1", "threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu")
 TRAIN = (sys.executable, "-m", "lt_callbacks.apps.train")
@@ -67,3 +73,43 @@ def is_posix_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def phase_folder(place: Path, *overrides: str, method: str = "ce", devices: int = 2, **facts: str) -> Path:
+    """What a driver leaves for its ranks."""
+    config = tiny_config(place, "data.batch_size=32", *overrides)
+    config = replace(config, trainer=replace(config.trainer, devices=devices))
+    training = Training(
+        name="CE",
+        group="objective",
+        seed=0,
+        method=method,
+        max_epochs=2,
+        learning_rate=None,
+        folder=place / "unfinished",
+    )
+    study = tiny_study(place, *overrides)
+    known = {"manifest": study.datamodule.manifest.sha256, "data": study.datamodule.fingerprint}
+    content = Phase(config=config, training=training, facts={**known, **facts}).to_dict()
+    place.mkdir(exist_ok=True)
+    (place / PHASE).write_text(json.dumps(content))
+    return place
+
+
+def run_by_hand(folders: list[Path]) -> list[tuple[int, str]]:
+    """The ranks as a launcher would start them: exit code and output of each."""
+    port = free_port()
+    processes = [
+        start(
+            [sys.executable, "-m", "lt_callbacks.apps.phase_worker", str(folder)],
+            **{"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": len(folders)},
+        )
+        for rank, folder in enumerate(folders)
+    ]
+    return [(process.returncode, said) for process in processes for said in [process.communicate(timeout=200)[0]]]

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
-from commands import environment, jobs_of, lt_train, ranks_of, start, train_command
+from commands import environment, free_port, jobs_of, lt_train, ranks_of, start, train_command
 from safetensors.torch import load_file
-from tiny_run import tiny_config, tiny_study
 
-from lt_callbacks.apps.phase import PHASE, Phase
-from lt_callbacks.apps.training import Training
 from lt_callbacks.evaluation import read_result
 
 # A network without batch statistics, which are those of a rank's share.
 TWO = ("trainer.devices=2", "data.batch_size=32", "save_networks=true")
 ONE = ("trainer.devices=1", "data.batch_size=64", "save_networks=true")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def network(folder: Path, method: str) -> dict[str, torch.Tensor]:
@@ -79,60 +67,6 @@ def test_two_devices_train_the_network_of_one(tmp_path):
         one, two = (network(tmp_path / name, method) for name in ("one", "two"))
         worst = max(float((one[name].float() - two[name].float()).abs().max()) for name in one)
         assert worst < 1e-4
-
-
-def phase_folder(place: Path, *overrides: str, **facts: str) -> Path:
-    """What a driver leaves for its ranks."""
-    config = tiny_config(place, "data.batch_size=32", *overrides)
-    config = replace(config, trainer=replace(config.trainer, devices=2))
-    training = Training(
-        name="CE",
-        group="objective",
-        seed=0,
-        method="ce",
-        max_epochs=2,
-        learning_rate=None,
-        folder=place / "unfinished",
-    )
-    study = tiny_study(place, *overrides)
-    known = {"manifest": study.datamodule.manifest.sha256, "data": study.datamodule.fingerprint}
-    content = Phase(config=config, training=training, facts={**known, **facts}).to_dict()
-    place.mkdir(exist_ok=True)
-    (place / PHASE).write_text(json.dumps(content))
-    return place
-
-
-def run_by_hand(folders: list[Path]) -> list[tuple[int, str]]:
-    """The ranks as a launcher would start them: exit code and output of each."""
-    port = free_port()
-    processes = [
-        start(
-            [sys.executable, "-m", "lt_callbacks.apps.phase_worker", str(folder)],
-            **{"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": len(folders)},
-        )
-        for rank, folder in enumerate(folders)
-    ]
-    return [(process.returncode, said) for process in processes for said in [process.communicate(timeout=200)[0]]]
-
-
-@pytest.mark.ddp
-def test_ranks_with_different_settings_stop_before_the_first_step(tmp_path):
-    folders = [phase_folder(tmp_path / "0"), phase_folder(tmp_path / "1", "objective.settings={}", "dsink.alpha=3")]
-    for code, said in run_by_hand(folders):
-        assert code == 1
-        assert "`dsink.alpha` must be equal on all ranks of one training; rank 0 has 10.0, rank 1 has 3.0." in said
-        assert "@epoch" not in said
-        assert "Traceback" not in said
-    assert not list(tmp_path.glob("*/outcome.json"))
-
-
-@pytest.mark.slow
-@pytest.mark.ddp
-def test_ranks_that_all_differ_from_their_driver_stop_too(tmp_path):
-    folder = phase_folder(tmp_path / "0", manifest="0" * 64)
-    for code, said in run_by_hand([folder, folder]):
-        assert code == 1
-        assert f"`manifest` must be that of the process that started the ranks, '{'0' * 64}'; the ranks have '" in said
 
 
 @pytest.mark.slow
@@ -230,14 +164,3 @@ def test_a_command_that_is_asked_to_stop_saves_and_goes_on_exactly(tmp_path):
     one, two = (network(tmp_path / name, "ce") for name in ("whole", "stopped"))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert not list((tmp_path / "stopped" / "run" / "unfinished").glob("*"))
-
-
-def test_a_phase_comes_back_from_its_file_as_it_was(tmp_path):
-    config = tiny_config(tmp_path)
-    training = Training(
-        name="CE", group="objective", seed=0, method="ce", max_epochs=2, learning_rate=None, folder=tmp_path
-    )
-    phase = Phase(config=config, training=training, facts={"manifest": "a"})
-    assert json.loads(json.dumps(phase.to_dict()))["config"] == json.loads(json.dumps(asdict(config)))
-    assert phase.hash == Phase(config=config, training=training, facts={"manifest": "a"}).hash
-    assert phase.hash != Phase(config=config, training=training, facts={"manifest": "b"}).hash

@@ -104,8 +104,8 @@ def test_it_saves_where_so_much_time_went_by_since_the_last_time(tmp_path, monke
 
 def test_it_saves_every_so_many_steps_over_epochs(tmp_path):
     _, look, _ = train(tmp_path, every_n_steps=3)
-    assert [step for _, step in look.saved] == [3, 6, 9, 12]
-    assert [epoch for epoch, _ in look.saved][:2] == [0, 1]
+    # After the last step there is nothing to go on with.
+    assert look.saved[:3] == [(0, 3), (1, 6), (2, 9)]
 
 
 @pytest.mark.parametrize("step", [1, STEPS + 2])

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from commands import phase_folder, run_by_hand
+
+
+@pytest.mark.ddp
+def test_ranks_with_different_settings_stop_before_the_first_step(tmp_path):
+    folders = [phase_folder(tmp_path / "0"), phase_folder(tmp_path / "1", "objective.settings={}", "dsink.alpha=3")]
+    for code, said in run_by_hand(folders):
+        assert code == 1
+        assert "`dsink.alpha` must be equal on all ranks of one training; rank 0 has 10.0, rank 1 has 3.0." in said
+        assert "@epoch" not in said
+        assert "Traceback" not in said
+    assert not list(tmp_path.glob("*/outcome.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.ddp
+def test_ranks_that_all_differ_from_their_driver_stop_too(tmp_path):
+    folder = phase_folder(tmp_path / "0", manifest="0" * 64)
+    for code, said in run_by_hand([folder, folder]):
+        assert code == 1
+        assert f"`manifest` must be that of the process that started the ranks, '{'0' * 64}'; the ranks have '" in said
+
+
+@pytest.mark.ddp
+def test_a_training_whose_teachers_are_not_settled_is_refused(tmp_path):
+    """A rank that trained a teacher would hold up the others, or train another one."""
+    folder = phase_folder(tmp_path / "0", method="dsink", devices=1)
+    ((code, said),) = run_by_hand([folder])
+    assert code == 1
+    assert said.startswith("'seed 0, noise teacher (elr)' must be finished before 'CE' begins; it is not in the store")
+    assert not (folder / "rank-0.json").exists()
