@@ -17,6 +17,9 @@ ELSEWHERE = {
     # Both forms of attachment are thin around them.
     "plugins/capture.py": "plugins/test_callback.py",
     "plugins/nonfinite.py": "plugins/test_dsink.py",
+    # Style and blocks are what the page is made of.
+    "evaluation/html_look.py": "evaluation/test_html_page.py",
+    "evaluation/report_blocks.py": "evaluation/test_html_page.py",
 }
 
 # Test files about several files of a room at once.

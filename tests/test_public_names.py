@@ -16,7 +16,17 @@ from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig, Distil
 from lt_callbacks.apps.recipes import RECIPES
 from lt_callbacks.apps.schemas import GROUPS, DSinkConfig, TrainConfig
 
-NAMES = ["ADSACallback", "DSink", "DSinkCallback", "DSinkMixin", "ProxyLabelMonitor", "ShotAccuracy", "train_teachers"]
+NAMES = [
+    "ADSACallback",
+    "DSink",
+    "DSinkCallback",
+    "DSinkMixin",
+    "ExactResume",
+    "ProxyLabelMonitor",
+    "RankAgreement",
+    "ShotAccuracy",
+    "train_teachers",
+]
 
 #: Marks an argument without a default.
 REQUIRED = inspect.Parameter.empty
@@ -66,6 +76,8 @@ SIGNATURES = {
     corruption.corrupt_labels: (["labels", "transition"], {"seed": REQUIRED, "positions": None}),
     dsink.proxy_label_loss: (["logits", "proxy_labels"], {}),
     lt_callbacks.DSinkCallback: (["dsink"], {}),
+    lt_callbacks.RankAgreement: (["facts"], {}),
+    lt_callbacks.ExactResume: ([], {}),
     lt_callbacks.ADSACallback: (
         ["distilled"],
         {
@@ -97,9 +109,10 @@ SIGNATURES = {
 
 CONFIG_FIELDS = {
     "": "data imbalance noise model objective optimisation imbalance_teacher noise_teacher dsink trainer callbacks logger "
-    "methods seed num_seeds corruption_seed manifest store output results cell test_every_n_epochs threads",
+    "methods seed num_seeds corruption_seed manifest store output results cell test_every_n_epochs "
+    "ckpt_path checkpoint_every_seconds checkpoint_every_n_steps save_networks threads",
     "data": "name root path train_csv test_csv image_size test_fraction batch_size eval_batch_size validation_fraction "
-    "augment residence num_workers",
+    "sampling augment residence num_workers",
     "imbalance": "profile factor class_order",
     "noise": "kind ratio given_labels_file given_labels_key transition_file",
     "model": "name width channels_last",
@@ -108,7 +121,7 @@ CONFIG_FIELDS = {
     "imbalance_teacher": "name settings max_epochs learning_rate checkpoint",
     "noise_teacher": "name settings max_epochs learning_rate checkpoint",
     "dsink": "alpha warmup_epochs student_weight class_marginal queue_batches scope max_iterations tolerance",
-    "trainer": "max_epochs accelerator devices precision deterministic gradient_clip_val",
+    "trainer": "max_epochs accelerator devices num_nodes strategy precision deterministic gradient_clip_val",
 }
 
 DISTILL_CONFIG_FIELDS = {

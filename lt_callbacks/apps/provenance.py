@@ -17,6 +17,9 @@ NOT_RESULTS: tuple[str, ...] = (
     *("ckpt_path", "save_networks", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
 )
 
+# Settings that were added later: at their defaults they are left out, so that older documents can be continued.
+_ADDED = {"data": {"sampling": "shuffled"}, "trainer": {"num_nodes": 1, "strategy": "auto"}}
+
 # Settings of the command line that only this machine or this run's folder is about.
 _LOCAL = ("hydra", "output", "store", "threads")
 
@@ -28,6 +31,10 @@ def result_settings(config: TrainConfig | DistillConfig, manifest: Manifest) -> 
     counts by its content, and what it replaces does not count.
     """
     settings = {name: _portable(value) for name, value in asdict(config).items() if name not in NOT_RESULTS}
+    for group, defaults in _ADDED.items():
+        settings[group] = {
+            name: value for name, value in settings[group].items() if name not in defaults or value != defaults[name]
+        }
     if config.manifest is not None:
         settings.update(manifest=manifest.sha256, imbalance=None, noise=None)
     return settings

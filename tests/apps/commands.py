@@ -32,8 +32,8 @@ def train_command(folder: Path, *arguments: str) -> list[str]:
     is_multirun = arguments[:1] == ("-m",)
     place = f"hydra.sweep.dir={folder / 'sweep'}" if is_multirun else f"hydra.run.dir={folder / 'run'}"
     given = {argument.partition("=")[0] for argument in arguments}
-    small = [setting for setting in SMALL if setting.partition("=")[0] not in given]
-    return [*TRAIN, *arguments[:1], f"store={folder / 'store'}", place, *small, *arguments[1:]]
+    own = [setting for setting in (place, *SMALL) if setting.partition("=")[0] not in given]
+    return [*TRAIN, *arguments[:1], f"store={folder / 'store'}", *own, *arguments[1:]]
 
 
 def lt_train(folder: Path, *arguments: str, timeout: float = 250) -> subprocess.CompletedProcess[str]:

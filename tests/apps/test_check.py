@@ -103,10 +103,9 @@ def test_all_rows_pass(tmp_path, source):
         (["threads=0"], r"`threads` must be an integer >= 1; got 0"),
         (["test_every_n_epochs=-1"], r"`test_every_n_epochs` must be an integer >= 0; got -1"),
         (["trainer.max_epochs=0"], r"`trainer\.max_epochs` must be an integer >= 1; got 0"),
-        (
-            ["trainer.devices=2"],
-            r"`trainer\.devices` must be 1, since each training is on one device; got 2",
-        ),
+        (["ckpt_path=best"], r"`ckpt_path` must be 'last' or null, since a run has many trainings; got 'best'"),
+        (["checkpoint_every_seconds=-1"], r"`checkpoint_every_seconds` must be .*>= 0.*; got -1"),
+        (["checkpoint_every_n_steps=0"], r"`checkpoint_every_n_steps` must be an integer >= 1; got 0"),
         (["methods=[ce,dsnk]"], r"`methods` must be one of 'ce'.*; got 'dsnk'\. Did you mean 'dsink'\?"),
         (["methods=[ce,ce]"], r"`methods` must name each row of the table once; got \['ce', 'ce'\]"),
         (["methods=[]"], r"`methods` must name each row of the table once; got \[\]"),

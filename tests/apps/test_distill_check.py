@@ -48,7 +48,7 @@ def test_checking_leaves_nothing_behind(tmp_path, source):
         ("seed=134217727", r"`seed` must be an integer >= 0 and <= 134217726; got 134217727"),
         ("threads=0", r"`threads` must be an integer >= 1; got 0"),
         ("trainer.max_epochs=0", r"`trainer\.max_epochs` must be an integer >= 1; got 0"),
-        ("trainer.devices=2", r"`trainer\.devices` must be 1, since each training is on one device; got 2"),
+        ("trainer.devices=2", r"`trainer\.devices` and `trainer\.num_nodes` must be 1, since .*; got 2 and 1"),
         ("methods=[soft,adsaa]", r"`methods` must be one of 'networks', .*; got 'adsaa'\. Did you mean 'adsa'\?"),
         ("methods=[soft,soft]", r"`methods` must name each row of the table once; got \['soft', 'soft'\]"),
         ("methods=[]", r"`methods` must name each row of the table once; got \[\]"),

@@ -24,12 +24,12 @@ def wait_for_training(folder, number=1):
 @pytest.mark.slow
 @pytest.mark.ddp
 def test_four_jobs_at_once_train_their_teacher_once(tmp_path):
-    commands = [train_command(tmp_path, *job, f"hydra.run.dir={tmp_path / job[1]}") for job in JOBS]
+    commands = [train_command(tmp_path, *job, f"hydra.run.dir={tmp_path}/job{n}") for n, job in enumerate(JOBS)]
     processes = [start(command) for command in commands]
     said = [process.communicate(timeout=280)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
     assert [event["event"] for event in store_events(tmp_path)] == ["training", "stored"]
-    cells = [read_result(tmp_path / job[1] / "metrics.json").cells[0] for job in JOBS]
+    cells = [read_result(tmp_path / f"job{n}" / "metrics.json").cells[0] for n in range(4)]
     assert sorted(cell.extra["reused"] for cell in cells) == [False, True, True, True]
     assert len({cell.per_class for cell in cells}) == 1
 
@@ -38,7 +38,9 @@ def test_four_jobs_at_once_train_their_teacher_once(tmp_path):
 @pytest.mark.ddp
 def test_a_job_killed_in_the_middle_of_the_teacher_does_not_block_the_others(tmp_path):
     settings = ("trainer.max_epochs=40", "checkpoint_every_seconds=0")
-    commands = [train_command(tmp_path, *job, *settings, f"hydra.run.dir={tmp_path / job[1]}") for job in JOBS]
+    commands = [
+        train_command(tmp_path, *job, *settings, f"hydra.run.dir={tmp_path}/job{n}") for n, job in enumerate(JOBS)
+    ]
     first = start(commands[0])
     wait_for_training(tmp_path)
     others = [start(command) for command in commands[1:]]
@@ -52,7 +54,7 @@ def test_a_job_killed_in_the_middle_of_the_teacher_does_not_block_the_others(tmp
     events = store_events(tmp_path)
     assert [event["event"] for event in events] == ["training", "training", "stored"]
     assert events[0]["process"] == first.pid
-    cells = [read_result(tmp_path / job[1] / "metrics.json").cells[0] for job in JOBS[1:]]
+    cells = [read_result(tmp_path / f"job{n}" / "metrics.json").cells[0] for n in range(1, 4)]
     assert sorted(cell.extra["reused"] for cell in cells) == [False, True, True]
     # Who took over went on where the dead one was, and nothing of it is left.
     assert not (tmp_path / "store" / "jobs" / "unfinished").exists() or not list(
