@@ -124,6 +124,24 @@ BREAKAGES = {
         "gain.difference.is_above_zero",
         "tests/evaluation/test_gain_map.py::test_outlines_mark_the_intervals_that_leave_out_zero_on_either_side",
     ),
+    "a checkpoint is written in place": (
+        "apps/unfinished.py",
+        "write_bytes(path, buffer.getvalue())",
+        'open(path, "wb").write(buffer.getvalue())',
+        "tests/apps/test_unfinished.py",
+    ),
+    "a resumed epoch begins anew": (
+        "data/datamodule.py",
+        "            self._train_loader.load_state_dict(self._resume_from)\n",
+        "",
+        "tests/apps/test_training.py",
+    ),
+    "ranks take the first rank's generators": (
+        "plugins/exact_resume.py",
+        "self._state = states[rank]",
+        "self._state = states[0]",
+        "tests/plugins/test_exact_resume.py",
+    ),
     "teacher in train mode": (
         "teachers/frozen.py",
         "if self.module.training:\n            self.module.eval()",

@@ -36,9 +36,8 @@ def main(folder: Path) -> int:
     try:
         with Preemption(file=folder / STOP).listening() as preemption:
             runner = _OneTraining(phase, folder, preemption)
-            study = SeedStudy(
-                phase.config, build_source(phase.config.data), training.seed, _NoProgress(), runner=runner
-            )
+            quiet: Any = _NoProgress()
+            study = SeedStudy(phase.config, build_source(phase.config.data), training.seed, quiet, runner=runner)
             classifier, trained = study.train(training)
     except Preempted:
         # The observer of a launcher takes another rank's exit code for a failure, and kills the first.

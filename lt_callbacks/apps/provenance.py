@@ -18,7 +18,7 @@ NOT_RESULTS: tuple[str, ...] = (
 )
 
 # Settings that were added later: at their defaults they are left out, so that older documents can be continued.
-_ADDED = {"data": {"sampling": "shuffled"}, "trainer": {"num_nodes": 1, "strategy": "auto"}}
+_ADDED: dict[str, dict[str, Any]] = {"data": {"sampling": "shuffled"}, "trainer": {"num_nodes": 1, "strategy": "auto"}}
 
 # Settings of the command line that only this machine or this run's folder is about.
 _LOCAL = ("hydra", "output", "store", "threads")

@@ -94,20 +94,31 @@ class UnfinishedTraining(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves where the training was asked to stop, and stops it."""
-        step = trainer.global_step
+        # The epoch's last step waits for its end: resumed in between, the epoch would lack its validation.
+        if trainer.is_last_batch:
+            return
         if self._must_stop(trainer, batch_idx):
-            self._save(trainer)
-            raise Preempted(f"asked to stop in epoch {trainer.current_epoch + 1}, after step {step}")
-        if self.every_n_steps is not None and step and step % self.every_n_steps == 0:
+            self._stop(trainer)
+        if self._is_due_step(trainer):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves now and then."""
-        if self.every_seconds is None or trainer.current_epoch + 1 == trainer.max_epochs:
+        """Likewise; also saves now and then."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
             return
+        if self._must_stop(trainer, 0):
+            self._stop(trainer)
+        is_late = self.every_seconds is not None and time.monotonic() - self._last >= self.every_seconds
         # One clock decides for all ranks.
-        if trainer.strategy.broadcast(time.monotonic() - self._last >= self.every_seconds):
+        if trainer.strategy.broadcast(is_late) or self._is_due_step(trainer):
             self._save(trainer)
+
+    def _is_due_step(self, trainer: Trainer) -> bool:
+        return self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
+
+    def _stop(self, trainer: Trainer) -> None:
+        self._save(trainer)
+        raise Preempted(f"asked to stop in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}")
 
     def state_dict(self) -> dict[str, Any]:
         """How long it took so far."""

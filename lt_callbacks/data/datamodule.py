@@ -135,6 +135,8 @@ class LongTailedDataModule(L.LightningDataModule):
         self.train_indices = np.setdiff1d(np.arange(self.num_samples), self.val_indices, assume_unique=True)
         self.class_counts = np.bincount(self.given_labels[self.train_indices], minlength=self.num_classes)
         self.true_class_counts = np.bincount(self.true_labels[self.train_indices], minlength=self.num_classes)
+        self._train_loader: EpochLoader | None = None
+        self._resume_from: dict[str, Any] | None = None
         self._tensors_on: torch.device | None = None
         self._tensors: dict[str, tuple[Tensor | tuple[Path, ...], Tensor]] = {}
 
@@ -160,7 +162,7 @@ class LongTailedDataModule(L.LightningDataModule):
         """Augmented training samples, in an order or in draws that are a function of (seed, epoch)."""
         # A trainer that overfits some batches has to see the same ones in each epoch.
         shuffle = self.trainer is None or not self.trainer.overfit_batches  # type: ignore[attr-defined]
-        return self._loader(
+        self._train_loader = self._loader(
             "train",
             self.train_indices,
             batch_size=self.batch_size,
@@ -168,6 +170,22 @@ class LongTailedDataModule(L.LightningDataModule):
             augment=self.augment,
             is_class_balanced=self.sampling == "class_balanced",
         )
+        if self._resume_from is not None:
+            self._train_loader.load_state_dict(self._resume_from)
+            self._resume_from = None
+        return self._train_loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the epoch is; Lightning saves it with the checkpoint."""
+        return {} if self._train_loader is None else {"train_loader": self._train_loader.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Have the next training loader continue within the saved epoch.
+
+        Lightning itself loads a loader's state when it makes the loader, which is too early where a schedule asks for
+        ``trainer.estimated_stepping_batches``: the checkpoint's loops are read later.
+        """
+        self._resume_from = state_dict.get("train_loader")
 
     def val_dataloader(self) -> EpochLoader | list[Any]:
         """The held-out share of the corrupted training set, with given labels; never the test set."""

@@ -29,17 +29,29 @@ class ExactResume(Callback):
         self._state: dict[str, Any] | None = None
         self._is_due = False
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forgets a fit before, which may have failed; a checkpoint is loaded later."""
+        self._state, self._is_due = None, False
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts from the saved generators, or from those that are there."""
         if self._state is None:
             self._state = _generators()
+        else:
+            _set_generators(self._state)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The first batch is made, and then trained on, from where the last one left the generators."""
+        if self._state is not None:
+            _set_generators(self._state)
+        # The loader's iterator may draw.
         self._is_due = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Continues where the last batch left off."""
         if self._is_due and self._state is not None:
             _set_generators(self._state)
-            self._is_due = False
+        self._is_due = False
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -47,13 +59,10 @@ class ExactResume(Callback):
         """Remembers where the generators are."""
         self._state = _generators()
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The loader's iterator may have drawn."""
-        self._is_due = True
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """What a validation draws is not the training's."""
-        self._is_due = True
+        if self._state is not None and not trainer.sanity_checking:
+            _set_generators(self._state)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The next fit starts from the generators that it finds."""

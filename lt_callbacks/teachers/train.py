@@ -133,18 +133,21 @@ def _one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: Several devices are asked for.
     """
     asked = {name: trainer[name] for name in ("devices", "num_nodes") if name in trainer}
-    if any(value not in (1, "1", [0], "auto") for value in asked.values()):
+    chosen = asked.get("devices", 1)
+    is_one = chosen in (1, "1", "auto") or (isinstance(chosen, list) and len(chosen) == 1)
+    if not is_one or asked.get("num_nodes", 1) != 1:
         raise ValueError(
             f"`trainer` must leave `devices` and `num_nodes` at 1, since one process trains a teacher; got {asked}. "
             "Train on several devices with `lt-train trainer.devices=...`, or give DSink networks trained by yourself."
         )
-    local_rank = os.environ.get("LOCAL_RANK")
-    own_device = [int(local_rank)] if local_rank is not None and torch.cuda.device_count() > int(local_rank) else 1
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if not isinstance(chosen, list):
+        # Ranks of a launcher share the machine's GPUs.
+        has_own = trainer.get("accelerator") != "cpu" and torch.cuda.device_count() > local_rank
+        chosen = [local_rank] if has_own else 1
     # A launcher's variables speak of all its ranks, which this trainer is not one of.
-    alone = {"devices": own_device, "num_nodes": 1, "strategy": "auto", "plugins": [_Alone()]}
-    if trainer.get("accelerator") == "cpu":
-        alone["devices"] = 1
-    return {**trainer, **alone, "plugins": [*_listed(trainer.get("plugins")), *alone["plugins"]]}
+    plugins = [*_listed(trainer.get("plugins")), _Alone()]
+    return {**trainer, "devices": chosen, "num_nodes": 1, "strategy": "auto", "plugins": plugins}
 
 
 def _listed(plugins: Any) -> list[Any]:

@@ -21,8 +21,6 @@ AT_THE_END = (STEPS, 2 * STEPS)
 ON_REQUEST = "checkpoint_every_seconds=null"
 
 #: Lightning reads the loaders' states after `estimated_stepping_batches` has made the loaders, and never loads them.
-LOSES_ORDER = pytest.mark.xfail(strict=True, reason="within an epoch, the loader starts again at its first batch")
-LOSES_POINT = pytest.mark.xfail(strict=True, reason="saved before the epoch's end, which the resumed run skips")
 
 
 def interrupt(folder: Path, *overrides: str, at: int, with_teachers: bool = False, pause: float = 0.0) -> Preempted:
@@ -71,7 +69,6 @@ def test_a_training_has_the_steps_and_curves_that_it_should(straight):
     assert differing(plain, robust)
 
 
-@LOSES_ORDER
 @pytest.mark.parametrize("with_teachers", [False, True])
 @pytest.mark.parametrize("at", WITHIN)
 def test_stopped_within_an_epoch_it_ends_as_if_it_had_not_been(tmp_path, straight, at, with_teachers):
@@ -93,7 +90,6 @@ def test_stopped_at_the_last_step_of_an_epoch_it_ends_with_the_same_weights(tmp_
     assert differing(resumed, straight[1]) == []
 
 
-@LOSES_POINT
 @pytest.mark.parametrize("at", AT_THE_END)
 def test_stopped_at_the_last_step_of_an_epoch_it_keeps_that_point_of_its_curves(tmp_path, straight, at):
     interrupt(tmp_path, ON_REQUEST, at=at)
@@ -105,10 +101,8 @@ def test_stopped_at_the_last_step_of_an_epoch_it_keeps_that_point_of_its_curves(
     [
         (("checkpoint_every_seconds=0",), STEPS + 3, STEPS),
         (("checkpoint_every_seconds=0",), 2 * STEPS, STEPS),
-        pytest.param((ON_REQUEST, "checkpoint_every_n_steps=4"), STEPS + 3, STEPS + 2, marks=LOSES_ORDER),
-        pytest.param(
-            ("checkpoint_every_seconds=0", "checkpoint_every_n_steps=5"), 2 * STEPS - 1, 10, marks=LOSES_ORDER
-        ),
+        pytest.param((ON_REQUEST, "checkpoint_every_n_steps=4"), STEPS + 3, STEPS + 2),
+        pytest.param(("checkpoint_every_seconds=0", "checkpoint_every_n_steps=5"), 2 * STEPS - 1, 10),
     ],
 )
 def test_killed_in_any_step_it_goes_on_from_its_last_checkpoint(tmp_path, straight, settings, at, saved):
@@ -124,7 +118,6 @@ def test_killed_in_any_step_it_goes_on_from_its_last_checkpoint(tmp_path, straig
     assert curves(resumed, without=in_epoch) == curves(straight[1], without=in_epoch)
 
 
-@LOSES_POINT
 def test_asked_to_stop_in_its_very_last_step_it_loses_nothing(tmp_path, straight):
     preemption = Preemption()
     last = AtStep(3 * STEPS, lambda: setattr(preemption, "signal", signal.SIGTERM))
@@ -136,7 +129,6 @@ def test_asked_to_stop_in_its_very_last_step_it_loses_nothing(tmp_path, straight
     assert curves(done) == curves(straight[0])
 
 
-@LOSES_ORDER
 def test_it_may_be_stopped_again_and_again(tmp_path, straight):
     for at in (2, STEPS + 2, STEPS + 3):
         interrupt(tmp_path, ON_REQUEST, at=at)

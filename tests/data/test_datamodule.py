@@ -382,3 +382,25 @@ def test_batches_are_made_on_the_trainer_s_device():
     module = LongTailedDataModule(source=digits(), imbalance=Imbalance(factor=20))
     trainer(accelerator="gpu", devices=1).fit(OnDevice(64, 10), module)
     assert module.train_dataloader().images.is_cuda
+
+
+def test_the_next_training_loader_goes_on_where_the_saved_one_was(numbered_source: Source):
+    saved = corrupted(numbered_source, batch_size=4)
+    assert saved.state_dict() == {}
+    loader = saved.train_dataloader()
+    loader.sampler.set_epoch(1)
+    batches = iter(loader)
+    first = [next(batches)[2] for _ in range(2)]
+    state = saved.state_dict()
+    rest = [index for _, _, index in batches]
+    assert rest
+
+    resumed = corrupted(numbered_source, batch_size=4)
+    resumed.load_state_dict(state)
+    loader = resumed.train_dataloader()
+    loader.sampler.set_epoch(1)
+    assert torch.equal(torch.cat([index for _, _, index in loader]), torch.cat(rest))
+    # Once: what is made after it is a loader like any other.
+    again = resumed.train_dataloader()
+    again.sampler.set_epoch(1)
+    assert torch.equal(torch.cat([index for _, _, index in again]), torch.cat([*first, *rest]))

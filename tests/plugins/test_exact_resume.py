@@ -21,9 +21,6 @@ from lt_callbacks.plugins import ExactResume
 EACH_EPOCH = {"every_n_epochs": 1}
 
 #: Lightning reads the loaders' states after `estimated_stepping_batches` has made the loaders, and never loads them.
-LOSES_ORDER = pytest.mark.xfail(strict=True, reason="within an epoch, the loader starts again at its first batch")
-DRAWS_EARLY = pytest.mark.xfail(strict=True, reason="what the first batch draws on its way to the device is not saved")
-KEEPS_STATE = pytest.mark.xfail(strict=True, reason="the generators of a fit that failed are not forgotten")
 
 
 def every(steps: int) -> dict[str, int]:
@@ -70,15 +67,12 @@ def test_a_loader_of_ones_own_resumes_at_the_end_of_an_epoch(tmp_path):
     assert same(interrupted(tmp_path, STEPS + 2, data=OwnData(), every=EACH_EPOCH), expected)
 
 
-@pytest.mark.parametrize(
-    ("at", "interval"), [(STEPS + 1, EACH_EPOCH), pytest.param(STEPS + 3, every(1), marks=LOSES_ORDER)]
-)
+@pytest.mark.parametrize(("at", "interval"), [(STEPS + 1, EACH_EPOCH), pytest.param(STEPS + 3, every(1))])
 def test_a_schedule_that_asks_for_its_length_resumes_too(tmp_path, at, interval):
     expected = fit(kind=AsksForSteps)
     assert same(interrupted(tmp_path, at, every=interval, kind=AsksForSteps), expected)
 
 
-@DRAWS_EARLY
 @pytest.mark.parametrize(("at", "interval"), [(STEPS + 1, EACH_EPOCH), (STEPS + 3, every(1))])
 def test_random_augmentation_of_whole_batches_resumes_too(tmp_path, at, interval):
     expected = fit(kind=AugmentsOnTheDevice)
@@ -137,7 +131,6 @@ def test_the_next_fit_with_the_callback_starts_from_the_generators_that_it_finds
     assert same(fit(resume=callback, seed=7), fit(seed=7))
 
 
-@KEEPS_STATE
 def test_the_next_fit_after_one_that_failed_does_so_too():
     callback = ExactResume()
     with pytest.raises(KeyError):

@@ -298,3 +298,21 @@ def test_what_cannot_work_is_refused(train, tmp_path, arguments, error, text):
     with pytest.raises(error, match=text):
         train(**arguments)
     assert not list((tmp_path / "store").glob("*/teacher.json"))
+
+
+@pytest.mark.parametrize("asked", [{"devices": 2}, {"devices": [0, 1]}, {"devices": -1}, {"num_nodes": 2}])
+def test_teachers_are_trained_by_one_process_each(tmp_path, asked):
+    with pytest.raises(ValueError, match=r"^`trainer` must leave `devices` and `num_nodes` at 1, .*; got \{'"):
+        train_teachers(UserNet, UserData(), trainer={**QUIET, **asked}, store=tmp_path)
+
+
+def test_a_launchers_variables_make_no_teacher_wait_for_other_ranks(tmp_path, monkeypatch):
+    """As in a script that torchrun started twice: this rank trains, the other waits at the store."""
+    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    made = train_teachers(UserNet, UserData(), trainer={**QUIET, "devices": 1}, store=tmp_path)
+    monkeypatch.undo()
+    alone = train_teachers(UserNet, UserData(), trainer=QUIET, store=None)
+    assert [teacher.sha256() for teacher in made] == [teacher.sha256() for teacher in alone]
