@@ -46,15 +46,16 @@ def test_the_example_of_several_devices(launcher, tmp_path):
     if launcher == "torchrun":
         start += ["-m", "torch.distributed.run", "--nproc-per-node=2"]
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    for epochs in ("2", "3"):
+    for epochs in ("1", "2") if launcher == "torchrun" else ("2",):
         finished = subprocess.run(
             [*start, script[0], epochs], capture_output=True, text=True, timeout=250, cwd=tmp_path, env=environment
         )
         assert finished.returncode == 0, finished.stderr[-3000:]
         assert finished.stdout.count("% on 2 ranks") == 1
-    # The second call trained longer teachers, and went on with the model.
-    assert len(list((tmp_path / ".cache" / "lt_callbacks" / "teachers").glob("*/teacher.json"))) == 4
-    assert (tmp_path / "runs" / "several_devices" / "last.ckpt").is_file()
+        assert (tmp_path / "runs" / "several_devices" / "last.ckpt").is_file()
+    teachers = list((tmp_path / ".cache" / "lt_callbacks" / "teachers").glob("*/teacher.json"))
+    # A second call, with longer teachers, went on with the model.
+    assert len(teachers) == (4 if launcher == "torchrun" else 2)
 
 
 @pytest.mark.slow

@@ -139,7 +139,11 @@ def other_project(folder, **options):
 
 def test_the_commands_are_installed():
     found = {command.name: command.value for command in distribution("lt_callbacks").entry_points}
-    assert found == {"lt-distill": "lt_callbacks.apps.distill:main", "lt-train": "lt_callbacks.apps.train:main"}
+    assert found == {
+        "lt-distill": "lt_callbacks.apps.distill:main",
+        "lt-report": "lt_callbacks.apps.compare:main",
+        "lt-train": "lt_callbacks.apps.train:main",
+    }
 
 
 def test_nothing_is_put_into_everybodys_trainer():
