@@ -99,6 +99,7 @@ def requeue(preemption: Preemption, *, say: Callable[[str], None]) -> None:
     try:
         subprocess.run(["scontrol", "requeue", name], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        say(f"Slurm job {name} could not be put back into its queue: {error}. Submit it again.")
+        why = getattr(error, "stderr", None) or error
+        say(f"Slurm job {name} could not be put back into its queue: {str(why).strip()}. Submit it again.")
     else:
         say(f"Slurm job {name} is back in its queue.")
