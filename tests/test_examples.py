@@ -38,8 +38,9 @@ def test_example(name, tmp_path):
     assert "%" in finished.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
-@pytest.mark.parametrize("launcher", ["lightning", pytest.param("torchrun", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("launcher", ["lightning", "torchrun"])
 def test_the_example_of_several_devices(launcher, tmp_path):
     script = [str(EXAMPLES / "several_devices.py"), "2"]
     start = [sys.executable, "-W", "ignore"]

@@ -24,7 +24,7 @@ def test_a_group_of_one_has_its_own_rows(kind):
     assert torch.equal(got, rows)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def ranks(request, tmp_path_factory):
     """What each of two and of three processes heard of the others."""
     folder = tmp_path_factory.mktemp(f"leaf_{request.param}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import socket
@@ -45,9 +46,12 @@ def lt_train(folder: Path, *arguments: str, timeout: float = 250) -> subprocess.
 
 def start(command: list[str], **changes: Any) -> subprocess.Popen[str]:
     """Start a command and go on."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, env=environment(**changes), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    # What a failed test leaves running would slow down all that follow; its children end with it.
+    atexit.register(process.kill)
+    return process
 
 
 def jobs_of(sweep: Path) -> dict[Path, dict[str, Any]]:

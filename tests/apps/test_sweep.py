@@ -109,6 +109,7 @@ def test_a_job_runs_in_a_process_of_its_own_from_its_saved_config(finished):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
 def test_a_sweep_that_goes_on_runs_what_is_not_done(finished):
     folder, _ = finished

@@ -282,7 +282,7 @@ def test_a_group_of_one_changes_nothing(name, way, monkeypatch):
     torch.testing.assert_close(grouped, alone, atol=0, rtol=0)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def ranks(request, tmp_path_factory):
     """Three batches of 20, and what each of two and of three processes made of its share."""
     folder = tmp_path_factory.mktemp(f"ranks_{request.param}")

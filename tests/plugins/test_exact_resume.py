@@ -148,6 +148,7 @@ def test_a_checkpoint_of_another_number_of_ranks_is_refused(num_saved):
         ExactResume().load_state_dict({"ranks": [state] * num_saved})
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
 def test_each_rank_goes_on_with_its_own_generators(tmp_path):
     run_ranks(resume_worker, tmp_path)

@@ -11,7 +11,7 @@ import small_modules as m  # noqa: E402
 from fsdp_rank_workers import fsdp_worker, plain_teachers, train  # noqa: E402
 from spawned_ranks import run_ranks  # noqa: E402
 
-pytestmark = [pytest.mark.ddp]
+pytestmark = [pytest.mark.ddp, pytest.mark.slow]
 FORMS = ("loop", "mixin")
 
 

@@ -57,7 +57,7 @@ def test_a_gpu_gathers():
     assert not rule([10**5, 10**5], 100, device=GPU)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow)])
 def ranks(request, tmp_path_factory):
     """What each of two and of three processes made of its share."""
     folder = tmp_path_factory.mktemp(f"ranks_{request.param}")
