@@ -140,6 +140,15 @@ def build_trainer(config: TrainConfig | DistillConfig, **changes: Any) -> Traine
         ) from error
 
 
+def num_ranks(config: TrainConfig | DistillConfig) -> int:
+    """How many ranks share a training; with the batch size of each, they decide what it learns."""
+    devices = config.trainer.devices
+    if isinstance(devices, int) and devices > 0:
+        return devices * config.trainer.num_nodes
+    trainer = build_trainer(config)
+    return trainer.num_devices * trainer.num_nodes
+
+
 def build_scoring_trainer(config: TrainConfig | DistillConfig) -> Trainer:
     """A trainer of this process alone, whatever the ranks of a training: no sample is scored twice."""
     return build_trainer(config, devices=1, num_nodes=1, strategy="auto")

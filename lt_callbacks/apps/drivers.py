@@ -100,7 +100,7 @@ class Drivers:
     def variables(self, port: int | None) -> dict[str, str]:
         """The environment of a phase's processes, which meet at a port of their own."""
         if port is None:
-            return clean_environment() if not self.is_external else dict(os.environ)
+            return clean_environment()
         changed = {"MASTER_PORT": str(port), "MASTER_ADDR": self._host}
         # torchrun's own store has the keys of its first group in it.
         agent = {"TORCHELASTIC_USE_AGENT_STORE": "False"} if "TORCHELASTIC_USE_AGENT_STORE" in os.environ else {}

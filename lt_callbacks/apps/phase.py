@@ -85,7 +85,7 @@ class PhaseRunner:
         environment = self.drivers.announce({"folder": str(folder)})
         with self.progress.training(training.name):
             run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name))
-        outcome = _outcome(folder)
+        outcome = json.loads((folder / _OUTCOME).read_text())
         load_weights(network, load_file(folder / _WEIGHTS), source=str(folder / _WEIGHTS))
         (folder / _WEIGHTS).unlink()
         return Trained(**outcome["trained"])
@@ -156,11 +156,6 @@ def _stop(process: subprocess.Popen[str], folder: Path) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _outcome(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / _OUTCOME).read_text())
-    return content
 
 
 def write_outcome(folder: Path, network: nn.Module, trained: Trained) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lt_callbacks._files import canonical_json, sha256, write_bytes
-from lt_callbacks.apps.build import build_classifier, build_datamodule, build_scoring_trainer
+from lt_callbacks.apps.build import build_classifier, build_datamodule, build_scoring_trainer, num_ranks
 from lt_callbacks.apps.phase import Phase, PhaseRunner
 from lt_callbacks.apps.predictions import Predictions, predict, shares, wrong_labels_fitted
 from lt_callbacks.apps.preemption import Preemption
@@ -241,7 +241,8 @@ class SeedStudy:
             "batch_size": self.config.data.batch_size,
             "precision": self.config.trainer.precision,
             "gradient_clip_val": self.config.trainer.gradient_clip_val,
-            "devices": self.config.trainer.devices,
+            # Over all nodes: two of one device each train the teacher of one with two.
+            "devices": num_ranks(self.config),
             "seed": self.seed,
             "role_seed": _ROLE_SEEDS[role],
         }

@@ -60,7 +60,7 @@ def run_sweep_job(config: DictConfig, *, command: str) -> float | None:
     """Run one job in a process of its own; or skip it, where its folder holds it finished with the same settings.
 
     Returns:
-        What a sweeper may choose by; None where it is a grid, or the job failed in one.
+        What a sweeper may choose by; None where there is nothing, or the job of a grid failed.
 
     Raises:
         CommandError: The job failed, and the sweeper is one that must know.

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -85,10 +84,6 @@ class UnfinishedTraining(Checkpoint):
     def seconds(self) -> float:
         """See the class."""
         return self._seconds_before + time.monotonic() - self._started
-
-    def remove(self) -> None:
-        """The training is finished and its result is safe."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -68,15 +67,6 @@ def ranks_of(folder: Path) -> list[list[dict[str, Any]]]:
 def store_events(folder: Path) -> list[dict[str, Any]]:
     """Of the store's log."""
     return [json.loads(file.read_text()) for file in sorted((folder / "store" / "jobs" / "log").glob("*.json"))]
-
-
-def is_posix_alive(process: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def free_port() -> int:

@@ -259,3 +259,26 @@ def test_a_clean_set_has_no_wrong_labels_to_fit(tmp_path):
     cell = tiny_study(tmp_path, "noise=none", "data.validation_fraction=0").run("ce")
     assert cell.wrong_labels_fitted is None
     assert "val_accuracy" not in cell.extra
+
+
+def test_a_row_whose_result_is_safe_leaves_no_checkpoint(tmp_path):
+    study = tiny_study(tmp_path, "checkpoint_every_seconds=0")
+    study.run("ce")
+    left = tmp_path / "run" / "unfinished"
+    assert list(left.glob("*/last.ckpt"))
+    study.finish("ce")
+    assert not list(left.iterdir())
+    study.finish("ce")
+
+
+def test_a_teacher_is_told_apart_by_how_many_ranks_trained_it(tmp_path):
+    """The batch is that of each rank: two nodes of one device learn what one node with two does, one device does not."""
+
+    def settings(*overrides):
+        study = tiny_study(tmp_path, *overrides)
+        return study._teacher_settings("noise", study.config.noise_teacher, 2)
+
+    one = settings()
+    assert one["devices"] == 1
+    assert settings("trainer.devices=2") == settings("trainer.num_nodes=2") != one
+    assert settings("trainer.devices=auto")["devices"] == 1

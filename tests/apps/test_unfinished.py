@@ -138,14 +138,6 @@ def test_seconds_go_on_where_the_run_before_ended(tmp_path):
     assert second.state_dict()["seconds"] >= 1000.0
 
 
-def test_a_finished_training_leaves_nothing(tmp_path):
-    unfinished, *_ = train(tmp_path, every_seconds=0.0)
-    assert unfinished.path.exists()
-    unfinished.remove()
-    assert not unfinished.folder.exists()
-    unfinished.remove()
-
-
 @pytest.mark.parametrize("length", [0, 10, 500])
 def test_a_truncated_checkpoint_is_refused_by_name(tmp_path, length):
     with pytest.raises(Preempted):
