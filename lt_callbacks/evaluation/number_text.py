@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lt_callbacks.evaluation.statistics import PairedDifference
+
+if TYPE_CHECKING:
+    from lt_callbacks.evaluation.table import Spread
 
 NOTHING = "–"
 
@@ -12,14 +17,23 @@ def signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
-def difference(found: PairedDifference | None) -> str:
-    """Such as ``+2.3 [+0.4, +4.2]``; without an interval for a single pair."""
+def spread(found: Spread | None) -> str:
+    """Such as ``75.8 ± 2.8``; without the second number for a single seed."""
     if found is None:
         return NOTHING
-    if found.interval is None:
-        return signed(found.mean)
-    low, high = found.interval
-    return f"{signed(found.mean)} [{signed(low)}, {signed(high)}]"
+    return f"{found.mean:.1f}" if found.sd is None else f"{found.mean:.1f} ± {found.sd:.1f}"
+
+
+def difference(found: PairedDifference, *, num_seeds: int) -> str:
+    """Such as ``+2.3 [+0.4, +4.2]``; without an interval for a single pair.
+
+    Of fewer pairs than ``num_seeds`` it says how many: a row's mean and its difference then rest on different runs.
+    """
+    text = signed(found.mean)
+    if found.interval is not None:
+        low, high = found.interval
+        text += f" [{signed(low)}, {signed(high)}]"
+    return text if found.num_pairs == num_seeds else f"{text} (n = {found.num_pairs})"
 
 
 def duration(seconds: float | None) -> str:

@@ -184,17 +184,14 @@ def _missing() -> TableCell:
 def _share(spread: Spread | None, *, is_best: bool) -> TableCell:
     if spread is None:
         return _missing()
-    text = f"{spread.mean:.1f}" if spread.sd is None else f"{spread.mean:.1f} ± {spread.sd:.1f}"
-    return TableCell(text=text, sort=spread.mean, is_best=is_best)
+    return TableCell(text=number_text.spread(spread), sort=spread.mean, is_best=is_best)
 
 
 def _difference(found: PairedDifference | None, *, num_seeds: int, is_reference: bool = False) -> TableCell:
     if found is None:
         return TableCell(text="reference") if is_reference else _missing()
     tone = "good" if found.is_above_zero else "bad" if found.is_below_zero else ""
-    # fewer pairs than seeds: the means and the difference rest on different runs
-    pairs = "" if found.num_pairs == num_seeds else f" (n = {found.num_pairs})"
-    return TableCell(text=number_text.difference(found) + pairs, sort=found.mean, tone=tone)
+    return TableCell(text=number_text.difference(found, num_seeds=num_seeds), sort=found.mean, tone=tone)
 
 
 def _times(found: Costs) -> list[TableCell]:

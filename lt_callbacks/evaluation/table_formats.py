@@ -5,7 +5,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lt_callbacks.evaluation.table import SHARES, Spread, TableRow
+from lt_callbacks.evaluation import number_text
+from lt_callbacks.evaluation.table import SHARES, TableRow
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,7 +104,7 @@ def _cells(rows: Sequence[TableRow]) -> tuple[list[str], list[list[str]]]:
         headings.append(f"Difference to {reference}")
     body = []
     for row in rows:
-        cells = [row.method, str(row.num_seeds), *(_spread(row.shares[name]) for name in columns)]
+        cells = [row.method, str(row.num_seeds), *(number_text.spread(row.shares[name]) for name in columns)]
         body.append([*cells, _difference(row)] if reference is not None else cells)
     return headings, body
 
@@ -120,21 +121,10 @@ def _reference(rows: Sequence[TableRow]) -> str | None:
     return next((row.method for row in rows if row.is_reference), None)
 
 
-def _spread(spread: Spread | None) -> str:
-    if spread is None:
-        return "–"
-    return f"{spread.mean:.1f}" if spread.sd is None else f"{spread.mean:.1f} ± {spread.sd:.1f}"
-
-
 def _difference(row: TableRow) -> str:
     if row.difference is None:
-        return "reference" if row.is_reference else "–"
-    text = f"{row.difference.mean:+.1f}"
-    if row.difference.interval is not None:
-        low, high = row.difference.interval
-        text += f" [{low:+.1f}, {high:+.1f}]"
-    # Fewer pairs than seeds: the mean in this row and the difference rest on different runs
-    return text if row.difference.num_pairs == row.num_seeds else f"{text} (n = {row.difference.num_pairs})"
+        return "reference" if row.is_reference else number_text.NOTHING
+    return number_text.difference(row.difference, num_seeds=row.num_seeds)
 
 
 def _escape(text: str) -> str:
