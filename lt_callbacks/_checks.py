@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 def one_of(name: str, value: object, allowed: Iterable[str], *, hint: str = "") -> str:
     """Return ``value`` if it is one of ``allowed``, otherwise raise with the nearest allowed name."""
-    options = list(allowed)
+    options = allowed if isinstance(allowed, tuple) else list(allowed)
     if isinstance(value, str) and value in options:
         return value
     near = difflib.get_close_matches(str(value), options, n=1)
@@ -30,11 +30,10 @@ def real(
     hint: str = "",
 ) -> float:
     """Return ``value`` as a finite float inside the given bounds."""
-    rule = _rule("a finite number", at_least, above, at_most, below)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+        raise TypeError(_text(name, _rule("a finite number", at_least, above, at_most, below), value, hint))
     if not math.isfinite(value) or not _inside(float(value), at_least, above, at_most, below):
-        raise ValueError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+        raise ValueError(_text(name, _rule("a finite number", at_least, above, at_most, below), value, hint))
     return float(value)
 
 
@@ -42,12 +41,15 @@ def integer(
     name: str, value: object, *, at_least: int | None = None, at_most: int | None = None, hint: str = ""
 ) -> int:
     """Return ``value`` as an int inside the given bounds; a bool or a float is a ``TypeError``."""
-    rule = _rule("an integer", at_least, None, at_most, None)
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+        raise TypeError(_text(name, _rule("an integer", at_least, None, at_most, None), value, hint))
     if not _inside(int(value), at_least, None, at_most, None):
-        raise ValueError(f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip())
+        raise ValueError(_text(name, _rule("an integer", at_least, None, at_most, None), value, hint))
     return int(value)
+
+
+def _text(name: str, rule: str, value: object, hint: str) -> str:
+    return f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip()
 
 
 def _inside(

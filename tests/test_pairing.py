@@ -14,6 +14,10 @@ ELSEWHERE = {
     "adsa/problem.py": "adsa/test_fit_tau.py",
     "adsa/tau_fit.py": "adsa/test_fit_tau.py",
     "transport/result.py": "transport/test_sinkhorn.py",
+    # The phases of one solve.
+    "transport/exponentiated.py": "transport/test_scaling.py",
+    "transport/newton.py": "transport/test_scaling.py",
+    "transport/compiled.py": "transport/test_scaling.py",
     # Both forms of attachment are thin around them.
     "plugins/capture.py": "plugins/test_callback.py",
     "plugins/nonfinite.py": "plugins/test_dsink.py",

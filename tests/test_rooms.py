@@ -32,7 +32,7 @@ MAY_IMPORT = {
 
 # Third-party packages that a room may import when it is imported itself. Others only inside a function, on use.
 AT_ONCE = {
-    "transport": {"torch", "triton"},
+    "transport": {"numpy", "torch", "triton", "numba"},
     "dsink": {"torch"},
     "adsa": {"torch", "torchmetrics"},
     "corruption": {"numpy"},
@@ -52,7 +52,7 @@ AT_ONCE = {
 # Imported by all rooms; they import the standard library only, or what is named here.
 LEAVES = {"_checks": set(), "_counter_random": {"torch"}, "_files": set(), "_ranks": {"torch"}, "_lease": set()}
 
-ON_USE = {"matplotlib", "sklearn", "scipy", "triton", "timm", "rich", "safetensors"}
+ON_USE = {"matplotlib", "sklearn", "scipy", "triton", "numba", "timm", "rich", "safetensors"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

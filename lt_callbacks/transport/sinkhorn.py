@@ -1,6 +1,11 @@
 # Legend: N samples (over all ranks), C classes, L log kernel, g log class scaling, b class marginal, c column sums.
 from __future__ import annotations
 
+import importlib.util
+import math
+from typing import Any
+
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -9,13 +14,13 @@ from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._ranks import gather_rows, share_lengths
 from lt_callbacks.transport.ranks import RankSums, WholeProblem, holds_own_rows
 from lt_callbacks.transport.result import SinkhornResult
+from lt_callbacks.transport.scaling import solve_scaled
 from lt_callbacks.transport.sweeps import solve
 
 CRITERIA = ("total_variation", "relative")
-BACKENDS = ("auto", "torch")
+BACKENDS = ("auto", "torch", "numba", "triton")
 
 
-@torch.no_grad()
 def sinkhorn(
     log_kernel: Tensor,
     class_marginal: Tensor,
@@ -29,9 +34,9 @@ def sinkhorn(
 ) -> SinkhornResult:
     """Scale exp(log_kernel) so that every row sums to 1 and the columns sum to ``class_marginal``.
 
-    Rows are eliminated exactly, which leaves a convex problem in the C class scalings: a sweep is one softmax, the
-    column sums are its by-product, so the error is always known, and a plan stopped early still has exact rows. The
-    sweeps run in the log domain, where no logit scale overflows.
+    Rows are eliminated exactly, which leaves a convex problem in the C class scalings: a sweep's column sums say how
+    far it is from its end, and a plan stopped early still has exact rows. No logit scale overflows: where the range of
+    the kernel's exponential does not suffice, the sweeps run in the log domain.
 
     Args:
         log_kernel: (N, C) floating, any dtype. Unnormalised log-weights; a constant added to a row changes nothing;
@@ -45,22 +50,28 @@ def sinkhorn(
             ``"relative"``: max_j |c_j - b_j| / b_j, which rare classes dominate.
         max_iterations: Limit of sweeps, >= 1.
         accelerate: Nesterov momentum with gradient restart on the class scalings; needs about the square root of
-            the plain number of sweeps on sharp kernels.
+            the plain number of sweeps on sharp kernels. On the CPU, Newton steps where they are cheaper.
         process_group: Solve the problem of all its ranks: by one all-gather and the same sweeps on each, or by sweeps
             on the own rows and an all-reduce of the column sums in each. The faster way is taken, which is the first
-            one but for large problems on CPUs; results differ by rounding. All ranks must pass equal settings.
-        backend: ``"auto"`` or ``"torch"``.
+            one but for large problems on CPUs; plans differ within the tolerance. All ranks must pass equal settings.
+        backend: ``"auto"``: on a GPU one launch of a Triton kernel, for problems that fit; torch otherwise.
+            ``"torch"``: always. ``"triton"``: an error where the kernel cannot be had. ``"numba"``: compiled sweeps on
+            the CPU, of the extra ``numba``; ``"auto"`` does not take them, so that results depend on no package that
+            happens to be installed. Plans of different backends differ within the tolerance.
 
     Returns:
         :class:`SinkhornResult` in float32 (float64 for float64 input), on the device of ``log_kernel``.
 
     Raises:
         TypeError: ``log_kernel`` is not floating.
-        ValueError: Shapes disagree, a setting is out of range, or ``class_marginal`` is negative, not finite or sums to
-            0 (looked at on the CPU only, where reading it does not make the host wait).
+        ValueError: Shapes disagree, a setting is out of range, the backend is not for this device, or
+            ``class_marginal`` is negative, not finite or sums to 0 (looked at on the CPU only, where reading it does
+            not make the host wait).
+        ImportError: The backend asked for is not installed.
 
-    Cost: O(N * C) per sweep. On the CPU the sweeps stop at the tolerance; on a GPU all run, and those after convergence
-    change nothing, so that the host never waits for the device.
+    Cost: O(N * C) per sweep, O(N * C^2) per Newton step. On the CPU and in the GPU kernel the sweeps stop at the
+    tolerance; with torch on a GPU all run, and those after convergence change nothing, so that the host never waits for
+    the device.
     Gradient: none.
     Reference: D-SINK, arXiv 2510.08179, Eq. 4 and Algorithm 1, lines 8-11; the semi-dual and its acceleration follow
     Lehmann et al. 2020 and Acc-Sinkhorn, arXiv 2605.30267.
@@ -74,7 +85,22 @@ def sinkhorn(
     real("tolerance", tolerance, at_least=0.0)
     one_of("criterion", criterion, CRITERIA)
     integer("max_iterations", max_iterations, at_least=1)
-    one_of("backend", backend, BACKENDS)
+    if backend != "auto":
+        _check_backend(backend, log_kernel)
+    # Nothing below has a gradient then; a `no_grad` around it would take longer than some problems.
+    log_kernel, class_marginal = log_kernel.detach(), class_marginal.detach()
+    if process_group is None and log_kernel.is_cpu and log_kernel.dtype == class_marginal.dtype == torch.float32:
+        # The straight way of the usual call: the rest takes as long as a small problem.
+        return solve_whole(
+            log_kernel,
+            class_marginal,
+            num_rows=len(log_kernel),
+            tolerance=tolerance,
+            relative=criterion == "relative",
+            max_iterations=max_iterations,
+            accelerate=accelerate,
+            backend=backend,
+        )
 
     # Under autocast the matrix products would run in half precision and the error would stall near 4e-3.
     with torch.autocast(log_kernel.device.type, enabled=False):
@@ -84,7 +110,9 @@ def sinkhorn(
         if process_group is not None:
             lengths = share_lengths(len(rows), process_group)
             num_rows = sum(lengths)
-            if holds_own_rows(lengths, rows.shape[1], max_iterations=max_iterations, device=rows.device):
+            if backend in ("auto", "torch") and holds_own_rows(
+                lengths, rows.shape[1], max_iterations=max_iterations, device=rows.device
+            ):
                 sums = RankSums(process_group)
                 marginal = sums.add(marginal)
             else:
@@ -98,6 +126,7 @@ def sinkhorn(
             max_iterations=max_iterations,
             accelerate=accelerate,
             sums=sums,
+            backend=backend,
         )
         return result._replace(plan=result.plan[own])
 
@@ -112,6 +141,7 @@ def solve_whole(
     relative: bool = False,
     accelerate: bool = True,
     sums: WholeProblem | None = None,
+    backend: str = "auto",
 ) -> SinkhornResult:
     """What :func:`sinkhorn` does once the class marginal of the whole problem is known, for callers that know it.
 
@@ -124,23 +154,31 @@ def solve_whole(
         relative: The criterion.
         accelerate: Nesterov momentum.
         sums: See :func:`~lt_callbacks.transport.sweeps.solve`.
+        backend: See :func:`sinkhorn`.
 
     Raises:
         ValueError: ``class_marginal`` is not one; on the CPU only, and on all ranks alike.
     """
-    on_cpu = log_kernel.device.type == "cpu"
-    if on_cpu:
-        _check_marginal(class_marginal, num_rows)
-    return solve(
-        log_kernel,
-        class_marginal,
-        tolerance=tolerance,
-        relative=relative,
-        max_iterations=max_iterations,
-        accelerate=accelerate,
-        stop_early=on_cpu and tolerance > 0,
-        sums=sums,
-    )
+    settings: dict[str, Any] = {
+        "tolerance": tolerance,
+        "relative": relative,
+        "max_iterations": max_iterations,
+        "accelerate": accelerate,
+    }
+    holds_all = sums is None or type(sums) is WholeProblem
+    wants_triton = backend == "triton" or (backend == "auto" and not log_kernel.is_cpu)
+    if holds_all and wants_triton and _fits_triton(log_kernel):
+        from lt_callbacks.transport import fused
+
+        return fused.solve(log_kernel, class_marginal, **settings)
+    if log_kernel.is_cpu:
+        marginal = class_marginal.numpy()
+        least = _checked_least(marginal, num_rows)
+        if holds_all and least > 0 and tolerance > 0 and log_kernel.numel():
+            found = solve_scaled(log_kernel.contiguous(), marginal, compiled=backend == "numba", **settings)
+            if found is not None:
+                return found
+    return solve(log_kernel, class_marginal, stop_early=log_kernel.is_cpu and tolerance > 0, sums=sums, **settings)
 
 
 def _join(rows: Tensor, marginal: Tensor, group: dist.ProcessGroup, lengths: list[int]) -> tuple[Tensor, Tensor, slice]:
@@ -163,8 +201,36 @@ def _check_shapes(log_kernel: Tensor, class_marginal: Tensor) -> None:
         )
 
 
-def _check_marginal(marginal: Tensor, num_rows: int) -> None:
-    if not bool(torch.isfinite(marginal).all()) or bool((marginal < 0).any()):
+def _checked_least(marginal: np.ndarray, num_rows: int) -> float:
+    """The least entry of a class marginal that is one."""
+    if not len(marginal):
+        return 0.0
+    least, total = float(np.minimum.reduce(marginal)), float(np.add.reduce(marginal))
+    if not (least >= 0 and total < math.inf):
         raise ValueError(f"`class_marginal` must be finite and >= 0; got {marginal.tolist()}. Pass expected counts.")
-    if num_rows and float(marginal.sum()) == 0.0:
+    if num_rows and total == 0.0:
         raise ValueError("`class_marginal` must have a positive sum; got zeros only. Pass expected counts.")
+    return least
+
+
+def _fits_triton(log_kernel: Tensor) -> bool:
+    from lt_callbacks.transport import fused
+
+    return log_kernel.dtype != torch.float64 and fused.fits(*log_kernel.shape) and fused.is_available(log_kernel.device)
+
+
+def _check_backend(backend: str, log_kernel: Tensor) -> None:
+    one_of("backend", backend, BACKENDS)
+    if backend == "numba":
+        if not log_kernel.is_cpu:
+            raise ValueError(
+                f"`backend` 'numba' is for tensors on the CPU; got {log_kernel.device}. Leave it at 'auto'."
+            )
+        if importlib.util.find_spec("numba") is None:
+            raise ImportError("`backend` 'numba' needs numba. Run `pip install lt_callbacks[numba]`.")
+    if backend == "triton" and not _fits_triton(log_kernel):
+        raise ValueError(
+            f"`backend` 'triton' needs a CUDA device with Triton and a float32, bfloat16 or float16 kernel that fits "
+            f"into one launch; got {log_kernel.dtype} {tuple(log_kernel.shape)} on {log_kernel.device}. Leave it at "
+            "'auto'."
+        )

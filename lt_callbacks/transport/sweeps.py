@@ -7,6 +7,11 @@ from torch import Tensor
 from lt_callbacks.transport.ranks import WholeProblem
 from lt_callbacks.transport.result import SinkhornResult
 
+#: Sweeps between two exponentials of the kernel where the host does not look at the numbers.
+ABSORB_EVERY = 10
+#: Greatest change of a log scaling since the exponential was taken; e^60 times a weight that counts is finite.
+GREATEST_CHANGE = 60.0
+
 
 def solve(
     log_kernel: Tensor,
@@ -29,8 +34,10 @@ def solve(
         relative: The criterion; see :func:`lt_callbacks.transport.sinkhorn`.
         max_iterations: Limit of sweeps.
         accelerate: Nesterov momentum with gradient restart.
-        stop_early: Leave the loop at the tolerance, which reads a value on the host. Otherwise all sweeps run and those
-            after convergence change nothing.
+        stop_early: Leave the loop at the tolerance, which reads a value on the host; each sweep is a softmax in the log
+            domain, exact at any scale. Otherwise all sweeps run, those after convergence change nothing, and a sweep is
+            two products with a kernel whose exponential is taken anew every ten sweeps: no shape or branch depends on a
+            value, so that a CUDA graph can hold it.
         sums: How sums over the rows are made where the rows are shared out over ranks; ``class_marginal`` is the whole
             one all the same. None: all rows are here.
     """
@@ -49,19 +56,30 @@ def solve(
     log_b = b.clamp_min(tiny).log()
     criterion_scale = torch.where(is_open, 1 / b.clamp_min(tiny), 0.0) if relative else 1 / mass.clamp_min(1.0)
 
+    def error_of(column_sums: Tensor) -> Tensor:
+        deviation = (column_sums - b).abs() * criterion_scale
+        return deviation.amax() if relative else deviation.sum()
+
     def evaluate(scaling: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         plan = torch.softmax(rows + scaling, dim=1)
         column_sums = sums.add(torch.mv(plan.t(), presence))
-        deviation = (column_sums - b).abs() * criterion_scale
-        return plan, column_sums, deviation.amax() if relative else deviation.sum()
+        return plan, column_sums, error_of(column_sums)
 
     g = torch.where(is_open & column_lse.isfinite(), log_b - column_lse, 0.0)
     y = g
     momentum_age = rows.new_ones(())
     iterations = torch.ones((), dtype=torch.int64, device=rows.device)
 
-    for _ in range(max_iterations - 1):
-        plan, c, error = evaluate(y)
+    plan, base = rows, y
+    for sweep in range(max_iterations - 1):
+        if stop_early or sweep % ABSORB_EVERY == 0:
+            (plan, c, error), base = evaluate(y), y
+        else:
+            # What would go further waits for the next exponential.
+            y = base + (y - base).clamp(-GREATEST_CHANGE, GREATEST_CHANGE)
+            u = (y - base).exp()
+            c = sums.add(u * torch.mv(plan.t(), presence / torch.mv(plan, u)))
+            error = error_of(c)
         is_done = error <= tolerance
         if stop_early and sums.is_over(is_done):
             break

@@ -87,3 +87,62 @@ def test_nothing_gives_nothing(num_classes):
     result = solve(torch.zeros(0, num_classes), torch.zeros(num_classes), **SETTINGS)
     assert result.plan.shape == (0, num_classes)
     assert float(result.marginal_error) == 0
+
+
+@pytest.mark.parametrize(("num_classes", "scale"), [(20, 8.0), (7, 40.0), (30, 40.0)])
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_loop_without_a_host_test_makes_the_same_sweeps(num_classes, scale, relative):
+    """The GPU's loop: nothing is read on the host, and sweeps after convergence change nothing."""
+    log_kernel, marginal = problem(128, num_classes, scale)
+    log_kernel[3] = torch.nan
+    marginal[2] = 0
+    settings = {"tolerance": 1e-3, "relative": relative, "max_iterations": 1000, "accelerate": True}
+    early, full = (solve(log_kernel, marginal, stop_early=stop, **settings) for stop in (True, False))
+    assert 10 < int(early.iterations) < 1000
+    assert int(early.iterations) == int(full.iterations)
+    torch.testing.assert_close(early.plan, full.plan, atol=1e-10, rtol=0)
+    torch.testing.assert_close(early.marginal_error, full.marginal_error, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_loop_without_a_host_test_survives_scalings_beyond_an_exponential(relative):
+    log_kernel, marginal = problem(128, 30, 60.0)
+    settings = {"tolerance": 1e-3, "relative": relative, "max_iterations": 400, "accelerate": True}
+    result = solve(log_kernel, marginal, stop_early=False, **settings)
+    assert float(result.log_class_scaling.max() - result.log_class_scaling.min()) > 100
+    assert float(result.marginal_error) <= 1e-3
+
+
+def test_the_loop_without_a_host_test_reads_nothing_on_the_host():
+    result = solve(torch.zeros(6, 3, device="meta"), torch.ones(3, device="meta"), **{**SETTINGS, "stop_early": False})
+    assert result.plan.is_meta
+
+
+@pytest.mark.parametrize("max_iterations", [1, 2, 3, 11, 12])
+def test_sweeps_up_to_the_limit(max_iterations):
+    log_kernel, marginal = problem(128, 20, 8.0)
+    for stop_early in (True, False):
+        settings = {**SETTINGS, "max_iterations": max_iterations, "stop_early": stop_early}
+        result = solve(log_kernel, marginal, **settings)
+        assert torch.allclose(result.plan.sum(1), torch.ones(128, dtype=torch.float64), atol=1e-12)
+        expected = (result.plan.sum(0) - marginal).abs().sum() / 128
+        assert float(result.marginal_error) == pytest.approx(float(expected), rel=1e-9)
+        assert int(result.iterations) == max_iterations
+
+
+def test_one_plain_sweep_is_the_textbook_sweep():
+    log_kernel, marginal = problem(64, 7, 2.0)
+    kernel = log_kernel.exp()
+    v = 1 / kernel.sum(1)
+    u = marginal / (kernel * v[:, None]).sum(0)
+    scaled = kernel * u
+    result = solve(log_kernel, marginal, **{**SETTINGS, "max_iterations": 1, "accelerate": False})
+    assert torch.allclose(result.plan, scaled / scaled.sum(1, keepdim=True), atol=1e-12)
+
+
+def test_a_sweep_lowers_the_error():
+    log_kernel, marginal = problem(128, 10, 8.0)
+    errors = [
+        float(solve(log_kernel, marginal, **{**SETTINGS, "max_iterations": k}).marginal_error) for k in (1, 5, 20)
+    ]
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]

@@ -1,0 +1,164 @@
+# Legend: N samples, C classes, M exponentiated kernel, u and v class and row scalings, b class marginal, t = M^T v.
+"""The sweeps of :mod:`lt_callbacks.transport.scaling`, compiled by numba; imported on use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from lt_callbacks.transport.exponentiated import Array, Exponentiated
+
+#: Up to so many classes the loops run along the samples, so that they are long enough for vector registers.
+FEW_CLASSES = 32
+
+
+def _compile(function: Callable[..., Any]) -> Any:
+    """``function`` as machine code, kept on disk where there is a place for it."""
+    # Sums may be reordered; NaN and infinity keep their meaning, by which a failed solve is known.
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the package's folder nor the user's own can be written
+        return numba.njit(**options)(function)
+
+
+def scale(
+    problem: Exponentiated, *, tolerance: float, max_iterations: int, accelerate: bool
+) -> tuple[Array, float, int] | None:
+    """The class scaling, its error and the number of sweeps; None where the numbers left their range."""
+    by_class = len(problem.b) <= FEW_CLASSES
+    u = problem.b / problem.t
+    error, sweeps = _sweeps(
+        np.ascontiguousarray(problem.array.T) if by_class else problem.array,
+        by_class,
+        problem.b,
+        problem.b if problem.b_inverse is None else problem.b_inverse,
+        problem.b_inverse is not None,
+        tolerance,
+        max_iterations,
+        accelerate,
+        u,
+        problem.v,
+        problem.t,
+        problem.t.dtype.type(1),  # a constant of the code would be float64, and all that it touches with it
+    )
+    return (u, error, sweeps) if error < math.inf else None
+
+
+@_compile
+def _by_class(transposed: Array, u: Array, v: Array, t: Array, one: Any) -> None:
+    classes, rows = transposed.shape
+    for i in range(rows):
+        v[i] = 0
+    for j in range(classes):
+        weight = u[j]
+        for i in range(rows):
+            v[i] += transposed[j, i] * weight
+    for i in range(rows):
+        v[i] = one / v[i]
+    for j in range(classes):
+        total = one - one
+        for i in range(rows):
+            total += transposed[j, i] * v[i]
+        t[j] = total
+
+
+@_compile
+def _by_row(array: Array, u: Array, v: Array, t: Array, one: Any) -> None:
+    rows, classes = array.shape
+    for j in range(classes):
+        t[j] = 0
+    # One read of the matrix a sweep: rows are still in the nearest cache when their columns are added up. Four at a
+    # time share the reads of u and the reads and writes of t.
+    whole = rows - rows % 4
+    for i in range(0, whole, 4):
+        row_a, row_b, row_c, row_d = array[i], array[i + 1], array[i + 2], array[i + 3]
+        sum_a = sum_b = sum_c = sum_d = one - one
+        for j in range(classes):
+            weight = u[j]
+            sum_a += row_a[j] * weight
+            sum_b += row_b[j] * weight
+            sum_c += row_c[j] * weight
+            sum_d += row_d[j] * weight
+        a, b, c, d = one / sum_a, one / sum_b, one / sum_c, one / sum_d
+        v[i], v[i + 1], v[i + 2], v[i + 3] = a, b, c, d
+        for j in range(classes):
+            t[j] += (row_a[j] * a + row_b[j] * b) + (row_c[j] * c + row_d[j] * d)
+    for i in range(whole, rows):
+        total = one - one
+        for j in range(classes):
+            total += array[i, j] * u[j]
+        weight = one / total
+        v[i] = weight
+        for j in range(classes):
+            t[j] += array[i, j] * weight
+
+
+@_compile
+def _sweeps(
+    matrix: Array,
+    by_class: bool,
+    b: Array,
+    b_inverse: Array,
+    relative: bool,
+    tolerance: float,
+    max_iterations: int,
+    accelerate: bool,
+    u: Array,
+    v: Array,
+    t: Array,
+    one: Any,
+) -> tuple[float, int]:
+    """Plain sweeps, then Nesterov's momentum on g = log u if more than a few are left; u, v and t are set."""
+    classes = len(b)
+    g = np.empty_like(u)
+    step = np.empty_like(u)
+    age = 0.0
+    last = 0.0
+    k = 0
+    while True:
+        if by_class:
+            _by_class(matrix, u, v, t, one)
+        else:
+            _by_row(matrix, u, v, t, one)
+        k += 1
+        error = 0.0
+        for j in range(classes):
+            lack = abs(b[j] - t[j] * u[j])
+            if relative:
+                lack *= b_inverse[j]
+                # A comparison with NaN is false, which must not pass for a small error.
+                error = error if lack <= error else lack
+            else:
+                error += lack
+        if not relative:
+            error /= len(v)
+        if error <= tolerance or k >= max_iterations or not error < np.inf:
+            return error, k
+        if age == 0.0:
+            if accelerate and k > 2 and error > tolerance * (error / last) ** 4:
+                # More than four plain sweeps are left at this rate: momentum starts, from this scaling.
+                age = 1.0
+                for j in range(classes):
+                    g[j] = math.log(b[j] / t[j])
+                    u[j] = b[j] / t[j]
+            else:
+                for j in range(classes):
+                    u[j] = b[j] / t[j]
+            last = error
+            continue
+        against = 0.0
+        for j in range(classes):
+            next_g = math.log(b[j] / t[j])
+            step[j] = next_g - g[j]
+            g[j] = next_g
+            against += (b[j] - t[j] * u[j]) * step[j]
+        # Momentum is dropped when it points against the gradient b - c of the semi-dual.
+        age = 1.0 if against < 0 else age + 1.0
+        momentum = (age - 1.0) / (age + 2.0)
+        for j in range(classes):
+            u[j] = math.exp(g[j] + momentum * step[j])

@@ -1,0 +1,162 @@
+# Legend: N samples, C classes, M exponentiated kernel, u and v class and row scalings, b class marginal, t = M^T v.
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lt_callbacks.transport.exponentiated import GREATEST_RANGE, Array, Exponentiated, exponentiate
+from lt_callbacks.transport.newton import newton
+from lt_callbacks.transport.result import SinkhornResult
+
+# What a plain sweep and a Newton step take, in nanoseconds, as a function of the shape: fitted to one core of a server
+# CPU. They only have to rank the two, whose times differ by tenfold at both ends.
+CALLS_NS, ENTRY_NS = 2200, 0.13
+NEWTON_CALLS_NS, NEWTON_ENTRY_NS, GRAM_NS, FACTOR_NS = 14_000, 0.8, 0.02, 0.04
+
+#: Sweeps after which the error is looked at for the first time.
+FIRST_TEST = 3
+#: Sweeps left by the rate of convergence, from which momentum is worth its own cost.
+MOMENTUM_FROM = 15
+#: Sweeps with momentum between two looks at the error.
+MOMENTUM_TEST = 3
+
+
+def solve_scaled(
+    log_kernel: Tensor,
+    class_marginal: Array,
+    *,
+    tolerance: float,
+    relative: bool,
+    max_iterations: int,
+    accelerate: bool,
+    compiled: bool = False,
+) -> SinkhornResult | None:
+    """Sinkhorn sweeps on a CPU with the exponential taken once: u <- b / (M^T (1 / (M u))).
+
+    A few plain sweeps show the rate of convergence. Where it says that many are left, Newton's method on the C class
+    scalings takes over (few classes) or momentum does.
+
+    Args:
+        log_kernel: (N, C) float32 or float64, contiguous, on the CPU; N > 0, C > 0.
+        class_marginal: (C,) > 0, same dtype, finite; proportions.
+        tolerance: > 0.
+        relative: The criterion.
+        max_iterations: Limit of evaluations of the column sums: a plain sweep is one, a Newton step is one or more.
+        accelerate: Otherwise all sweeps are plain.
+        compiled: Use the sweeps that numba compiles, which must be installed.
+
+    Returns:
+        None where the numbers leave the range in which this form is exact: rows without an allowed class, NaN, logits
+        of extreme scale. :func:`lt_callbacks.transport.sweeps.solve` then has the answer.
+    """
+    if compiled:
+        from lt_callbacks.transport import compiled as loops
+
+        scale = loops.scale
+    else:
+        scale = _scale
+    with np.errstate(all="ignore"):  # what overflows is found by the tests and solved elsewhere
+        problem = exponentiate(log_kernel, class_marginal, relative=relative)
+        if problem is None:
+            return None
+        found = scale(problem, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
+        return None if found is None else _result(problem, *found)
+
+
+def _result(problem: Exponentiated, u: Array, error: float, iterations: int) -> SinkhornResult | None:
+    """The result for the scaling evaluated last; None where its range has cost digits."""
+    if not float(np.maximum.reduce(u)) < GREATEST_RANGE * float(np.minimum.reduce(u)):
+        return None
+    log_scaling = problem.log_scaling(u)
+    return SinkhornResult(
+        plan=problem.plan(u),
+        log_class_scaling=log_scaling,
+        marginal_error=torch.from_numpy(np.array(error, u.dtype)),
+        iterations=torch.from_numpy(np.array(iterations)),
+    )
+
+
+def _scale(
+    problem: Exponentiated, *, tolerance: float, max_iterations: int, accelerate: bool
+) -> tuple[Array, float, int] | None:
+    """The class scaling, its error and the number of evaluations."""
+    array, transposed, b, v, t = problem.array, problem.array.T, problem.b, problem.v, problem.t
+    dot, reciprocal, divide = np.dot, np.reciprocal, np.divide
+    u = divide(b, t)
+    k, next_test = 0, min(FIRST_TEST, max_iterations)
+    earlier: tuple[int, float] | None = None
+    while True:
+        k += 1
+        # `problem.evaluate`, spelled out: a sweep of a small problem costs little more than the calls it is made of.
+        dot(array, u, out=v)
+        reciprocal(v, out=v)
+        dot(transposed, v, out=t)
+        if k == next_test:
+            _, error = problem.lack(u)
+            if error <= tolerance or k >= max_iterations:
+                return u, error, k
+            if not error < math.inf:
+                return None
+            if earlier is None:
+                sweeps = FIRST_TEST
+            else:
+                sweeps = _sweeps_left(earlier, (k, error), tolerance)
+                if accelerate and _newton_pays(sweeps, problem):
+                    return newton(problem, u, iterations=k, tolerance=tolerance, max_iterations=max_iterations)
+                if accelerate and sweeps > MOMENTUM_FROM:
+                    return _momentum(problem, iterations=k, tolerance=tolerance, max_iterations=max_iterations)
+            earlier = (k, error)
+            # The rate drifts, so what is far off is looked at on the way.
+            next_test = min(k + min(sweeps, 20), max_iterations)
+        divide(b, t, out=u)
+
+
+def _sweeps_left(earlier: tuple[int, float], now: tuple[int, float], tolerance: float) -> int:
+    """Plain sweeps until the tolerance, if the error goes on to fall as it did between two tests."""
+    rate = math.log(now[1] / earlier[1]) / (now[0] - earlier[0])
+    return math.ceil(min(math.log(tolerance / now[1]) / rate, 1e6)) if rate < 0 else 1_000_000
+
+
+def _newton_pays(sweeps: int, problem: Exponentiated) -> bool:
+    """Whether two Newton steps, about what a smooth problem needs, take less time than so many plain sweeps.
+
+    With many classes a Newton step costs as much as all that momentum needs, so that it is left out there.
+    """
+    rows, classes = problem.array.shape
+    entries = rows * classes
+    sweep = CALLS_NS + ENTRY_NS * entries
+    step = NEWTON_CALLS_NS + (NEWTON_ENTRY_NS + GRAM_NS * classes) * entries + FACTOR_NS * classes**3
+    return sweeps * sweep > 2 * step and step < 12 * sweep
+
+
+def _momentum(
+    problem: Exponentiated, *, iterations: int, tolerance: float, max_iterations: int
+) -> tuple[Array, float, int] | None:
+    """Nesterov's momentum on g = log u, dropped when it points against the gradient b - c of the semi-dual."""
+    b, t = problem.b, problem.t
+    log_b = np.log(b)
+    g = log_b - np.log(t)
+    u = np.divide(b, t)
+    age, lack = 1.0, np.empty_like(u)
+    k = iterations
+    while True:
+        problem.evaluate(u)
+        k += 1
+        np.multiply(t, u, out=lack)
+        np.subtract(b, lack, out=lack)
+        if (k - iterations) % MOMENTUM_TEST == 0 or k >= max_iterations:
+            error = problem.error(lack)
+            if error <= tolerance or k >= max_iterations:
+                return u, error, k
+            if not error < math.inf:
+                return None
+        next_g = log_b - np.log(t)
+        step = next_g - g
+        age = 1.0 if float(np.dot(lack, step)) < 0 else age + 1.0
+        g = next_g
+        step *= (age - 1.0) / (age + 2.0)
+        step += next_g
+        u = np.exp(step, out=step)
