@@ -9,8 +9,18 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
+from torch import Tensor
 
-from lt_callbacks.transport.exponentiated import Array, Exponentiated
+from lt_callbacks.transport.exponentiated import (
+    GREATEST_RANGE,
+    LEAST_COLUMN_SUM,
+    LEAST_ROW_SUM,
+    Array,
+    exponential,
+    log_domain_base,
+)
+from lt_callbacks.transport.result import SinkhornResult
 
 #: Up to so many classes the loops run along the samples, so that they are long enough for vector registers.
 FEW_CLASSES = 32
@@ -26,27 +36,29 @@ def _compile(function: Callable[..., Any]) -> Any:
         return numba.njit(**options)(function)
 
 
-def scale(
-    problem: Exponentiated, *, tolerance: float, max_iterations: int, accelerate: bool
-) -> tuple[Array, float, int] | None:
-    """The class scaling, its error and the number of sweeps; None where the numbers left their range."""
-    by_class = len(problem.b) <= FEW_CLASSES
-    u = problem.b / problem.t
-    error, sweeps = _sweeps(
-        np.ascontiguousarray(problem.array.T) if by_class else problem.array,
-        by_class,
-        problem.b,
-        problem.b if problem.b_inverse is None else problem.b_inverse,
-        problem.b_inverse is not None,
-        tolerance,
-        max_iterations,
-        accelerate,
-        u,
-        problem.v,
-        problem.t,
-        problem.t.dtype.type(1),  # a constant of the code would be float64, and all that it touches with it
-    )
-    return (u, error, sweeps) if error < math.inf else None
+def solve_compiled(
+    log_kernel: Tensor, b: Array, *, tolerance: float, relative: bool, max_iterations: int, accelerate: bool
+) -> SinkhornResult | None:
+    """:func:`lt_callbacks.transport.scaling.solve_scaled` in one call of compiled code, without Newton's method."""
+    base = None
+    for attempt in range(2):
+        if attempt:
+            base = log_domain_base(log_kernel, b)
+            matrix = torch.softmax(log_kernel + base, dim=1).numpy()
+        else:
+            matrix = exponential(log_kernel)
+        log_u = np.empty_like(b)
+        # A constant of the code would be float64, and with it all that it touches.
+        error, sweeps = _solve(matrix, b, relative, tolerance, max_iterations, accelerate, log_u, b.dtype.type(1))
+        if sweeps:
+            scaling = torch.from_numpy(log_u)
+            return SinkhornResult(
+                plan=torch.from_numpy(matrix),
+                log_class_scaling=scaling if base is None else scaling.add_(base),
+                marginal_error=torch.from_numpy(np.array(error, b.dtype)),
+                iterations=torch.from_numpy(np.array(sweeps)),
+            )
+    return None
 
 
 @_compile
@@ -99,11 +111,48 @@ def _by_row(array: Array, u: Array, v: Array, t: Array, one: Any) -> None:
 
 
 @_compile
+def _solve(
+    array: Array,
+    b: Array,
+    relative: bool,
+    tolerance: float,
+    max_iterations: int,
+    accelerate: bool,
+    log_u: Array,
+    one: Any,
+) -> tuple[float, int]:
+    """Error and sweeps; ``array`` becomes the plan, ``log_u`` is set. No sweeps: the numbers left their range."""
+    rows, classes = array.shape
+    by_class = classes <= FEW_CLASSES
+    matrix = np.ascontiguousarray(array.T) if by_class else array
+    u, t, v = np.ones_like(b), np.empty_like(b), np.empty(rows, array.dtype)
+    if by_class:
+        _by_class(matrix, u, v, t, one)
+    else:
+        _by_row(matrix, u, v, t, one)
+    for i in range(rows):
+        if not v[i] < one / LEAST_ROW_SUM:
+            return np.inf, 0
+    for j in range(classes):
+        if not t[j] > LEAST_COLUMN_SUM:
+            return np.inf, 0
+        u[j] = b[j] / t[j]
+    error, sweeps = _sweeps(matrix, by_class, b, relative, tolerance, max_iterations, accelerate, u, v, t, one)
+    if not error < np.inf or not u.max() < GREATEST_RANGE * u.min():
+        return np.inf, 0
+    for i in range(rows):
+        for j in range(classes):
+            array[i, j] *= u[j] * v[i]
+    for j in range(classes):
+        log_u[j] = math.log(u[j])
+    return error, sweeps
+
+
+@_compile
 def _sweeps(
     matrix: Array,
     by_class: bool,
     b: Array,
-    b_inverse: Array,
     relative: bool,
     tolerance: float,
     max_iterations: int,
@@ -130,7 +179,7 @@ def _sweeps(
         for j in range(classes):
             lack = abs(b[j] - t[j] * u[j])
             if relative:
-                lack *= b_inverse[j]
+                lack /= b[j]
                 # A comparison with NaN is false, which must not pass for a small error.
                 error = error if lack <= error else lack
             else:

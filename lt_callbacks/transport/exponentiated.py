@@ -13,11 +13,15 @@ Array = np.ndarray[Any, Any]
 
 # Sums of rows and columns between which no entry that matters is a subnormal float32: those have lost digits.
 LEAST_ROW_SUM, LEAST_COLUMN_SUM = 1e-15, 1e-20
+#: Kernels of fewer entries are scaled by numpy, whose calls start sooner; torch's loops are faster.
+ENTRIES_TO_SCALE = 16384
+#: Kernels of fewer entries take no second call for a faster exponential.
+ENTRIES_TO_EXPONENTIATE = 4096
 #: Ratio of the greatest to the least class scaling up to which the same holds for the scaled kernel.
 GREATEST_RANGE = 1e20
 
 
-@dataclass
+@dataclass(slots=True)
 class Exponentiated:
     """A kernel whose exponential is taken once, so that a sweep is two products of a matrix and a vector.
 
@@ -25,7 +29,6 @@ class Exponentiated:
     ``t = M^T v``. All arrays are on the CPU and have one dtype, float32 or float64.
 
     Attributes:
-        kernel: (N, C) M, as a tensor that shares its memory with ``array``.
         array: (N, C) M.
         log_base: (C,) g0 where M = exp(L + g0 + row constants); None: zero.
         b: (C,) > 0, sums to N.
@@ -34,7 +37,6 @@ class Exponentiated:
         t: (C,) likewise.
     """
 
-    kernel: Tensor
     array: Array
     log_base: Tensor | None
     b: Array
@@ -62,7 +64,12 @@ class Exponentiated:
 
     def plan(self, u: Array) -> Tensor:
         """(N, C) of the scaling evaluated last; M is overwritten."""
-        return self.kernel.mul_(torch.from_numpy(u)).mul_(torch.from_numpy(self.v)[:, None])
+        plan = torch.from_numpy(self.array)
+        if self.array.size < ENTRIES_TO_SCALE:
+            np.multiply(self.array, u, out=self.array)
+            np.multiply(self.array, self.v[:, None], out=self.array)
+            return plan
+        return plan.mul_(torch.from_numpy(u)).mul_(torch.from_numpy(self.v)[:, None])
 
     def log_scaling(self, u: Array) -> Tensor:
         """(C,) log class scaling with respect to the log kernel."""
@@ -70,38 +77,40 @@ class Exponentiated:
         return scaling if self.log_base is None else scaling.add_(self.log_base)
 
 
-def exponentiate(log_kernel: Tensor, class_marginal: Array, *, relative: bool) -> Exponentiated | None:
+def exponentiate(log_kernel: Tensor, b: Array, *, relative: bool) -> Exponentiated | None:
     """The exponential of a kernel, in a range where nothing that matters under- or overflows; None if there is none.
 
     Args:
         log_kernel: (N, C) float32 or float64, contiguous, N > 0, C > 0.
-        class_marginal: (C,) > 0, same dtype, finite; proportions.
+        b: (C,) > 0, same dtype, sums to N.
         relative: The criterion.
     """
-    b = class_marginal * (len(log_kernel) / float(np.add.reduce(class_marginal)))
     b_inverse = 1.0 / b if relative else None
-    kernel, log_base = _exponential(log_kernel), None
-    array = kernel.numpy()
+    array = exponential(log_kernel)
     v = np.dot(array, np.ones_like(b))
     if float(np.minimum.reduce(v)) > LEAST_ROW_SUM:
         np.reciprocal(v, out=v)
         t = np.dot(array.T, v)  # NaN where a row overflowed
         if float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:
-            return Exponentiated(kernel, array, log_base, b, b_inverse, v, t)
-    # A sweep in the log domain gives every class its mass, whatever the scale of the logits.
-    row_lse = log_kernel.logsumexp(dim=1, keepdim=True)
-    log_base = torch.from_numpy(np.log(b)) - (log_kernel - row_lse).logsumexp(dim=0)
-    kernel = torch.softmax(log_kernel + log_base, dim=1)
-    array = kernel.numpy()
+            return Exponentiated(array, None, b, b_inverse, v, t)
+    base = log_domain_base(log_kernel, b)
+    array = torch.softmax(log_kernel + base, dim=1).numpy()
     v = np.ones(len(array), array.dtype)
     t = np.dot(array.T, v)
     if not float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:  # also where a row or a class has nothing but -inf: NaN
         return None
-    return Exponentiated(kernel, array, log_base, b, b_inverse, v, t)
+    return Exponentiated(array, base, b, b_inverse, v, t)
 
 
-def _exponential(values: Tensor) -> Tensor:
-    if values.dtype == torch.float64:
-        return values.exp()
+def exponential(values: Tensor) -> Array:
+    """A new array of exp(values); values float32 or float64, contiguous."""
+    if values.dtype == torch.float64 or values.numel() < ENTRIES_TO_EXPONENTIATE:
+        return values.exp().numpy()
     # Half the time of exp; the rounded product changes a weight e^-50 by 3e-6 of itself.
-    return torch.mul(values, math.log2(math.e)).exp2_()
+    return torch.mul(values, math.log2(math.e)).exp2_().numpy()
+
+
+def log_domain_base(log_kernel: Tensor, b: Array) -> Tensor:
+    """(C,) log class scaling of one sweep in the log domain, which gives every class its mass at any scale."""
+    row_lse = log_kernel.logsumexp(dim=1, keepdim=True)
+    return torch.from_numpy(b).log() - (log_kernel - row_lse).logsumexp(dim=0)

@@ -26,13 +26,12 @@ MOMENTUM_TEST = 3
 
 def solve_scaled(
     log_kernel: Tensor,
-    class_marginal: Array,
+    b: Array,
     *,
     tolerance: float,
     relative: bool,
     max_iterations: int,
     accelerate: bool,
-    compiled: bool = False,
 ) -> SinkhornResult | None:
     """Sinkhorn sweeps on a CPU with the exponential taken once: u <- b / (M^T (1 / (M u))).
 
@@ -41,28 +40,21 @@ def solve_scaled(
 
     Args:
         log_kernel: (N, C) float32 or float64, contiguous, on the CPU; N > 0, C > 0.
-        class_marginal: (C,) > 0, same dtype, finite; proportions.
+        b: (C,) > 0, same dtype, sums to N.
         tolerance: > 0.
         relative: The criterion.
         max_iterations: Limit of evaluations of the column sums: a plain sweep is one, a Newton step is one or more.
         accelerate: Otherwise all sweeps are plain.
-        compiled: Use the sweeps that numba compiles, which must be installed.
 
     Returns:
         None where the numbers leave the range in which this form is exact: rows without an allowed class, NaN, logits
         of extreme scale. :func:`lt_callbacks.transport.sweeps.solve` then has the answer.
     """
-    if compiled:
-        from lt_callbacks.transport import compiled as loops
-
-        scale = loops.scale
-    else:
-        scale = _scale
     with np.errstate(all="ignore"):  # what overflows is found by the tests and solved elsewhere
-        problem = exponentiate(log_kernel, class_marginal, relative=relative)
+        problem = exponentiate(log_kernel, b, relative=relative)
         if problem is None:
             return None
-        found = scale(problem, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
+        found = _scale(problem, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
         return None if found is None else _result(problem, *found)
 
 

@@ -173,9 +173,14 @@ def solve_whole(
         return fused.solve(log_kernel, class_marginal, **settings)
     if log_kernel.is_cpu:
         marginal = class_marginal.numpy()
-        least = _checked_least(marginal, num_rows)
+        least, total = _checked_sums(marginal, num_rows)
         if holds_all and least > 0 and tolerance > 0 and log_kernel.numel():
-            found = solve_scaled(log_kernel.contiguous(), marginal, compiled=backend == "numba", **settings)
+            b = marginal * (num_rows / total)
+            if backend == "numba":
+                from lt_callbacks.transport.compiled import solve_compiled as solve_on_cpu
+            else:
+                solve_on_cpu = solve_scaled
+            found = solve_on_cpu(log_kernel.contiguous(), b, **settings)
             if found is not None:
                 return found
     return solve(log_kernel, class_marginal, stop_early=log_kernel.is_cpu and tolerance > 0, sums=sums, **settings)
@@ -201,16 +206,16 @@ def _check_shapes(log_kernel: Tensor, class_marginal: Tensor) -> None:
         )
 
 
-def _checked_least(marginal: np.ndarray, num_rows: int) -> float:
-    """The least entry of a class marginal that is one."""
+def _checked_sums(marginal: np.ndarray, num_rows: int) -> tuple[float, float]:
+    """The least entry and the sum of a class marginal that is one."""
     if not len(marginal):
-        return 0.0
+        return 0.0, 0.0
     least, total = float(np.minimum.reduce(marginal)), float(np.add.reduce(marginal))
     if not (least >= 0 and total < math.inf):
         raise ValueError(f"`class_marginal` must be finite and >= 0; got {marginal.tolist()}. Pass expected counts.")
     if num_rows and total == 0.0:
         raise ValueError("`class_marginal` must have a positive sum; got zeros only. Pass expected counts.")
-    return least
+    return least, total
 
 
 def _fits_triton(log_kernel: Tensor) -> bool:
