@@ -28,6 +28,7 @@ ELSEWHERE = {
 
 # Test files about several files of a room at once.
 ACROSS = {
+    "plugins/test_no_host_reads.py",
     "plugins/test_ddp.py",
     "plugins/test_fifty_steps.py",
     "plugins/test_fsdp.py",

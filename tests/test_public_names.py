@@ -8,9 +8,10 @@ import sys
 from dataclasses import fields
 
 import pytest
+import torch
 
 import lt_callbacks
-from lt_callbacks import adsa, corruption, distilled_set, dsink, transport
+from lt_callbacks import adsa, corruption, distilled_set, dsink, teachers, transport
 from lt_callbacks.apps.distill_recipes import RECIPES as DISTILL_RECIPES
 from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
 from lt_callbacks.apps.recipes import RECIPES
@@ -33,6 +34,10 @@ REQUIRED = inspect.Parameter.empty
 
 # Name -> what may be given by position, and the keyword-only arguments with their defaults.
 SIGNATURES = {
+    teachers.cache: (
+        ["teacher", "datamodule"],
+        {"num_views": 0, "dtype": torch.float32, "trainer": None, "store": None, "fingerprint": None},
+    ),
     lt_callbacks.DSink: (
         [],
         {
@@ -108,14 +113,14 @@ SIGNATURES = {
 }
 
 CONFIG_FIELDS = {
-    "": "data imbalance noise model objective optimisation imbalance_teacher noise_teacher dsink trainer callbacks logger "
+    "": "data imbalance noise model objective optimisation imbalance_teacher noise_teacher dsink teachers cached_views trainer callbacks logger "
     "methods seed num_seeds corruption_seed manifest store output results cell test_every_n_epochs "
     "ckpt_path checkpoint_every_seconds checkpoint_every_n_steps save_networks threads",
     "data": "name root path train_csv test_csv image_size test_fraction batch_size eval_batch_size validation_fraction "
     "sampling augment residence num_workers",
     "imbalance": "profile factor class_order",
     "noise": "kind ratio given_labels_file given_labels_key transition_file",
-    "model": "name width channels_last",
+    "model": "name width channels_last compile",
     "objective": "name settings",
     "optimisation": "optimizer learning_rate momentum weight_decay schedule warmup milestones step_factor",
     "imbalance_teacher": "name settings max_epochs learning_rate checkpoint",
@@ -205,10 +210,18 @@ print(*sorted(set(sys.modules) - before))
     assert shown.splitlines() == ["lt_callbacks", "True", "lt_callbacks"]
 
 
-@pytest.mark.parametrize("heavy", ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton", "safetensors"])
+@pytest.mark.parametrize(
+    "heavy", ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton", "numba", "rich", "safetensors"]
+)
 def test_using_the_plug_ins_loads_none_of_these(heavy):
     # Asked in one process after torch and Lightning, which load some of them themselves.
     assert heavy not in loaded_by_the_plug_ins()
+
+
+def test_importing_the_package_takes_no_time():
+    script = "import lightning, time; s = time.perf_counter(); import lt_callbacks; print(time.perf_counter() - s)"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert float(shown) < 0.05
 
 
 def loaded_by_the_plug_ins(found=[]):  # noqa: B006

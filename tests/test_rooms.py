@@ -183,6 +183,7 @@ def test_no_assert_guards_anything(path):
 
 # What may be given by position: the values that a function is about, in the order in which one says them.
 POSITIONAL = {
+    "teachers.cache": ["teacher", "datamodule"],
     "transport.sinkhorn": ["log_kernel", "class_marginal"],
     "transport.SinkhornResult": ["plan", "log_class_scaling", "marginal_error", "iterations"],
     "dsink.proxy_labels": ["student_logits", "noise_log_probs", "class_marginal"],

@@ -15,6 +15,62 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: What is broken: file, text, replacement, test that turns red.
 BREAKAGES = {
+    "views averaged as logarithms": (
+        "teachers/prediction_table.py",
+        "place, log_probs.exp().to(self._rows.dtype))",
+        "place, log_probs.to(self._rows.dtype))",
+        "tests/teachers/test_prediction_table.py::test_views_are_averaged_as_probabilities",
+    ),
+    "an index outside of the table takes its last row": (
+        "teachers/cached.py",
+        "return rows.masked_fill_(is_outside[:, None], torch.nan)",
+        "return rows",
+        "tests/teachers/test_cached.py::test_an_index_outside_of_the_table_gives_nan_in_its_row_alone",
+    ),
+    "predictions of other data are taken": (
+        "teachers/prediction_file.py",
+        "if made_from.get(name) != expected:",
+        "if False:",
+        "tests/teachers/test_cache_predictions.py::test_a_table_of_other_data_under_this_ones_name_is_refused",
+    ),
+    "a tensor of inference mode leaves the teacher": (
+        "teachers/frozen.py",
+        "torch.float32), copy=True)",
+        "torch.float32))",
+        "tests/teachers/test_frozen.py::test_what_comes_out_of_inference_mode_is_an_ordinary_tensor",
+    ),
+    "all views are those of one epoch": (
+        "teachers/cache_predictions.py",
+        "sampler.set_epoch(view)",
+        "sampler.set_epoch(0)",
+        "tests/teachers/test_cache_predictions.py"
+        "::test_with_views_it_is_the_mean_probability_over_those_of_the_first_epochs",
+    ),
+    "ADSA copies in every batch": (
+        "plugins/adsa_fit.py",
+        "_batches(samples.to(device), batch_size)]",
+        "_batches(samples, batch_size)]",
+        "tests/plugins/test_no_host_reads.py::test_what_adsa_copies_does_not_depend_on_the_number_of_batches",
+    ),
+    "the monitor reads a step": (
+        "plugins/monitor.py",
+        "        if step is None:\n            return\n        proxy = step.proxy\n",
+        "        if step is None or not float(step.proxy.marginal_error) >= 0:\n            return\n"
+        "        proxy = step.proxy\n",
+        "tests/plugins/test_no_host_reads.py::test_what_is_noted_of_a_step_and_the_monitors_sums",
+    ),
+    "a network stays compiled": (
+        "apps/compiled.py",
+        "network._compiled_call_impl = None",
+        "pass",
+        "tests/apps/test_compiled.py::test_afterwards_hooks_are_seen_also_after_an_error",
+    ),
+    "cached teachers are asked for and live ones taken": (
+        "apps/study.py",
+        'if self.config.teachers == "live":',
+        "if True:",
+        "tests/apps/test_cached_teachers.py::test_a_step_asks_the_teachers_that_the_settings_name",
+    ),
     "zero sweeps": (
         "transport/sweeps.py",
         "torch.where(is_open & column_lse.isfinite(), log_b - column_lse, 0.0)",

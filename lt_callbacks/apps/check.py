@@ -25,6 +25,9 @@ from lt_callbacks.teachers import ModuleTeacher, load_checkpoint
 
 TEACHER_GROUPS = ("imbalance_teacher", "noise_teacher")
 
+#: Where a step's teacher predictions come from.
+TEACHERS = ("live", "cached")
+
 
 def typed(config: DictConfig) -> Any:
     """The composed config as the objects of its schema, `TrainConfig` or `DistillConfig`.
@@ -61,6 +64,7 @@ def check_settings(config: TrainConfig) -> None:
     check_methods(config.methods, RECIPES)
     for group in TEACHER_GROUPS:
         _check_teacher(group, getattr(config, group))
+    _check_step_teachers(config)
     check_targets("callbacks", config.callbacks)
     check_targets("logger", config.logger)
 
@@ -76,6 +80,11 @@ def check_run(config: TrainConfig | DistillConfig, *, num_roles: int) -> None:
     # Generators take 32 bits.
     integer("seed", config.seed, at_least=0, at_most=2**32 // num_roles - 1 - config.num_seeds)
     integer("trainer.max_epochs", config.trainer.max_epochs, at_least=1)
+    if config.model.compile and not isinstance(config, TrainConfig):
+        raise ValueError(
+            "`model.compile` must be false here, where networks are looked into while images are made; got true. Set "
+            "model.compile=false."
+        )
     if config.threads is not None:
         integer("threads", config.threads, at_least=1)
 
@@ -133,6 +142,16 @@ def _refuse_unknown(node: DictConfig, name: str) -> None:
         one_of(name, key, known)
         if key in ALL_GROUPS:
             _refuse_unknown(node[key], f"settings of {key}")
+
+
+def _check_step_teachers(config: TrainConfig) -> None:
+    one_of("teachers", config.teachers, TEACHERS)
+    integer("cached_views", config.cached_views, at_least=0)
+    if config.cached_views and config.teachers != "cached":
+        raise ValueError(
+            f"`cached_views` must be 0 with live teachers, which see the views of each step; got {config.cached_views}."
+            " Set teachers=cached, or leave it out."
+        )
 
 
 def _check_teacher(group: str, teacher: TeacherConfig) -> None:

@@ -18,7 +18,12 @@ NOT_RESULTS: tuple[str, ...] = (
 )
 
 # Settings that were added later: at their defaults they are left out, so that older documents can be continued.
-_ADDED: dict[str, dict[str, Any]] = {"data": {"sampling": "shuffled"}, "trainer": {"num_nodes": 1, "strategy": "auto"}}
+_ADDED: dict[str, dict[str, Any]] = {
+    "": {"teachers": "live", "cached_views": 0},
+    "data": {"sampling": "shuffled"},
+    "model": {"compile": False},
+    "trainer": {"num_nodes": 1, "strategy": "auto"},
+}
 
 # Settings of the command line that only this machine or this run's folder is about.
 _LOCAL = ("hydra", "output", "store", "threads")
@@ -32,9 +37,10 @@ def result_settings(config: TrainConfig | DistillConfig, manifest: Manifest) -> 
     """
     settings = {name: _portable(value) for name, value in asdict(config).items() if name not in NOT_RESULTS}
     for group, defaults in _ADDED.items():
-        settings[group] = {
-            name: value for name, value in settings[group].items() if name not in defaults or value != defaults[name]
-        }
+        held = settings[group] if group else settings
+        for name, default in defaults.items():
+            if name in held and held[name] == default:
+                del held[name]
     if config.manifest is not None:
         settings.update(manifest=manifest.sha256, imbalance=None, noise=None)
     return settings

@@ -68,11 +68,18 @@ class NoiseConfig:
 
 @dataclass
 class ModelConfig:
-    """See `lt_callbacks.models.build_model`; ``channels_last`` is a setting of `lt_callbacks.methods.Classifier`."""
+    """See `lt_callbacks.models.build_model`; two settings say how the network is run.
+
+    Attributes:
+        channels_last: See `lt_callbacks.methods.Classifier`.
+        compile: Whether ``torch.compile`` makes its forward and backward passes, and the teachers', while `lt-train`
+            trains; needs a C++ compiler on the CPU.
+    """
 
     name: str = "small_cnn"
     width: Optional[int] = None
     channels_last: bool = False
+    compile: bool = False
 
 
 @dataclass
@@ -161,6 +168,10 @@ class TrainConfig:
         imbalance_teacher: The imbalance-robust teacher, f_L.
         noise_teacher: The noise-robust teacher, f_N.
         dsink: Of the D-SINK rows.
+        teachers: ``live``: in a step the teachers see the batch's augmented views; ``cached``: their predictions of all
+            samples are made once and looked up.
+        cached_views: Augmented views of each sample whose mean probability is the cached prediction; 0: the image as
+            it is.
         trainer: Of every training.
         callbacks: Name -> ``_target_`` and arguments; they join the trainings with teachers (naive, D-SINK).
         logger: Likewise; they log every training.
@@ -190,6 +201,8 @@ class TrainConfig:
     imbalance_teacher: TeacherConfig = field(default_factory=TeacherConfig)
     noise_teacher: TeacherConfig = field(default_factory=lambda: TeacherConfig(name="elr"))
     dsink: DSinkConfig = field(default_factory=DSinkConfig)
+    teachers: str = "live"
+    cached_views: int = 0
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)

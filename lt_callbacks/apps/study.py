@@ -12,6 +12,7 @@ from torch import nn
 
 from lt_callbacks._files import canonical_json, sha256, write_bytes
 from lt_callbacks.apps.build import build_classifier, build_datamodule, build_scoring_trainer, num_ranks
+from lt_callbacks.apps.cached_teachers import cached_teacher
 from lt_callbacks.apps.phase import Phase, PhaseRunner
 from lt_callbacks.apps.predictions import Predictions, predict, shares, wrong_labels_fitted
 from lt_callbacks.apps.preemption import Preemption
@@ -23,7 +24,7 @@ from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.evaluation import CellResult
 from lt_callbacks.methods import Classifier
 from lt_callbacks.plugins import DSink
-from lt_callbacks.teachers import ModuleTeacher, TeacherStore, load_checkpoint
+from lt_callbacks.teachers import CachedTeacher, FrozenTeacher, ModuleTeacher, TeacherStore, load_checkpoint
 from lt_callbacks.teachers.isolated_seed import isolated_seed
 from lt_callbacks.teachers.weights import load_weights, weights_bytes
 from lt_callbacks.transport import sinkhorn
@@ -118,6 +119,7 @@ class SeedStudy:
     def __post_init__(self) -> None:
         self.datamodule = build_datamodule(self.config, self.source, seed=self.seed)
         self._teachers: dict[str, tuple[Classifier, float, bool]] = {}
+        self._cached: dict[str, CachedTeacher] = {}
         self._store = TeacherStore(Path(self.config.store).expanduser())
 
     def run(self, method: str) -> CellResult:
@@ -151,17 +153,38 @@ class SeedStudy:
         return self._teachers[role]
 
     def frozen_teachers(self) -> tuple[ModuleTeacher, ModuleTeacher]:
-        """f_N and f_L."""
-        num_classes = self.datamodule.num_classes
+        """f_N and f_L, live."""
         noise, imbalance = (
-            ModuleTeacher(_Logits(self.teacher(role)[0]), num_classes=num_classes) for role in ("noise", "imbalance")
+            ModuleTeacher(
+                _Logits(self.teacher(role)[0]),
+                num_classes=self.datamodule.num_classes,
+                compile=self.config.model.compile,
+            )
+            for role in ("noise", "imbalance")
         )
         return noise, imbalance
+
+    def step_teachers(self) -> tuple[FrozenTeacher, FrozenTeacher]:
+        """f_N and f_L as a training step asks them: live, or by their predictions of all samples."""
+        noise, imbalance = self.frozen_teachers()
+        if self.config.teachers == "live":
+            return noise, imbalance
+        for role, live in (("noise", noise), ("imbalance", imbalance)):
+            if role not in self._cached:
+                self._cached[role] = cached_teacher(
+                    live,
+                    self.config,
+                    self.datamodule,
+                    store=self._store.root,
+                    name=f"seed {self.seed}, predictions of the {role} teacher",
+                    progress=self.progress,
+                )
+        return self._cached["noise"], self._cached["imbalance"]
 
     def dsink(self, training: Training) -> DSink | None:
         """What a training adds to its loss, with both teachers settled."""
         make_dsink = None if training.method is None else RECIPES[training.method].dsink
-        return None if make_dsink is None else make_dsink(self.config, *self.frozen_teachers())
+        return None if make_dsink is None else make_dsink(self.config, *self.step_teachers())
 
     def facts(self, training: Training) -> dict[str, Any]:
         """What a training is made of, by content; equal on all of its ranks."""
@@ -265,7 +288,7 @@ class SeedStudy:
     def _train_student(self, method: str) -> tuple[Classifier, Trained]:
         if RECIPES[method].dsink is not None:
             # The teachers are settled before this training's clock starts.
-            self.frozen_teachers()
+            self.step_teachers()
         classifier, trained = self.train(self._row_training(method))
         if method == "dsink":
             self.student = classifier

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 
 from lt_callbacks.apps.build import build_targets, build_trainer
+from lt_callbacks.apps.compiled import compiled
 from lt_callbacks.apps.history import History
 from lt_callbacks.apps.preemption import Preemption
 from lt_callbacks.apps.schemas import TrainConfig
@@ -95,7 +96,8 @@ def fit(
         plugins=[WholeFile()],
     )
     goes_on = config.ckpt_path is not None and unfinished.path.is_file()
-    trainer.fit(classifier, datamodule=datamodule, ckpt_path=str(unfinished.path) if goes_on else None)
+    with compiled(classifier.network, enabled=config.model.compile):
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=str(unfinished.path) if goes_on else None)
     return Trained(
         seconds=unfinished.seconds,
         observed=_observed(trainer.callback_metrics),

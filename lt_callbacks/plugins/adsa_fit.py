@@ -27,7 +27,8 @@ def plain_logits(
         batch_size: Images in a forward pass.
     """
     labels = LiveLabels(network, Views(distilled, PLAIN_VIEW, device=device))
-    batches = [labels.logits(part, 0) for part in _batches(samples, batch_size)]
+    # Moved once: a copy from the host in every batch would make it wait for the device.
+    batches = [labels.logits(part, 0) for part in _batches(samples.to(device), batch_size)]
     return torch.cat(batches) if batches else torch.zeros(0, distilled.num_classes, device=device)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -178,6 +180,13 @@ def first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def num_positional(step: Any) -> int:
     """How many positional arguments a bound ``training_step`` takes; many if it takes any number."""
+    function = getattr(step, "__func__", None)
+    return _num_positional(step) if function is None else _num_positional(function) - 1
+
+
+@functools.lru_cache(maxsize=256)
+def _num_positional(step: Callable[..., Any]) -> int:
+    """Asked in every step, and as slow as much else of it."""
     parameters = inspect.signature(step).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return 1_000

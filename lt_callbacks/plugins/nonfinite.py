@@ -51,8 +51,8 @@ class NonfiniteReport:
         what = "positions in the batch" if index is None else "sample indices"
         message = (
             f"`{name}` must give finite outputs; {count} samples of the last step were not finite ({what} on this "
-            f"rank: {samples[:10]}). Their rows were masked. Check the teacher in the trainer's precision, or set "
-            "`on_nonfinite='ignore'`."
+            f"rank: {samples[:10]}). Their rows were masked. Check the teacher in the trainer's precision, or that its "
+            "cached predictions are of these samples; or set `on_nonfinite='ignore'`."
         )
         if self.action == "raise":
             raise RuntimeError(message)

@@ -1,6 +1,8 @@
-"""Frozen teachers and the store of trained ones."""
+"""Frozen teachers, their cached predictions, and the store of trained ones."""
 
-from lt_callbacks.teachers.frozen import CachedTeacher, FrozenTeacher, ModuleTeacher
+from lt_callbacks.teachers.cache_predictions import cache
+from lt_callbacks.teachers.cached import CachedTeacher
+from lt_callbacks.teachers.frozen import FrozenTeacher, ModuleTeacher
 from lt_callbacks.teachers.store import TeacherStore
 from lt_callbacks.teachers.train import train_teachers
 from lt_callbacks.teachers.weights import load_checkpoint
@@ -10,6 +12,7 @@ __all__ = [
     "FrozenTeacher",
     "ModuleTeacher",
     "TeacherStore",
+    "cache",
     "load_checkpoint",
     "train_teachers",
 ]

@@ -4,6 +4,7 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -34,6 +35,13 @@ class FrozenTeacher(ABC):
             dtype: Floating dtype of the module that is taught, which the teacher follows; None: left as it is.
         """
 
+    def predictions(self, images: Tensor, index: Tensor | None = None, *, dtype: torch.dtype | None = None) -> Tensor:
+        """(B, C) log-probabilities up to a constant in each row, such as logits; float32 or better, without a graph.
+
+        For whoever normalises rows anyway. The arguments are those of :meth:`log_probs`, which this is by default.
+        """
+        return self.log_probs(images, index, dtype=dtype)
+
     def sha256(self) -> str | None:
         """Of everything that the answers depend on, where that can be told; equal teachers have equal ones."""
         return None
@@ -49,42 +57,72 @@ class FrozenTeacher(ABC):
 class ModuleTeacher(FrozenTeacher):
     """A trained module, copied, frozen and in eval mode for good.
 
+    It runs in inference mode, under the autocast that surrounds the call, on the images' device and in their memory
+    format. What it returns is an ordinary tensor, which a graph may hold as a constant.
+
     Args:
         module: Its ``forward(images)`` returns (B, C) logits. A ``LightningModule`` may still belong to a trainer.
         num_classes: C, where known.
+        compile: Whether ``torch.compile`` makes its forward faster; the first calls, and a smaller last batch, take
+            longer.
     """
 
-    def __init__(self, module: nn.Module, *, num_classes: int | None = None) -> None:
+    def __init__(self, module: nn.Module, *, num_classes: int | None = None, compile: bool = False) -> None:
         if not isinstance(module, nn.Module):
             raise TypeError(
                 f"`module` must be a torch.nn.Module; got {type(module).__name__}. Pass the trained module, or "
                 "CachedTeacher(log_probs) for predictions."
             )
+        if not isinstance(compile, bool):
+            raise TypeError(f"`compile` must be True or False; got {compile!r}. Pass one of them.")
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        if compile:
+            # In place: names in the state dict, and with them the hash, stay as they are.
+            self.module.compile()
         self.num_classes = num_classes
+        self._is_channels_last = False
 
     @torch.no_grad()
     def log_probs(self, images: Tensor, index: Tensor | None = None, *, dtype: torch.dtype | None = None) -> Tensor:
         """See :meth:`FrozenTeacher.log_probs`."""
-        self._follow(images.device, dtype)
+        logits = self._logits(images, dtype)
+        # After inference mode, whose own tensors cannot be saved for a backward pass.
+        with torch.autocast(logits.device.type, enabled=False):
+            return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(dim=1)
+
+    @torch.no_grad()
+    def predictions(self, images: Tensor, index: Tensor | None = None, *, dtype: torch.dtype | None = None) -> Tensor:
+        """The logits; see :meth:`FrozenTeacher.predictions`."""
+        logits = self._logits(images, dtype)
+        # A copy in any case: the module's own output is a tensor of inference mode, or the images themselves.
+        return logits.to(torch.promote_types(logits.dtype, torch.float32), copy=True)
+
+    def _logits(self, images: Tensor, dtype: torch.dtype | None) -> Tensor:
+        self._follow(images, dtype)
         # A teacher that another hand put into train mode would learn batch statistics and drop units.
         if self.module.training:
             self.module.eval()
-        logits = self.module(images)
+        with torch.inference_mode():
+            logits = self.module(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(
                 f"A teacher's `forward(images)` must return logits of shape ({len(images)}, C); "
                 f"{type(self.module).__name__} returned {got}. Wrap it in a module that returns its logits."
             )
-        with torch.autocast(logits.device.type, enabled=False):
-            return (logits if logits.dtype == torch.float64 else logits.float()).log_softmax(dim=1)
+        return logits
 
-    def _follow(self, device: torch.device, dtype: torch.dtype | None) -> None:
-        tensors = (*self.module.parameters(), *self.module.buffers())
+    def _follow(self, images: Tensor, dtype: torch.dtype | None) -> None:
+        tensors = chain(self.module.parameters(), self.module.buffers())
         reference = next((tensor for tensor in tensors if tensor.is_floating_point()), None)
-        if reference is not None and (reference.device != device or (dtype is not None and reference.dtype != dtype)):
-            self.module.to(device=device, dtype=dtype)
+        if reference is None:
+            return
+        if reference.device != images.device or (dtype is not None and reference.dtype != dtype):
+            self.module.to(device=images.device, dtype=dtype)
+        if not self._is_channels_last and _is_channels_last(images):
+            # Convolutions would turn their weights around in every step.
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._is_channels_last = True
 
     def sha256(self) -> str:
         """Of the module's weights and buffers."""
@@ -93,58 +131,6 @@ class ModuleTeacher(FrozenTeacher):
     def release(self) -> None:
         """Move the module back to the CPU."""
         self.module.cpu()
-
-
-class CachedTeacher(FrozenTeacher):
-    """Predictions made once and looked up by sample index; they do not see the step's augmentation.
-
-    Args:
-        log_probs: (num_samples, C) floating; row i belongs to the sample with index i. Rows must be distributions.
-    """
-
-    needs_index = True
-
-    def __init__(self, log_probs: Tensor) -> None:
-        if log_probs.ndim != 2 or not log_probs.is_floating_point():
-            raise ValueError(
-                f"`log_probs` must be floating with shape (num_samples, C); got {log_probs.dtype} "
-                f"{tuple(log_probs.shape)}. Pass logits.log_softmax(1)."
-            )
-        total = log_probs.float().logsumexp(dim=1)
-        # bfloat16 rounds the logarithms of a thousand equal probabilities by up to 0.016, all the same way.
-        wrong = (~(total.abs() < 3e-2)).nonzero()[:, 0].tolist()
-        if wrong:
-            raise ValueError(
-                f"`log_probs` must be log-probabilities: exp of every row sums to 1; row {wrong[0]} sums to "
-                f"{float(total[wrong[0]].exp()):.3g} ({len(wrong)} such rows). Pass logits.log_softmax(1)."
-            )
-        self._table = log_probs.detach()
-        self.num_classes = log_probs.shape[1]
-
-    @torch.no_grad()
-    def log_probs(self, images: Tensor, index: Tensor | None = None, *, dtype: torch.dtype | None = None) -> Tensor:
-        """See :meth:`FrozenTeacher.log_probs`."""
-        if index is None:
-            raise ValueError(
-                "`index` must be given for cached teacher predictions; got None. Yield (image, label, index) batches "
-                "or set `index_from`."
-            )
-        if index.dtype not in (torch.int32, torch.int64) or index.shape != images.shape[:1]:
-            raise ValueError(
-                f"`index` must be int64 with shape ({len(images)},), one for each image; got {index.dtype} "
-                f"{tuple(index.shape)}. Yield (image, label, index) batches or set `index_from`."
-            )
-        if self._table.device != images.device:
-            self._table = self._table.to(images.device)
-        return self._table[index].float()
-
-    def sha256(self) -> str:
-        """Of the table."""
-        return tensors_sha256({"log_probs": self._table})
-
-    def release(self) -> None:
-        """Move the table back to the CPU."""
-        self._table = self._table.cpu()
 
 
 def tensors_sha256(state: Mapping[str, Any]) -> str:
@@ -169,3 +155,9 @@ def as_teacher(name: str, teacher: FrozenTeacher | nn.Module) -> FrozenTeacher:
     raise TypeError(
         f"`{name}` must be a module that gives logits or a FrozenTeacher; got {type(teacher).__name__}.{hint}"
     )
+
+
+def _is_channels_last(images: Tensor) -> bool:
+    """Whether images lie so and not otherwise; of one channel or one pixel both are true."""
+    is_so = images.ndim == 4 and images.is_contiguous(memory_format=torch.channels_last)
+    return is_so and not images.is_contiguous()

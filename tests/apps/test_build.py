@@ -253,3 +253,16 @@ def test_building_data_leaves_the_global_random_state_alone(tmp_path, source):
     datamodule_of(tmp_path, source)
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("deterministic", "expected"), [(True, False), (False, True)])
+def test_a_deterministic_training_does_not_let_the_gpu_choose_by_measuring(tmp_path, deterministic, expected):
+    before = torch.backends.cudnn.benchmark, torch.are_deterministic_algorithms_enabled()
+    try:
+        # As somebody may have set it before.
+        torch.backends.cudnn.benchmark = True
+        build_trainer(tiny_config(tmp_path, f"trainer.deterministic={deterministic}"))
+        assert torch.backends.cudnn.benchmark is expected
+    finally:
+        torch.backends.cudnn.benchmark = before[0]
+        torch.use_deterministic_algorithms(before[1])

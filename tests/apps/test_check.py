@@ -9,7 +9,8 @@ from hydra import compose, initialize_config_module
 from tiny_run import tiny_config
 
 from lt_callbacks.apps.build import build_datamodule, build_source
-from lt_callbacks.apps.check import check_parts, check_settings, typed
+from lt_callbacks.apps.check import check_parts, check_run, check_settings, typed
+from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.recipes import RECIPES
 from lt_callbacks.apps.register import register_schemas
 from lt_callbacks.apps.schemas import DataConfig, TrainConfig
@@ -194,3 +195,44 @@ def test_checking_leaves_nothing_behind(tmp_path, source):
     check_parts(tiny_config(tmp_path), source)
     assert torch.equal(torch.get_rng_state(), state)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["teachers=cache"], "`teachers` must be one of 'live', 'cached'; got 'cache'. Did you mean 'cached'"),
+        (["teachers=cached", "cached_views=-1"], "`cached_views` must be an integer >= 0; got -1"),
+        (["cached_views=2"], "`cached_views` must be 0 with live teachers, .*; got 2. Set teachers=cached"),
+    ],
+)
+def test_teachers_of_a_step_that_do_not_exist_are_refused(tmp_path, overrides, text):
+    with pytest.raises(ValueError, match=f"^{text}"):
+        check_settings(tiny_config(tmp_path, *overrides))
+    check_settings(tiny_config(tmp_path, "teachers=cached", "cached_views=2"))
+
+
+def test_networks_that_are_looked_into_are_not_compiled():
+    config = DistillConfig()
+    config.model.compile = True
+    with pytest.raises(ValueError, match="^`model.compile` must be false here, where networks are looked into"):
+        check_run(config, num_roles=32)
+
+
+@pytest.mark.parametrize(("name", "precision"), [("cpu", "32-true"), ("gpu", "bf16-mixed")])
+def test_a_preset_says_how_networks_are_run_and_nothing_of_what_is_learnt(name, precision):
+    chosen, default = typed(composed(f"speed={name}", "model=resnet20")), typed(composed("model=resnet20"))
+    assert (chosen.trainer.accelerator, chosen.trainer.precision) == (name, precision)
+    assert (chosen.model.channels_last, chosen.model.compile) == (True, True)
+    check_settings(chosen)
+    for group, settings in (
+        ("trainer", {"accelerator": "auto", "precision": "32-true"}),
+        ("model", {"channels_last": False, "compile": False}),
+    ):
+        for setting, value in settings.items():
+            setattr(getattr(chosen, group), setting, value)
+    assert chosen == default
+
+
+def test_a_preset_can_be_changed_on_the_command_line():
+    config = typed(composed("speed=gpu", "model.compile=false", "trainer.devices=2"))
+    assert (config.model.compile, config.trainer.devices, config.trainer.accelerator) == (False, 2, "gpu")

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import pytest
 
+from lt_callbacks.apps.distill_schemas import DistillConfig
 from lt_callbacks.apps.provenance import NOT_RESULTS, command_line, result_settings
 from lt_callbacks.apps.schemas import DataConfig, NoiseConfig, TrainConfig
 from lt_callbacks.corruption import Imbalance, Noise, build_manifest
@@ -22,8 +23,10 @@ def test_settings_are_all_that_decide_a_result(manifest):
     names = [field.name for field in fields(TrainConfig) if field.name not in NOT_RESULTS]
     expected = {name: asdict(TrainConfig())[name] for name in names}
     # Documents from before these settings can still be continued.
-    for group, name in (("data", "sampling"), ("trainer", "num_nodes"), ("trainer", "strategy")):
+    later = (("data", "sampling"), ("trainer", "num_nodes"), ("trainer", "strategy"), ("model", "compile"))
+    for group, name in later:
         del expected[group][name]
+    del expected["teachers"], expected["cached_views"]
     assert settings == expected
     assert {"data", "noise", "model", "dsink", "trainer", "corruption_seed", "manifest"} <= settings.keys()
 
@@ -31,9 +34,18 @@ def test_settings_are_all_that_decide_a_result(manifest):
 def test_settings_that_came_later_count_where_they_are_not_at_their_default(manifest):
     config = TrainConfig()
     config.data.sampling, config.trainer.num_nodes, config.trainer.strategy = "class_balanced", 2, "fsdp"
+    config.teachers, config.cached_views, config.model.compile = "cached", 2, True
     settings = result_settings(config, manifest)
+    assert (settings["teachers"], settings["cached_views"], settings["model"]["compile"]) == ("cached", 2, True)
     assert settings["data"]["sampling"] == "class_balanced"
     assert (settings["trainer"]["num_nodes"], settings["trainer"]["strategy"]) == (2, "fsdp")
+
+
+def test_the_other_commands_settings_have_no_teachers(manifest):
+    settings = result_settings(DistillConfig(), manifest)
+    assert "teachers" not in settings
+    assert "compile" not in settings["model"]
+    assert settings["model"]["name"] == DistillConfig().model.name
 
 
 @pytest.mark.parametrize("name", NOT_RESULTS)

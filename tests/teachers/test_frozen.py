@@ -6,8 +6,9 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
-from user_project import QUIET, UserNet
+from user_project import QUIET, UserData, UserNet
 
+from lt_callbacks import DSink, DSinkCallback
 from lt_callbacks.teachers import CachedTeacher, FrozenTeacher, ModuleTeacher
 from lt_callbacks.teachers.frozen import as_teacher, tensors_sha256
 
@@ -160,6 +161,128 @@ def test_outputs_that_are_no_logits_are_refused(module, got):
         ModuleTeacher(module).log_probs(IMAGES)
 
 
+@pytest.mark.parametrize("value", [1, "inductor", None])
+def test_compile_is_a_yes_or_no(value):
+    with pytest.raises(TypeError, match=f"`compile` must be True or False; got {value!r}. Pass one of them"):
+        ModuleTeacher(network(), compile=value)
+
+
+def test_what_comes_out_of_inference_mode_is_an_ordinary_tensor():
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, images):
+            seen.append(torch.is_inference_mode_enabled())
+            return images.flatten(1)
+
+    teacher = ModuleTeacher(Spy())
+    for predict in (teacher.log_probs, teacher.predictions):
+        constant = predict(IMAGES)
+        assert not constant.is_inference()
+        assert constant.data_ptr() != IMAGES.data_ptr()
+        # A tensor of inference mode could not be saved for this backward pass.
+        weight = torch.ones(6, 4, requires_grad=True)
+        (weight * constant).sum().backward()
+        assert torch.equal(weight.grad, constant)
+    assert seen == [True, True]
+
+
+def test_moving_and_releasing_leaves_ordinary_weights():
+    teacher = ModuleTeacher(network())
+    teacher.log_probs(IMAGES.double(), dtype=torch.float64)
+    teacher.release()
+    assert not any(tensor.is_inference() for tensor in teacher.module.state_dict().values())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_predictions_are_log_probabilities_up_to_a_constant_a_row(dtype):
+    teacher = ModuleTeacher(network())
+    got = teacher.predictions(IMAGES.to(dtype), dtype=dtype)
+    assert got.dtype == torch.promote_types(dtype, torch.float32)
+    torch.testing.assert_close(got.log_softmax(1), teacher.log_probs(IMAGES.to(dtype), dtype=dtype))
+    assert (got.logsumexp(1).abs() > 1e-3).any(), "logits, not normalised once more than needed"
+    cached = CachedTeacher(table())
+    assert torch.equal(cached.predictions(IMAGES, torch.arange(6)), cached.log_probs(IMAGES, torch.arange(6)))
+
+
+def test_the_surrounding_autocast_reaches_the_teacher():
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, images):
+            logits = super().forward(images.flatten(1))
+            seen.append(logits.dtype)
+            return logits
+
+    teacher = ModuleTeacher(Spy(4, 3))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert teacher.log_probs(IMAGES).dtype == torch.float32
+    teacher.log_probs(IMAGES)
+    assert seen == [torch.bfloat16, torch.float32]
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_in_a_dsink_fit_a_teacher_computes_in_the_trainers_precision(precision, expected):
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+
+        def forward(self, images):
+            logits = self.layers(images)
+            seen.append((logits.dtype, self.layers[1].weight.dtype, torch.is_inference_mode_enabled()))
+            return logits
+
+    class Net(UserNet):
+        def training_step(self, batch, batch_idx):
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    trainer = Trainer(
+        **QUIET,
+        precision=precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[DSinkCallback(DSink(noise_teacher=Spy(), imbalance_teacher=Spy()))],
+    )
+    trainer.fit(Net(), UserData())
+    assert len(seen) == 2 * 3
+    assert set(seen) == {(expected, torch.float32, True)}
+
+
+def test_it_takes_on_the_memory_format_of_the_images_once():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(16, 3))
+    images = torch.randn(5, 2, 4, 4)
+    teacher = ModuleTeacher(module)
+    weight = teacher.module[0].weight
+    expected = teacher.log_probs(images)
+    assert weight.is_contiguous()
+    turned = images.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(teacher.log_probs(turned), expected)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    place = weight.data_ptr()
+    teacher.log_probs(turned)
+    assert weight.data_ptr() == place
+    # Images of one channel lie both ways, and decide nothing.
+    single = ModuleTeacher(nn.Sequential(nn.Conv2d(1, 4, 1), nn.Flatten()))
+    single.log_probs(images[:, :1].contiguous(memory_format=torch.channels_last))
+    assert not single._is_channels_last
+
+
+@pytest.mark.slow
+def test_a_compiled_teacher_says_the_same_under_the_same_names():
+    plain, compiled = ModuleTeacher(network()), ModuleTeacher(network(), compile=True)
+    assert compiled.sha256() == plain.sha256()
+    assert compiled.module._compiled_call_impl is not None
+    for images in (IMAGES, IMAGES, IMAGES[:4]):
+        got = compiled.log_probs(images)
+        assert not got.is_inference()
+        torch.testing.assert_close(got, plain.log_probs(images))
+
+
 def test_only_modules_and_teachers_are_teachers():
     with pytest.raises(TypeError, match=r"`module` must be a torch.nn.Module; got Tensor. Pass the trained module"):
         ModuleTeacher(table())
@@ -172,59 +295,6 @@ def test_only_modules_and_teachers_are_teachers():
         as_teacher("imbalance_teacher", "resnet20")
     with pytest.raises(TypeError, match="abstract"):
         FrozenTeacher()
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-def test_cached_predictions_are_looked_up_by_index(dtype):
-    predictions = table(dtype=dtype).requires_grad_()
-    teacher = CachedTeacher(predictions)
-    index = torch.tensor([7, 0, 3, 3, 9, 1])
-    got = teacher.log_probs(IMAGES, index)
-    assert torch.equal(got, predictions[index].float())
-    assert got.dtype == torch.float32
-    assert not got.requires_grad
-    assert teacher.needs_index
-    assert not ModuleTeacher(network()).needs_index
-    assert teacher.num_classes == 3
-
-
-def test_many_equal_classes_survive_the_rounding_of_bfloat16():
-    uniform = torch.zeros(4, 100).log_softmax(1).bfloat16()
-    assert CachedTeacher(uniform).num_classes == 100
-
-
-@pytest.mark.parametrize(
-    ("log_probs", "text"),
-    [
-        (torch.zeros(4, 3).long(), r"floating with shape \(num_samples, C\); got torch.int64 \(4, 3\)"),
-        (table()[0], r"floating with shape \(num_samples, C\); got torch.float32 \(3,\)"),
-        (table().exp(), r"exp of every row sums to 1; row 0 sums to .*10 such rows\). Pass logits.log_softmax\(1\)"),
-        (torch.cat([table(4), torch.full((1, 3), torch.nan)]), r"row 4 sums to nan \(1 such rows\)"),
-        (torch.cat([table(4), torch.full((1, 3), -torch.inf)]), r"row 4 sums to 0 \(1 such rows\)"),
-    ],
-)
-def test_tables_that_hold_no_distributions_are_refused(log_probs, text):
-    with pytest.raises(ValueError, match=f"`log_probs` must be .*{text}"):
-        CachedTeacher(log_probs)
-
-
-@pytest.mark.parametrize(
-    ("index", "text"),
-    [
-        (None, "`index` must be given for cached teacher predictions; got None. Yield"),
-        (torch.arange(6.0), r"`index` must be int64 with shape \(6,\), one for each image; got torch.float32 \(6,\)"),
-        (torch.ones(6, dtype=torch.bool), r"`index` must be int64 .* got torch.bool \(6,\)"),
-        (torch.arange(5), r"`index` must be int64 .* got torch.int64 \(5,\)"),
-    ],
-)
-def test_an_index_that_is_none_is_refused(index, text):
-    with pytest.raises(ValueError, match=text):
-        CachedTeacher(table()).log_probs(IMAGES, index)
-
-
-def test_an_index_beyond_the_table_is_an_error():
-    with pytest.raises(IndexError):
-        CachedTeacher(table(5)).log_probs(IMAGES, torch.arange(6))
 
 
 def one_bit_more(tensor: torch.Tensor) -> torch.Tensor:
