@@ -11,11 +11,17 @@ from torch import Tensor
 from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._ranks import gather_rows, share_lengths
 from lt_callbacks.dsink.class_marginal import ClassMarginal
-from lt_callbacks.dsink.proxy_labels import log_kernel
+from lt_callbacks.dsink.divergence import KnownDivergence
+from lt_callbacks.dsink.proxy_labels import log_kernel, proxy_label_loss
+from lt_callbacks.transport import fused
 from lt_callbacks.transport.ranks import RankSums, WholeProblem, holds_own_rows
 from lt_callbacks.transport.sinkhorn import solve_whole
 
 SCOPES = ("global", "local")
+ONE_LAUNCH_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+#: (N, C) of the student, the noise-robust and the imbalance-robust teacher.
+Models = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -28,21 +34,28 @@ class ProxyLabels:
             of ranks (data-parallel averaging divides by it): R * N_rank / N.
         marginal_error: 0-d, see :class:`lt_callbacks.transport.SinkhornResult`.
         iterations: 0-d int64.
-        noise_log_probs: (N, C) as used.
-        imbalance_log_probs: (N, C) as used.
         num_nonfinite: (2,) int64, over all ranks: samples where the noise-robust and the imbalance-robust teacher
             was not finite.
         is_nonfinite: (N, 2) bool, this rank's samples.
+        known: Where it was found together with the labels: their divergence from the student.
     """
 
     labels: Tensor
     loss_scale: float
     marginal_error: Tensor
     iterations: Tensor
-    noise_log_probs: Tensor
-    imbalance_log_probs: Tensor
     num_nonfinite: Tensor
     is_nonfinite: Tensor
+    known: KnownDivergence | None = None
+
+    def divergence(self, logits: Tensor) -> Tensor:
+        """:func:`proxy_label_loss` of ``logits`` (N, C) and the labels, with its graph.
+
+        Where the labels were made on a GPU and of these very ``logits`` it is known already.
+        """
+        if self.known is not None and self.known.is_of(logits):
+            return self.known.attached_to(logits, self.labels)
+        return proxy_label_loss(logits, self.labels)
 
 
 class ProxyLabeler:
@@ -82,54 +95,97 @@ class ProxyLabeler:
     def __call__(
         self,
         student_logits: Tensor,
-        noise_log_probs: Tensor,
-        imbalance_log_probs: Tensor,
+        noise: Tensor,
+        imbalance: Tensor,
         *,
         process_group: dist.ProcessGroup | None = None,
     ) -> ProxyLabels:
-        """Proxy labels of this rank's (N, C) predictions; every rank of ``process_group`` must call."""
+        """Proxy labels of this rank's predictions; every rank of ``process_group`` must call.
+
+        Args:
+            student_logits: (N, C) floating.
+            noise: (N, C) log-probabilities of the noise-robust teacher up to a constant in each row, such as logits.
+            imbalance: (N, C) likewise of the imbalance-robust teacher.
+            process_group: Whose ranks share the batch; None: this process has all of it.
+        """
         with torch.autocast(student_logits.device.type, enabled=False):
-            return self._label(student_logits, noise_log_probs, imbalance_log_probs, process_group)
+            return self._label(student_logits, noise, imbalance, process_group)
 
     def _label(
         self,
         student_logits: Tensor,
-        noise_log_probs: Tensor,
-        imbalance_log_probs: Tensor,
+        noise: Tensor,
+        imbalance: Tensor,
         process_group: dist.ProcessGroup | None,
     ) -> ProxyLabels:
-        num_classes = student_logits.shape[1]
-        bad_student, student = _split_nonfinite(student_logits)
-        bad_noise, noise = _split_nonfinite(noise_log_probs)
-        bad_imbalance, imbalance = _split_nonfinite(imbalance_log_probs)
-        is_nonfinite = torch.stack([bad_noise, bad_imbalance], dim=1)
-        is_masked = (bad_student | bad_noise | bad_imbalance)[:, None]
-
-        student = student.log_softmax(dim=1)
-        kernel = self._kernel(student, noise, imbalance).masked_fill(is_masked, -torch.inf)
-        probs = imbalance.exp().masked_fill(is_masked, 0.0)
-        rows = torch.cat([part.to(kernel.dtype) for part in (kernel, probs, student, is_nonfinite)], dim=1)
-
-        own, loss_scale, sums, num_rows = slice(0, len(rows)), 1.0, WholeProblem(), len(rows)
+        num_own, num_classes = student_logits.shape
+        models = (student_logits.detach(), noise.detach(), imbalance.detach())
+        own, loss_scale, sums, num_rows = slice(0, num_own), 1.0, WholeProblem(), num_own
         if process_group is not None and self.scope == "global":
-            lengths = share_lengths(len(rows), process_group)
+            lengths = share_lengths(num_own, process_group)
             num_rows = sum(lengths)
-            loss_scale = len(lengths) * len(rows) / max(num_rows, 1)
-            if self._holds_own_rows(lengths, kernel):
+            loss_scale = len(lengths) * num_own / max(num_rows, 1)
+            if self._holds_own_rows(lengths, student_logits):
                 sums = RankSums(process_group)
             else:
                 start = sum(lengths[: dist.get_rank(process_group)])
-                own = slice(start, start + len(rows))
-                rows = torch.cat(gather_rows(rows, process_group, lengths=lengths))
+                own = slice(start, start + num_own)
+                joint = torch.cat(gather_rows(torch.cat(models, dim=1), process_group, lengths=lengths))
+                models = joint.split([num_classes] * 3, dim=1)
 
-        kernel, probs, student, flags = (part.contiguous() for part in rows.split([num_classes] * 3 + [2], dim=1))
-        # Flags are counted in floating point to travel with the masses; a batch has fewer rows than 2^24.
-        batch_sums = sums.add(torch.cat([self.class_marginal.part(student, probs), flags.sum(dim=0)]))
-        marginal = self.class_marginal.of_sum(batch_sums[:num_classes])
-        num_nonfinite = batch_sums[num_classes:].to(torch.int64)
+        if not isinstance(sums, RankSums) and self._fits_one_launch(models):
+            proxy = self._in_one_launch(models, own, loss_scale, student_logits.detach())
+        else:
+            proxy = self._step_by_step(models, own, loss_scale, sums, num_rows)
         if process_group is not None and self.scope == "local":
             # Ranks that report alike stop together; one that stopped alone would leave the others in a collective.
-            dist.all_reduce(num_nonfinite, group=process_group)
+            dist.all_reduce(proxy.num_nonfinite, group=process_group)
+        return proxy
+
+    def _fits_one_launch(self, models: Models) -> bool:
+        """Whether one GPU kernel can do all of it."""
+        return (
+            self.class_marginal.kind in ("batch", "uniform")
+            and not self.queue_batches
+            and all(rows.dtype in ONE_LAUNCH_DTYPES for rows in models)
+            and fused.is_available(models[0].device)
+            and fused.fits(*models[0].shape)
+        )
+
+    def _in_one_launch(self, models: Models, own: slice, loss_scale: float, logits: Tensor) -> ProxyLabels:
+        is_uniform = self.class_marginal.kind == "uniform"
+        found = fused.harmonise(
+            *models,
+            student_weight=self.student_weight,
+            tolerance=self.tolerance,
+            max_iterations=self.max_iterations,
+            class_marginal=logits.new_ones(logits.shape[1], dtype=torch.float32) if is_uniform else None,
+            own=own,
+        )
+        return ProxyLabels(
+            labels=found.labels,
+            loss_scale=loss_scale,
+            marginal_error=found.marginal_error,
+            iterations=found.iterations,
+            num_nonfinite=found.num_nonfinite,
+            is_nonfinite=found.is_nonfinite,
+            known=KnownDivergence(logits=logits, value=found.divergence, gradient=found.gradient),
+        )
+
+    def _step_by_step(
+        self, models: Models, own: slice, loss_scale: float, sums: WholeProblem, num_rows: int
+    ) -> ProxyLabels:
+        (bad_student, student), (bad_noise, noise), (bad_imbalance, imbalance) = map(_split_nonfinite, models)
+        is_nonfinite = torch.stack([bad_noise, bad_imbalance], dim=1)
+        is_masked = (bad_student | bad_noise | bad_imbalance)[:, None]
+
+        student, noise, imbalance = (rows.log_softmax(dim=1) for rows in (student, noise, imbalance))
+        kernel = self._kernel(student, noise, imbalance).masked_fill(is_masked, -torch.inf)
+        probs = imbalance.exp().to(kernel.dtype).masked_fill(is_masked, 0.0)
+        # Flags are counted in floating point to travel with the masses; a batch has fewer rows than 2^24.
+        flags = is_nonfinite.to(kernel.dtype).sum(dim=0)
+        batch_sums = sums.add(torch.cat([self.class_marginal.part(student.to(kernel.dtype), probs), flags]))
+        marginal = self.class_marginal.of_sum(batch_sums[:-2])
         # Batches of a resumed run come from the CPU.
         past = [batch.to(kernel) for batch in self._queue]
         if self.queue_batches:
@@ -141,21 +197,19 @@ class ProxyLabeler:
             loss_scale=loss_scale,
             marginal_error=error,
             iterations=iterations,
-            noise_log_probs=noise,
-            imbalance_log_probs=imbalance,
-            num_nonfinite=num_nonfinite,
-            is_nonfinite=is_nonfinite,
+            num_nonfinite=batch_sums[-2:].to(torch.int64),
+            is_nonfinite=is_nonfinite[own],
         )
 
     def _kernel(self, student: Tensor, noise: Tensor, imbalance: Tensor) -> Tensor:
         """(N, C) log-weights that the transport starts from; inputs are log-probabilities, float32 or better."""
         return log_kernel(student, noise, student_weight=self.student_weight)
 
-    def _holds_own_rows(self, lengths: list[int], kernel: Tensor) -> bool:
+    def _holds_own_rows(self, lengths: list[int], rows: Tensor) -> bool:
         if self.queue_batches:
             return False
         sweeps = 0 if self.class_marginal.kind == "none" else self.max_iterations
-        return holds_own_rows(lengths, kernel.shape[1], max_iterations=sweeps, device=kernel.device)
+        return holds_own_rows(lengths, rows.shape[1], max_iterations=sweeps, device=rows.device)
 
     def _transport(
         self, kernel: Tensor, marginal: Tensor, past: list[Tensor], sums: WholeProblem, num_rows: int
@@ -191,7 +245,7 @@ class ProxyLabeler:
 
 def _split_nonfinite(logits: Tensor) -> tuple[Tensor, Tensor]:
     """(N,) bool where a row is not a distribution (NaN, inf, or nothing but -inf), and the rows with those uniform."""
-    logits = logits.detach() if logits.dtype == torch.float64 else logits.detach().float()
+    logits = logits if logits.dtype == torch.float64 else logits.float()
     is_bad = ~logits.amax(dim=1).isfinite()
     uniform = torch.full_like(logits, 1 / max(logits.shape[1], 1)).log()
     return is_bad, torch.where(is_bad[:, None], uniform, logits)

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer, one_of, real
-from lt_callbacks.dsink import ProxyLabeler, ProxyLabels, proxy_label_loss
+from lt_callbacks.dsink import ProxyLabeler, ProxyLabels
 from lt_callbacks.plugins.nonfinite import NonfiniteReport
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
 
@@ -151,12 +151,12 @@ class DSink:
             RuntimeError: A teacher was not finite at the step before.
         """
         self._nonfinite.check()
-        noise = self.noise_teacher.log_probs(images, index, dtype=dtype)
-        imbalance = self.imbalance_teacher.log_probs(images, index, dtype=dtype)
+        noise = self.noise_teacher.predictions(images, index, dtype=dtype)
+        imbalance = self.imbalance_teacher.predictions(images, index, dtype=dtype)
         for name, predictions in (("noise_teacher", noise), ("imbalance_teacher", imbalance)):
             if predictions.shape != logits.shape:
                 raise ValueError(
-                    f"`{name}` must have the model's classes: expected log-probabilities {tuple(logits.shape)}; got "
+                    f"`{name}` must have the model's classes: expected predictions {tuple(logits.shape)}; got "
                     f"{tuple(predictions.shape)}. Use a teacher trained on the same data set."
                 )
         group = dist.group.WORLD if dist.is_available() and dist.is_initialized() else None
@@ -164,7 +164,7 @@ class DSink:
         self._nonfinite.note(proxy.num_nonfinite, proxy.is_nonfinite, index)
         alpha = self.alpha_at(epoch)
         self.last_step = DSinkStep(proxy=proxy, index=index, alpha=alpha)
-        return alpha * proxy.loss_scale * proxy_label_loss(logits, proxy.labels)
+        return alpha * proxy.loss_scale * proxy.divergence(logits)
 
     def facts(self) -> dict[str, Any]:
         """What must be equal on all ranks of a training: the settings, and the teachers by their content."""

@@ -9,8 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lt_callbacks.dsink import MeanLabeler, ProxyLabeler, labeler, proxy_label_loss
-from lt_callbacks.transport import ranks
+from lt_callbacks.dsink import MeanLabeler, ProxyLabeler, labeler
+from lt_callbacks.transport import fused, ranks
 
 ALPHA = 3.0
 
@@ -24,6 +24,8 @@ SHARES = {
 
 #: At a fixed number of sweeps nothing depends on where the loop stops.
 FIXED = {"tolerance": 0.0, "max_iterations": 30}
+#: So many that both solvers end at the same plan.
+SAME_SWEEPS = {"tolerance": 1e-6, "max_iterations": 300}
 SETTINGS: dict[str, dict[str, Any]] = {
     "batch": FIXED,
     "student": {**FIXED, "class_marginal": "student"},
@@ -49,7 +51,7 @@ def steps(settings: dict[str, Any], batches: list[dict[str, Tensor]], own: slice
         weights = batch["weights"].clone().requires_grad_()
         logits = batch["images"][own] @ weights
         proxy = labeler(logits, batch["noise"][own], batch["imbalance"][own], process_group=group)
-        (ALPHA * proxy.loss_scale * proxy_label_loss(logits, proxy.labels)).backward()
+        (ALPHA * proxy.loss_scale * proxy.divergence(logits)).backward()
         gradient = weights.grad
         if group is not None:
             # What data parallelism does with gradients.
@@ -116,3 +118,15 @@ def labeler_worker(rank: int, folder: Path) -> None:
                 "num_nonfinite": proxy.num_nonfinite,
             }
     torch.save(results, folder / f"rank{rank}.pt")
+
+
+def one_launch_worker(rank: int, folder: Path) -> None:
+    """The same steps in one launch of the kernel, which Triton's interpreter runs where there is no GPU."""
+    fused.FORCED = True
+    batches = torch.load(folder / "batches.pt", weights_only=True)
+    results: dict[str, Any] = {}
+    for shares, lengths in SHARES[dist.get_world_size()].items():
+        for name in ("tolerant", "local"):
+            own = own_rows(lengths, rank)
+            results[f"{name}_{shares}"] = steps({**SETTINGS[name], **SAME_SWEEPS}, batches, own, dist.group.WORLD)
+    torch.save(results, folder / f"one_launch{rank}.pt")

@@ -56,7 +56,7 @@ def test_without_a_conflict_q_is_the_normalised_geometric_mean():
 
 
 def test_settings_reach_the_solver():
-    student, noise, imbalance = predictions(64, 8)
+    student, noise, imbalance = predictions(64, 8, scale=8.0)
     marginal = imbalance.exp().sum(0)
     coarse = proxy_labels(student, noise, marginal, tolerance=0.1)
     relative = proxy_labels(student, noise, marginal, tolerance=0.1, criterion="relative")
