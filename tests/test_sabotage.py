@@ -15,6 +15,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: What is broken: file, text, replacement, test that turns red.
 BREAKAGES = {
+    "a wide scaling is not absorbed": (
+        "transport/exponentiated.py",
+        "return float(np.maximum.reduce(u)) < GREATEST_RANGE * float(np.minimum.reduce(u))",
+        "return True",
+        "tests/transport/test_scaling.py::test_scalings_wider_than_an_exponential_are_absorbed",
+    ),
+    "what was absorbed is forgotten": (
+        "transport/compiled.py",
+        "base = scaling.clone() if base is None else base + scaling",
+        "base = scaling.clone()",
+        "tests/transport/test_scaling.py::test_scalings_wider_than_an_exponential_are_absorbed",
+    ),
     "a solver is taken at its word": (
         "apps/bench_solvers.py",
         "        if not verdict.meets_criterion:",

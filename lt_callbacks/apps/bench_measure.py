@@ -141,9 +141,9 @@ def solvers_for(device: str, criterion: Criterion, only: Sequence[str] = ()) -> 
 
 
 def ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Of each of our backends: how many times longer the best peer, the best library and the naive loop take.
+    """Of each of our backends: how many times longer the best peer, library and floor and the naive loop take.
 
-    The best is the one with the smallest median among those that meet the criterion; extras are no peers.
+    The best is the one with the smallest median among those that meet the criterion; floors and extras are no peers.
     """
     timed = {name: row for name, row in rows.items() if "median_ms" in row}
     peers = {name: row for name, row in timed.items() if row["group"] in ("library", "loop")}
@@ -151,6 +151,7 @@ def ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "best_peer": peers,
         "best_library": {name: row for name, row in peers.items() if row["group"] == "library"},
         "naive": {name: row for name, row in peers.items() if name == NAIVE},
+        "floor": {name: row for name, row in timed.items() if row["group"] == "floor"},
     }
     found: dict[str, Any] = {}
     for name, row in timed.items():

@@ -16,7 +16,7 @@ Run = Callable[[], Tensor]
 AtCount = Callable[[int, bool], Run]
 
 #: Kinds of solver, in the order of the tables.
-GROUPS = ("ours", "library", "loop", "extra")
+GROUPS = ("ours", "library", "loop", "floor", "extra")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class Solver:
 
     Attributes:
         name: In tables.
-        group: ``"ours"``; ``"library"``: a published solver; ``"loop"``: a few lines as people write them; ``"extra"``:
+        group: ``"ours"``; ``"library"``: a published solver; ``"loop"``: a few lines as people write them; ``"floor"``:
+            our own form of a sweep without any test, which shows what the tests cost, and is no peer; ``"extra"``:
             shown, but no peer.
         at: Log kernel and class marginal to a function of the number of iterations. What it prepares itself is outside
             the timing.

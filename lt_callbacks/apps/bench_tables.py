@@ -75,7 +75,9 @@ def _transport(content: Mapping[str, Any]) -> list[Table]:
     cells = content["cells"]
     ours = _names(cells, lambda row: row["group"] == "ours" and "median_ms" in row)
     headings = ["problem", "sweeps", "best peer", "ms", "best library", "ms", "naive ms"]
-    headings += [heading for name in ours for heading in (f"{name} ms", "best peer / ours", "naive / ours")]
+    headings += [
+        heading for name in ours for heading in (f"{name} ms", "best peer / ours", "naive / ours", "floor / ours")
+    ]
     lines = []
     for name, cell in cells.items():
         rows = cell["solvers"]
@@ -89,7 +91,7 @@ def _transport(content: Mapping[str, Any]) -> list[Table]:
         for backend in ours:
             found = cell["ratios"].get(backend, {})
             line.append(milliseconds(rows.get(backend, {}).get("median_ms")))
-            line += [times(found.get(kind, {}).get("by_median")) for kind in ("best_peer", "naive")]
+            line += [times(found.get(kind, {}).get("by_median")) for kind in ("best_peer", "naive", "floor")]
         lines.append(tuple(line))
     return [
         Table("Time to a relative column error of 1e-3", tuple(headings), lines, [conditions(content)]),

@@ -22,6 +22,8 @@ from lt_callbacks.transport.exponentiated import (
 )
 from lt_callbacks.transport.result import SinkhornResult
 
+# How a solve ends: with a plan, with a scaling that the kernel must be taken anew at, or with numbers that are no good.
+DONE, WIDE, BAD = 0, 1, 2
 #: Up to so many classes the loops run along the samples, so that they are long enough for vector registers.
 FEW_CLASSES = 32
 
@@ -40,25 +42,29 @@ def solve_compiled(
     log_kernel: Tensor, b: Array, *, tolerance: float, relative: bool, max_iterations: int, accelerate: bool
 ) -> SinkhornResult | None:
     """:func:`lt_callbacks.transport.scaling.solve_scaled` in one call of compiled code, without Newton's method."""
-    base = None
-    for attempt in range(2):
-        if attempt:
-            base = log_domain_base(log_kernel, b)
-            matrix = torch.softmax(log_kernel + base, dim=1).numpy()
-        else:
-            matrix = exponential(log_kernel)
-        log_u = np.empty_like(b)
-        # A constant of the code would be float64, and with it all that it touches.
-        error, sweeps = _solve(matrix, b, relative, tolerance, max_iterations, accelerate, log_u, b.dtype.type(1))
-        if sweeps:
-            scaling = torch.from_numpy(log_u)
+    base: Tensor | None = None
+    matrix, log_u, sweeps = exponential(log_kernel), np.empty_like(b), 0
+    # A constant of the code would be float64, and with it all that it touches.
+    one = b.dtype.type(1)
+    while True:
+        is_fresh = base is None
+        settings = (b, relative, tolerance, max_iterations, accelerate, is_fresh, sweeps)
+        error, sweeps, state = _solve(matrix, *settings, log_u, one)
+        scaling = torch.from_numpy(log_u)
+        if state == DONE:
             return SinkhornResult(
                 plan=torch.from_numpy(matrix),
                 log_class_scaling=scaling if base is None else scaling.add_(base),
                 marginal_error=torch.from_numpy(np.array(error, b.dtype)),
                 iterations=torch.from_numpy(np.array(sweeps)),
             )
-    return None
+        if state == WIDE:
+            base = scaling.clone() if base is None else base + scaling
+        elif is_fresh:
+            base = log_domain_base(log_kernel, b)
+        else:
+            return None
+        matrix = torch.softmax(log_kernel + base, dim=1).numpy()
 
 
 @_compile
@@ -118,10 +124,12 @@ def _solve(
     tolerance: float,
     max_iterations: int,
     accelerate: bool,
+    is_fresh: bool,
+    sweeps: int,
     log_u: Array,
     one: Any,
-) -> tuple[float, int]:
-    """Error and sweeps; ``array`` becomes the plan, ``log_u`` is set. No sweeps: the numbers left their range."""
+) -> tuple[float, int, int]:
+    """Error, sweeps and state; ``log_u`` is set, and ``array`` becomes the plan if all is done."""
     rows, classes = array.shape
     by_class = classes <= FEW_CLASSES
     matrix = np.ascontiguousarray(array.T) if by_class else array
@@ -132,20 +140,29 @@ def _solve(
         _by_row(matrix, u, v, t, one)
     for i in range(rows):
         if not v[i] < one / LEAST_ROW_SUM:
-            return np.inf, 0
+            return np.inf, sweeps, BAD
     for j in range(classes):
         if not t[j] > LEAST_COLUMN_SUM:
-            return np.inf, 0
-        u[j] = b[j] / t[j]
-    error, sweeps = _sweeps(matrix, by_class, b, relative, tolerance, max_iterations, accelerate, u, v, t, one)
-    if not error < np.inf or not u.max() < GREATEST_RANGE * u.min():
-        return np.inf, 0
+            return np.inf, sweeps, BAD
+        if is_fresh:
+            u[j] = b[j] / t[j]
+    error, sweeps = _sweeps(matrix, by_class, b, relative, tolerance, max_iterations, accelerate, sweeps, u, v, t, one)
+    if not error < np.inf:
+        return error, sweeps, BAD
+    for j in range(classes):
+        log_u[j] = math.log(u[j])
+    if not _is_narrow(u):
+        # The point that was reached is looked at again, with all its digits.
+        return error, min(sweeps, max_iterations - 1), WIDE
     for i in range(rows):
         for j in range(classes):
             array[i, j] *= u[j] * v[i]
-    for j in range(classes):
-        log_u[j] = math.log(u[j])
-    return error, sweeps
+    return error, sweeps, DONE
+
+
+@_compile
+def _is_narrow(u: Array) -> bool:
+    return u.max() < GREATEST_RANGE * u.min()
 
 
 @_compile
@@ -157,6 +174,7 @@ def _sweeps(
     tolerance: float,
     max_iterations: int,
     accelerate: bool,
+    sweeps: int,
     u: Array,
     v: Array,
     t: Array,
@@ -168,7 +186,7 @@ def _sweeps(
     step = np.empty_like(u)
     age = 0.0
     last = 0.0
-    k = 0
+    k = sweeps
     while True:
         if by_class:
             _by_class(matrix, u, v, t, one)
@@ -189,15 +207,13 @@ def _sweeps(
         if error <= tolerance or k >= max_iterations or not error < np.inf:
             return error, k
         if age == 0.0:
-            if accelerate and k > 2 and error > tolerance * (error / last) ** 4:
-                # More than four plain sweeps are left at this rate: momentum starts, from this scaling.
+            # From the third sweep on, if more than four plain ones are left at their rate, momentum starts from here.
+            if accelerate and k > sweeps + 2 and error > tolerance * (error / last) ** 4:
                 age = 1.0
                 for j in range(classes):
                     g[j] = math.log(b[j] / t[j])
-                    u[j] = b[j] / t[j]
-            else:
-                for j in range(classes):
-                    u[j] = b[j] / t[j]
+            for j in range(classes):
+                u[j] = b[j] / t[j]
             last = error
             continue
         against = 0.0
@@ -206,6 +222,8 @@ def _sweeps(
             step[j] = next_g - g[j]
             g[j] = next_g
             against += (b[j] - t[j] * u[j]) * step[j]
+        if not _is_narrow(u):
+            return error, k
         # Momentum is dropped when it points against the gradient b - c of the semi-dual.
         age = 1.0 if against < 0 else age + 1.0
         momentum = (age - 1.0) / (age + 2.0)

@@ -29,6 +29,7 @@ class Exponentiated:
     ``t = M^T v``. All arrays are on the CPU and have one dtype, float32 or float64.
 
     Attributes:
+        log_kernel: (N, C) L.
         array: (N, C) M.
         log_base: (C,) g0 where M = exp(L + g0 + row constants); None: zero.
         b: (C,) > 0, sums to N.
@@ -37,6 +38,7 @@ class Exponentiated:
         t: (C,) likewise.
     """
 
+    log_kernel: Tensor
     array: Array
     log_base: Tensor | None
     b: Array
@@ -61,6 +63,17 @@ class Exponentiated:
         if self.b_inverse is None:
             return float(np.add.reduce(np.abs(lack))) / len(self.v)
         return float(np.maximum.reduce(np.abs(lack * self.b_inverse)))
+
+    def is_narrow(self, u: Array) -> bool:
+        """Whether the range of a scaling costs no digits."""
+        return float(np.maximum.reduce(u)) < GREATEST_RANGE * float(np.minimum.reduce(u))
+
+    def absorb(self, u: Array) -> bool:
+        """Take the exponential anew at the scaling ``u``, which is 1 from then on; whether the sums are in range."""
+        self.log_base = self.log_scaling(u)
+        self.array = torch.softmax(self.log_kernel + self.log_base, dim=1).numpy()
+        self.evaluate(np.ones_like(u))
+        return float(np.minimum.reduce(self.t)) > LEAST_COLUMN_SUM
 
     def plan(self, u: Array) -> Tensor:
         """(N, C) of the scaling evaluated last; M is overwritten."""
@@ -92,14 +105,14 @@ def exponentiate(log_kernel: Tensor, b: Array, *, relative: bool) -> Exponentiat
         np.reciprocal(v, out=v)
         t = np.dot(array.T, v)  # NaN where a row overflowed
         if float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:
-            return Exponentiated(array, None, b, b_inverse, v, t)
+            return Exponentiated(log_kernel, array, None, b, b_inverse, v, t)
     base = log_domain_base(log_kernel, b)
     array = torch.softmax(log_kernel + base, dim=1).numpy()
     v = np.ones(len(array), array.dtype)
     t = np.dot(array.T, v)
     if not float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:  # also where a row or a class has nothing but -inf: NaN
         return None
-    return Exponentiated(array, base, b, b_inverse, v, t)
+    return Exponentiated(log_kernel, array, base, b, b_inverse, v, t)
 
 
 def exponential(values: Tensor) -> Array:

@@ -69,3 +69,5 @@ def newton(
                 break
             d *= 0.5
             slope *= 0.5
+        if not problem.is_narrow(u):
+            return u, error, iterations

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks.transport.exponentiated import GREATEST_RANGE, Array, Exponentiated, exponentiate
+from lt_callbacks.transport.exponentiated import Array, Exponentiated, exponentiate
 from lt_callbacks.transport.newton import newton
 from lt_callbacks.transport.result import SinkhornResult
 
@@ -54,14 +54,22 @@ def solve_scaled(
         problem = exponentiate(log_kernel, b, relative=relative)
         if problem is None:
             return None
-        found = _scale(problem, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
-        return None if found is None else _result(problem, *found)
+        u, k = np.divide(problem.b, problem.t), 0
+        while True:
+            found = _scale(problem, u, k, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
+            if found is None:
+                return None
+            u, error, k = found
+            if problem.is_narrow(u):
+                return _result(problem, u, error, k)
+            if not problem.absorb(u):
+                return None
+            # The point that was reached is looked at again, with all its digits.
+            u, k = np.ones_like(u), k - 1
 
 
-def _result(problem: Exponentiated, u: Array, error: float, iterations: int) -> SinkhornResult | None:
-    """The result for the scaling evaluated last; None where its range has cost digits."""
-    if not float(np.maximum.reduce(u)) < GREATEST_RANGE * float(np.minimum.reduce(u)):
-        return None
+def _result(problem: Exponentiated, u: Array, error: float, iterations: int) -> SinkhornResult:
+    """The result for the scaling evaluated last."""
     log_scaling = problem.log_scaling(u)
     return SinkhornResult(
         plan=problem.plan(u),
@@ -72,13 +80,15 @@ def _result(problem: Exponentiated, u: Array, error: float, iterations: int) -> 
 
 
 def _scale(
-    problem: Exponentiated, *, tolerance: float, max_iterations: int, accelerate: bool
+    problem: Exponentiated, u: Array, iterations: int, *, tolerance: float, max_iterations: int, accelerate: bool
 ) -> tuple[Array, float, int] | None:
-    """The class scaling, its error and the number of evaluations."""
+    """The class scaling evaluated last, its error and the number of evaluations, from (C,) ``u`` on.
+
+    It meets the tolerance, is the last one allowed or is not narrow.
+    """
     array, transposed, b, v, t = problem.array, problem.array.T, problem.b, problem.v, problem.t
     dot, reciprocal, divide = np.dot, np.reciprocal, np.divide
-    u = divide(b, t)
-    k, next_test = 0, min(FIRST_TEST, max_iterations)
+    k, next_test = iterations, min(iterations + (1 if iterations else FIRST_TEST), max_iterations)
     earlier: tuple[int, float] | None = None
     while True:
         k += 1
@@ -96,10 +106,12 @@ def _scale(
                 sweeps = FIRST_TEST
             else:
                 sweeps = _sweeps_left(earlier, (k, error), tolerance)
-                if accelerate and _newton_pays(sweeps, problem):
-                    return newton(problem, u, iterations=k, tolerance=tolerance, max_iterations=max_iterations)
-                if accelerate and sweeps > MOMENTUM_FROM:
-                    return _momentum(problem, iterations=k, tolerance=tolerance, max_iterations=max_iterations)
+                by_newton = accelerate and _newton_pays(sweeps, problem)
+                if by_newton or (accelerate and sweeps > MOMENTUM_FROM):
+                    if not problem.is_narrow(u):
+                        return u, error, k
+                    go_on = newton if by_newton else _momentum
+                    return go_on(problem, u, iterations=k, tolerance=tolerance, max_iterations=max_iterations)
             earlier = (k, error)
             # The rate drifts, so what is far off is looked at on the way.
             next_test = min(k + min(sweeps, 20), max_iterations)
@@ -125,13 +137,16 @@ def _newton_pays(sweeps: int, problem: Exponentiated) -> bool:
 
 
 def _momentum(
-    problem: Exponentiated, *, iterations: int, tolerance: float, max_iterations: int
+    problem: Exponentiated, u: Array, *, iterations: int, tolerance: float, max_iterations: int
 ) -> tuple[Array, float, int] | None:
-    """Nesterov's momentum on g = log u, dropped when it points against the gradient b - c of the semi-dual."""
+    """Nesterov's momentum on g = log u, dropped when it points against the gradient b - c of the semi-dual.
+
+    It starts with a plain sweep from ``u``, which was just evaluated.
+    """
     b, t = problem.b, problem.t
     log_b = np.log(b)
     g = log_b - np.log(t)
-    u = np.divide(b, t)
+    u = np.divide(b, t, out=u)
     age, lack = 1.0, np.empty_like(u)
     k = iterations
     while True:
@@ -141,7 +156,7 @@ def _momentum(
         np.subtract(b, lack, out=lack)
         if (k - iterations) % MOMENTUM_TEST == 0 or k >= max_iterations:
             error = problem.error(lack)
-            if error <= tolerance or k >= max_iterations:
+            if error <= tolerance or k >= max_iterations or not problem.is_narrow(u):
                 return u, error, k
             if not error < math.inf:
                 return None

@@ -169,6 +169,28 @@ def test_whatever_the_scale_the_answer_is_right_or_there_is_none(scale, num_clas
         assert float((result.plan - through_logs).abs().sum(1).max()) <= 1e-3
 
 
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize(("num_classes", "scale"), [(10, 64.0), (100, 32.0), (40, 50.0)])
+def test_scalings_wider_than_an_exponential_are_absorbed(num_classes, scale, relative, compiled):
+    log_kernel, marginal = (values.float() for values in problem(100, num_classes, scale))
+    result = run(log_kernel, marginal, compiled=compiled, tolerance=1e-3, relative=relative, max_iterations=1000)
+    assert float(result.log_class_scaling.max() - result.log_class_scaling.min()) > 60
+    assert int(result.iterations) < 1000
+    assert true_error(result.plan, marginal, relative=relative) <= 1.1e-3
+    torch.testing.assert_close(result.plan.sum(1), torch.ones(100), atol=2e-6, rtol=0)
+    through_logs = torch.softmax(log_kernel.double() + result.log_class_scaling.double(), 1)
+    assert float((result.plan - through_logs).abs().sum(1).max()) <= 1e-3
+
+
+@pytest.mark.parametrize("limit", [20, 41, 60])
+def test_the_limit_holds_where_scalings_are_absorbed(limit, compiled):
+    log_kernel, marginal = problem(100, 100, 64.0)
+    result = run(log_kernel.float(), marginal.float(), compiled=compiled, tolerance=1e-7, max_iterations=limit)
+    assert int(result.iterations) == limit
+    expected = true_error(result.plan, marginal, relative=False)
+    assert float(result.marginal_error) == pytest.approx(expected, rel=1e-3)
+
+
 def test_the_input_is_left_alone(compiled):
     log_kernel, marginal = (values.float() for values in problem(24, 5, 6.0))
     before = log_kernel.clone(), marginal.clone()
