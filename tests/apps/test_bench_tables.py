@@ -37,6 +37,7 @@ TRANSPORT_CELL = {
             "best_peer": {"name": "POT sinkhorn numpy", "by_median": 2.0, "by_min": 2.0},
             "best_library": {"name": "POT sinkhorn numpy", "by_median": 2.0, "by_min": 2.0},
             "naive": {"name": "naive log-domain", "by_median": 8.0, "by_min": 8.0},
+            "floor": {"name": "matvec numpy", "by_median": 0.8, "by_min": 0.8},
         }
     },
 }
@@ -53,7 +54,21 @@ def column(table, heading):
 def test_the_table_of_transport_has_our_times_and_both_ratios():
     main, every, accuracy = tables_of(document("transport", {"corr:128x10:3": TRANSPORT_CELL}))
     assert main.rows == [
-        *[("corr:128x10:3", "28", "POT sinkhorn numpy", "1", "POT sinkhorn numpy", "1", "4", "0.5", "2.00", "8.00")]
+        *[
+            (
+                "corr:128x10:3",
+                "28",
+                "POT sinkhorn numpy",
+                "1",
+                "POT sinkhorn numpy",
+                "1",
+                "4",
+                "0.5",
+                "2.00",
+                "8.00",
+                "0.80",
+            )
+        ]
     ]
     assert ("GeomLoss solve", "not reached") in every.rows
     assert any("column error 1e-2" in note for note in every.notes)
