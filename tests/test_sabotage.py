@@ -157,15 +157,15 @@ BREAKAGES = {
     ),
     "class marginal flipped in the scaled form": (
         "transport/sinkhorn.py",
-        "b = marginal * (num_rows / total)",
-        "b = marginal[::-1] * (num_rows / total)",
+        "marginal * (len(log_kernel) / total), **settings",
+        "marginal[::-1] * (len(log_kernel) / total), **settings",
         "tests/transport/test_sinkhorn.py::test_one_row_takes_the_marginal_itself",
     ),
-    "columns of the kernel may underflow": (
+    "rows of the kernel may underflow": (
         "transport/exponentiated.py",
-        "if float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:",
-        "if True:",
-        "tests/transport/test_scaling.py::test_a_class_whose_every_weight_underflows_gets_its_mass",
+        "if not float(np.minimum.reduce(v)) > LEAST_ROW_SUM:",
+        "if False:",
+        "tests/transport/test_scaling.py::test_constants_of_rows_change_nothing_however_large",
     ),
     "Newton without its right-hand side": (
         "transport/newton.py",

@@ -15,8 +15,11 @@ Array = np.ndarray[Any, Any]
 LEAST_ROW_SUM, LEAST_COLUMN_SUM = 1e-15, 1e-20
 #: Kernels of fewer entries are scaled by numpy, whose calls start sooner; torch's loops are faster.
 ENTRIES_TO_SCALE = 16384
-#: Kernels of fewer entries take no second call for a faster exponential.
+#: Likewise of their exponential.
 ENTRIES_TO_EXPONENTIATE = 4096
+LOG2_E = math.log2(math.e)
+# A number would be made a tensor in every call.
+_LOG2_E = torch.tensor(LOG2_E, dtype=torch.float64)
 #: Ratio of the greatest to the least class scaling up to which the same holds for the scaled kernel.
 GREATEST_RANGE = 1e20
 
@@ -91,36 +94,47 @@ class Exponentiated:
 
 
 def exponentiate(log_kernel: Tensor, b: Array, *, relative: bool) -> Exponentiated | None:
-    """The exponential of a kernel, in a range where nothing that matters under- or overflows; None if there is none.
+    """The exponential of a kernel as it is; None where a row under- or overflows.
+
+    A column that underflows shows in the range of the scaling, and one of NaN in the error.
 
     Args:
         log_kernel: (N, C) float32 or float64, contiguous, N > 0, C > 0.
         b: (C,) > 0, same dtype, sums to N.
         relative: The criterion.
     """
-    b_inverse = 1.0 / b if relative else None
     array = exponential(log_kernel)
     v = np.dot(array, np.ones_like(b))
-    if float(np.minimum.reduce(v)) > LEAST_ROW_SUM:
-        np.reciprocal(v, out=v)
-        t = np.dot(array.T, v)  # NaN where a row overflowed
-        if float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:
-            return Exponentiated(log_kernel, array, None, b, b_inverse, v, t)
+    if not float(np.minimum.reduce(v)) > LEAST_ROW_SUM:
+        return None
+    np.reciprocal(v, out=v)
+    return Exponentiated(log_kernel, array, None, b, 1.0 / b if relative else None, v, np.dot(array.T, v))
+
+
+def exponentiate_at_scale(log_kernel: Tensor, b: Array, *, relative: bool) -> Exponentiated | None:
+    """The same after one sweep in the log domain, in which no scale of the logits matters.
+
+    None also where a row or a class allows nothing.
+    """
     base = log_domain_base(log_kernel, b)
     array = torch.softmax(log_kernel + base, dim=1).numpy()
     v = np.ones(len(array), array.dtype)
     t = np.dot(array.T, v)
-    if not float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:  # also where a row or a class has nothing but -inf: NaN
+    if not float(np.minimum.reduce(t)) > LEAST_COLUMN_SUM:
         return None
-    return Exponentiated(log_kernel, array, base, b, b_inverse, v, t)
+    return Exponentiated(log_kernel, array, base, b, 1.0 / b if relative else None, v, t)
 
 
 def exponential(values: Tensor) -> Array:
     """A new array of exp(values); values float32 or float64, contiguous."""
-    if values.dtype == torch.float64 or values.numel() < ENTRIES_TO_EXPONENTIATE:
+    if values.dtype == torch.float64:
         return values.exp().numpy()
     # Half the time of exp; the rounded product changes a weight e^-50 by 3e-6 of itself.
-    return torch.mul(values, math.log2(math.e)).exp2_().numpy()
+    if values.numel() < ENTRIES_TO_EXPONENTIATE:
+        array = values.numpy() * np.float32(LOG2_E)
+        torch.from_numpy(array).exp2_()
+        return array
+    return torch.mul(values, _LOG2_E).exp2_().numpy()
 
 
 def log_domain_base(log_kernel: Tensor, b: Array) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks.transport.exponentiated import Array, Exponentiated, exponentiate
+from lt_callbacks.transport.exponentiated import Array, Exponentiated, exponentiate, exponentiate_at_scale
 from lt_callbacks.transport.newton import newton
 from lt_callbacks.transport.result import SinkhornResult
 
@@ -16,8 +16,9 @@ from lt_callbacks.transport.result import SinkhornResult
 CALLS_NS, ENTRY_NS = 2200, 0.13
 NEWTON_CALLS_NS, NEWTON_ENTRY_NS, GRAM_NS, FACTOR_NS = 14_000, 0.8, 0.02, 0.04
 
-#: Sweeps after which the error is looked at for the first time.
-FIRST_TEST = 3
+#: Entries above which the error is looked at after the second sweep, and already after the first; below, a look takes
+#: as long as a sweep, and the third is the first one.
+ENTRIES_FOR_TWO, ENTRIES_FOR_ONE = 6_000, 30_000
 #: Sweeps left by the rate of convergence, from which momentum is worth its own cost.
 MOMENTUM_FROM = 15
 #: Sweeps with momentum between two looks at the error.
@@ -51,21 +52,28 @@ def solve_scaled(
         of extreme scale. :func:`lt_callbacks.transport.sweeps.solve` then has the answer.
     """
     with np.errstate(all="ignore"):  # what overflows is found by the tests and solved elsewhere
-        problem = exponentiate(log_kernel, b, relative=relative)
-        if problem is None:
+        for make in (exponentiate, exponentiate_at_scale):
+            problem = make(log_kernel, b, relative=relative)
+            if problem is not None:
+                found = _solve(problem, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
+                if found is not None:
+                    return found
+        return None
+
+
+def _solve(problem: Exponentiated, *, tolerance: float, max_iterations: int, accelerate: bool) -> SinkhornResult | None:
+    u, k = np.divide(problem.b, problem.t), 0
+    while True:
+        found = _scale(problem, u, k, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
+        if found is None:
             return None
-        u, k = np.divide(problem.b, problem.t), 0
-        while True:
-            found = _scale(problem, u, k, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
-            if found is None:
-                return None
-            u, error, k = found
-            if problem.is_narrow(u):
-                return _result(problem, u, error, k)
-            if not problem.absorb(u):
-                return None
-            # The point that was reached is looked at again, with all its digits.
-            u, k = np.ones_like(u), k - 1
+        u, error, k = found
+        if problem.is_narrow(u):
+            return _result(problem, u, error, k)
+        if not problem.absorb(u):
+            return None
+        # The point that was reached is looked at again, with all its digits.
+        u, k = np.ones_like(u), k - 1
 
 
 def _result(problem: Exponentiated, u: Array, error: float, iterations: int) -> SinkhornResult:
@@ -88,7 +96,10 @@ def _scale(
     """
     array, transposed, b, v, t = problem.array, problem.array.T, problem.b, problem.v, problem.t
     dot, reciprocal, divide = np.dot, np.reciprocal, np.divide
-    k, next_test = iterations, min(iterations + (1 if iterations else FIRST_TEST), max_iterations)
+    entries = array.size
+    first_test = 1 if entries > ENTRIES_FOR_ONE else 2 if entries > ENTRIES_FOR_TWO else 3
+    # A point that is looked at again is tested at once.
+    k, next_test = iterations, min(iterations + (1 if iterations else first_test), max_iterations)
     earlier: tuple[int, float] | None = None
     while True:
         k += 1
@@ -103,7 +114,7 @@ def _scale(
             if not error < math.inf:
                 return None
             if earlier is None:
-                sweeps = FIRST_TEST
+                sweeps = first_test
             else:
                 sweeps = _sweeps_left(earlier, (k, error), tolerance)
                 by_newton = accelerate and _newton_pays(sweeps, problem)

@@ -81,14 +81,16 @@ def sinkhorn(
         >>> result.plan[0]
         tensor([0.7500, 0.2500])
     """
-    _check_shapes(log_kernel, class_marginal)
-    real("tolerance", tolerance, at_least=0.0)
-    one_of("criterion", criterion, CRITERIA)
-    integer("max_iterations", max_iterations, at_least=1)
+    if not _is_usual(log_kernel, class_marginal, tolerance, criterion, max_iterations):
+        _check_shapes(log_kernel, class_marginal)
+        real("tolerance", tolerance, at_least=0.0)
+        one_of("criterion", criterion, CRITERIA)
+        integer("max_iterations", max_iterations, at_least=1)
     if backend != "auto":
         _check_backend(backend, log_kernel)
-    # Nothing below has a gradient then; a `no_grad` around it would take longer than some problems.
-    log_kernel, class_marginal = log_kernel.detach(), class_marginal.detach()
+    if log_kernel.requires_grad or class_marginal.requires_grad:
+        # Nothing below has a gradient then; a `no_grad` around it would take longer than some problems.
+        log_kernel, class_marginal = log_kernel.detach(), class_marginal.detach()
     if process_group is None and log_kernel.is_cpu and log_kernel.dtype == class_marginal.dtype == torch.float32:
         # The straight way of the usual call: the rest takes as long as a small problem.
         return solve_whole(
@@ -166,24 +168,36 @@ def solve_whole(
         "accelerate": accelerate,
     }
     holds_all = sums is None or type(sums) is WholeProblem
-    wants_triton = backend == "triton" or (backend == "auto" and not log_kernel.is_cpu)
+    on_cpu = log_kernel.is_cpu
+    wants_triton = backend == "triton" or (backend == "auto" and not on_cpu)
     if holds_all and wants_triton and _fits_triton(log_kernel):
         from lt_callbacks.transport import fused
 
         return fused.solve(log_kernel, class_marginal, **settings)
-    if log_kernel.is_cpu:
-        marginal = class_marginal.numpy()
-        least, total = _checked_sums(marginal, num_rows)
-        if holds_all and least > 0 and tolerance > 0 and log_kernel.numel():
-            b = marginal * (num_rows / total)
-            if backend == "numba":
-                from lt_callbacks.transport.compiled import solve_compiled as solve_on_cpu
-            else:
-                solve_on_cpu = solve_scaled
-            found = solve_on_cpu(log_kernel.contiguous(), b, **settings)
+    if on_cpu:
+        if holds_all and tolerance > 0 and num_rows:
+            found = _solve_scaled(log_kernel, class_marginal.numpy(), backend, settings)
             if found is not None:
                 return found
-    return solve(log_kernel, class_marginal, stop_early=log_kernel.is_cpu and tolerance > 0, sums=sums, **settings)
+        _check_marginal(class_marginal, num_rows)
+    return solve(log_kernel, class_marginal, stop_early=on_cpu and tolerance > 0, sums=sums, **settings)
+
+
+def _solve_scaled(
+    log_kernel: Tensor, marginal: np.ndarray, backend: str, settings: dict[str, Any]
+) -> SinkhornResult | None:
+    """The plan by the exponential of the kernel; None where that is not the way, or for a marginal that is none.
+
+    A class marginal of 0 or below 0 gives a scaling that is no exponential, which is found in the end.
+    """
+    total = float(np.add.reduce(marginal))
+    if not 0 < total < math.inf:
+        return None
+    if backend == "numba":
+        from lt_callbacks.transport.compiled import solve_compiled as solve_on_cpu
+    else:
+        solve_on_cpu = solve_scaled
+    return solve_on_cpu(log_kernel.contiguous(), marginal * (len(log_kernel) / total), **settings)
 
 
 def _join(rows: Tensor, marginal: Tensor, group: dist.ProcessGroup, lengths: list[int]) -> tuple[Tensor, Tensor, slice]:
@@ -192,6 +206,22 @@ def _join(rows: Tensor, marginal: Tensor, group: dist.ProcessGroup, lengths: lis
     start = sum(lengths[: dist.get_rank(group)])
     joint = torch.cat([share[:-1] for share in shares])
     return joint, torch.stack([share[-1] for share in shares]).sum(dim=0), slice(start, start + len(rows))
+
+
+def _is_usual(
+    log_kernel: Tensor, class_marginal: Tensor, tolerance: object, criterion: object, max_iterations: object
+) -> bool:
+    """Whether the arguments are beyond doubt, so that the checks that can say what is wrong are left out."""
+    return (
+        log_kernel.ndim == 2
+        and log_kernel.shape[1:] == class_marginal.shape
+        and log_kernel.is_floating_point()
+        and type(tolerance) is float
+        and 0 <= tolerance < math.inf
+        and criterion in CRITERIA
+        and type(max_iterations) is int
+        and max_iterations >= 1
+    )
 
 
 def _check_shapes(log_kernel: Tensor, class_marginal: Tensor) -> None:
@@ -206,16 +236,11 @@ def _check_shapes(log_kernel: Tensor, class_marginal: Tensor) -> None:
         )
 
 
-def _checked_sums(marginal: np.ndarray, num_rows: int) -> tuple[float, float]:
-    """The least entry and the sum of a class marginal that is one."""
-    if not len(marginal):
-        return 0.0, 0.0
-    least, total = float(np.minimum.reduce(marginal)), float(np.add.reduce(marginal))
-    if not (least >= 0 and total < math.inf):
+def _check_marginal(marginal: Tensor, num_rows: int) -> None:
+    if not bool(torch.isfinite(marginal).all()) or bool((marginal < 0).any()):
         raise ValueError(f"`class_marginal` must be finite and >= 0; got {marginal.tolist()}. Pass expected counts.")
-    if num_rows and total == 0.0:
+    if num_rows and float(marginal.sum()) == 0.0:
         raise ValueError("`class_marginal` must have a positive sum; got zeros only. Pass expected counts.")
-    return least, total
 
 
 def _fits_triton(log_kernel: Tensor) -> bool:
