@@ -16,9 +16,10 @@ from lt_callbacks.transport.result import SinkhornResult
 CALLS_NS, ENTRY_NS = 2200, 0.13
 NEWTON_CALLS_NS, NEWTON_ENTRY_NS, GRAM_NS, FACTOR_NS = 14_000, 0.8, 0.02, 0.04
 
-#: Entries above which the error is looked at after the second sweep, and already after the first; below, a look takes
-#: as long as a sweep, and the third is the first one.
-ENTRIES_FOR_TWO, ENTRIES_FOR_ONE = 6_000, 30_000
+#: Sweeps between the first two looks at the error, which show the rate of convergence.
+SWEEPS_TO_RATE = 3
+#: Entries from which a look costs little beside a sweep, so that there is one after each of the first sweeps.
+ENTRIES_TO_LOOK = 30_000
 #: Sweeps left by the rate of convergence, from which momentum is worth its own cost.
 MOMENTUM_FROM = 15
 #: Sweeps with momentum between two looks at the error.
@@ -96,10 +97,9 @@ def _scale(
     """
     array, transposed, b, v, t = problem.array, problem.array.T, problem.b, problem.v, problem.t
     dot, reciprocal, divide = np.dot, np.reciprocal, np.divide
-    entries = array.size
-    first_test = 1 if entries > ENTRIES_FOR_ONE else 2 if entries > ENTRIES_FOR_TWO else 3
     # A point that is looked at again is tested at once.
-    k, next_test = iterations, min(iterations + (1 if iterations else first_test), max_iterations)
+    is_eager = iterations > 0 or array.size >= ENTRIES_TO_LOOK
+    k, next_test = iterations, min(iterations + (1 if is_eager else SWEEPS_TO_RATE), max_iterations)
     earlier: tuple[int, float] | None = None
     while True:
         k += 1
@@ -113,8 +113,12 @@ def _scale(
                 return u, error, k
             if not error < math.inf:
                 return None
+            if k < SWEEPS_TO_RATE:
+                next_test = k + 1
+                divide(b, t, out=u)
+                continue
             if earlier is None:
-                sweeps = first_test
+                sweeps = SWEEPS_TO_RATE
             else:
                 sweeps = _sweeps_left(earlier, (k, error), tolerance)
                 by_newton = accelerate and _newton_pays(sweeps, problem)
