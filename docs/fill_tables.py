@@ -7,16 +7,21 @@ Blocks, each up to `<!-- end -->`:
     <!-- alpha: docs/results -->                                held-out accuracy by alpha
     <!-- taus: docs/results/NAME.json -->                       students with fixed taus, and the tau that ADSA fits
     <!-- views: docs/results -->                                accuracy by the views that tau is fitted on
+    <!-- bench: docs/results/bench-NAME.json -->                times side by side, with their figures
+    <!-- kernel: docs/results/fused-kernel.json -->             the GPU kernel as compiled ahead of time
 """
 
+import json
 import re
 from pathlib import Path
 
+from lt_callbacks.apps.bench_document import read_bench
+from lt_callbacks.apps.bench_tables import markdown_tables
 from lt_callbacks.evaluation import CellResult, markdown_table, mean, paired_difference, read_result, sd, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(
-    r"<!-- (table|differences|proxy|alpha|taus|views): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->",
+    r"<!-- (table|differences|proxy|alpha|taus|views|bench|kernel): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->",
     re.DOTALL,
 )
 
@@ -130,7 +135,36 @@ def _views(folder: str, _: str | None) -> str:
     return "\n".join(lines)
 
 
+def _bench(path: str, only: str | None) -> str:
+    if not (ROOT / path).is_file():
+        return "Not measured yet."
+    content = read_bench(ROOT / path)
+    chosen = [name.strip() for name in only.split(";")] if only else []
+    pictures = sorted((ROOT / "docs" / "figures").glob(f"bench_{content['kind']}*.png"))
+    shown = [f"![{picture.stem.replace('_', ' ')}](figures/{picture.name})" for picture in pictures]
+    return "\n\n".join([markdown_tables(content, only=chosen), *shown, f"`{content['command']}` ({path})"])
+
+
+def _kernel(path: str, _: str | None) -> str:
+    content = json.loads((ROOT / path).read_text())
+    lines = [
+        "| tile | warps | GPU | registers | bytes spilled | instructions a sweep | spill loads / stores in it |",
+        "| ---: | ---: | :--- | ---: | ---: | ---: | ---: |",
+    ]
+    for cell in content["rows"]:
+        sweep = cell["sweep"]
+        if cell["dtype"] == "fp32" and cell["kernel"] == "harmonise":
+            lines.append(
+                f"| {cell['rows']}×{cell['classes']} | {cell['num_warps']} | sm_{cell['capability']} "
+                f"| {cell['registers']} | {cell['spilled_bytes']} | {sweep['instructions']} "
+                f"| {sweep['spill_loads']} / {sweep['spill_stores']} |"
+            )
+    return "\n".join([*lines, "", f"`python docs/benchmarks/fused_kernel.py` ({path})"])
+
+
 MAKERS = {
+    "bench": _bench,
+    "kernel": _kernel,
     "taus": _taus,
     "views": _views,
     "table": _table,

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from lt_callbacks.apps.bench_cell_reference import CellData, CellOutcome, CellSettings, train_cell
 from lt_callbacks.apps.bench_document import BenchDocument
 from lt_callbacks.apps.bench_images import build_datamodule, build_source
-from lt_callbacks.apps.bench_step import Student, cached
+from lt_callbacks.apps.bench_step import Student
 from lt_callbacks.apps.quiet import be_quiet
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.methods import Classifier, Optimisation
 from lt_callbacks.models import build_model
 from lt_callbacks.plugins import DSink
-from lt_callbacks.teachers import FrozenTeacher, train_teachers
+from lt_callbacks.teachers import FrozenTeacher, cache, train_teachers
 
 OURS, CACHED, REFERENCE = "ours", "ours, cached teachers", "written by hand"
 WAYS = (OURS, CACHED, REFERENCE)
@@ -153,7 +153,7 @@ def _train_ours(
     trained = time.perf_counter()
     used: list[FrozenTeacher] = [noise, imbalance]
     if is_cached:
-        used = [cached(teacher, datamodule, device=device) for teacher in (noise, imbalance)]
+        used = [cache(teacher, datamodule, trainer=options) for teacher in (noise, imbalance)]
     torch.manual_seed(seed)
     student = Student(network=network(), optimisation=optimisation, channels_last=setting.channels_last)
     dsink = DSink(

@@ -24,7 +24,7 @@ from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.methods import Classifier, Optimisation
 from lt_callbacks.models import build_model
 from lt_callbacks.plugins import DSink, DSinkMixin, NaiveDistillation
-from lt_callbacks.teachers import CachedTeacher, ModuleTeacher
+from lt_callbacks.teachers import ModuleTeacher, cache
 
 PLAIN, TWO_TEACHERS, LIVE, CACHED, NAIVE = (
     "CE",
@@ -206,7 +206,8 @@ class StepBench:
         if name == NAIVE:
             return NaiveDistillation(noise_teacher=self.noise, imbalance_teacher=self.imbalance)
         if name == CACHED:
-            tables = [cached(teacher, self.datamodule, device=self.device) for teacher in (self.noise, self.imbalance)]
+            options = {"accelerator": "gpu" if self.device == "cuda" else "cpu", "enable_progress_bar": False}
+            tables = [cache(teacher, self.datamodule, trainer=options) for teacher in (self.noise, self.imbalance)]
             return DSink(noise_teacher=tables[0], imbalance_teacher=tables[1])
         return DSink(noise_teacher=self.noise, imbalance_teacher=self.imbalance)
 
@@ -285,15 +286,6 @@ def first_batches(datamodule: LongTailedDataModule, count: int, *, device: str) 
             f"{datamodule.batch_size}. Lower it."
         )
     return found
-
-
-def cached(teacher: ModuleTeacher, datamodule: LongTailedDataModule, *, device: str) -> CachedTeacher:
-    """The teacher's predictions on the plain training images, by index."""
-    shape = (datamodule.num_samples, datamodule.num_classes)
-    table = torch.full(shape, 1 / datamodule.num_classes).log().to(device)
-    for images, _, index in datamodule.predict_dataloader():
-        table[index.to(device)] = teacher.log_probs(images.to(device), index.to(device)).to(table.dtype)
-    return CachedTeacher(table)
 
 
 def train_briefly(network: nn.Module, batches: Sequence[Batch], *, steps: int) -> None:

@@ -16,12 +16,21 @@ from lt_callbacks.transport.exponentiated import (
     GREATEST_RANGE,
     LEAST_COLUMN_SUM,
     LEAST_ROW_SUM,
+    LOG2_E,
     Array,
     exponential,
     log_domain_base,
 )
 from lt_callbacks.transport.result import SinkhornResult
 
+# log2(e), the exponents between which 2^x is normal, and a polynomial for 2^x on [-1/2, 1/2] from x^6 down to 1.
+_EXP2 = tuple(
+    np.float32(number)
+    for number in (
+        *(LOG2_E, -126.0, 127.0),
+        *(1.5403530e-4, 1.3333558e-3, 9.6181291e-3, 5.5504109e-2, 2.4022651e-1, 6.9314718e-1, 1.0),
+    )
+)
 # How a solve ends: with a plan, with a scaling that the kernel must be taken anew at, or with numbers that are no good.
 DONE, WIDE, BAD = 0, 1, 2
 #: Up to so many classes the loops run along the samples, so that they are long enough for vector registers.
@@ -43,9 +52,14 @@ def solve_compiled(
 ) -> SinkhornResult | None:
     """:func:`lt_callbacks.transport.scaling.solve_scaled` in one call of compiled code, without Newton's method."""
     base: Tensor | None = None
-    matrix, log_u, sweeps = exponential(log_kernel), np.empty_like(b), 0
+    log_u, sweeps = np.empty_like(b), 0
     # A constant of the code would be float64, and with it all that it touches.
     one = b.dtype.type(1)
+    if b.dtype == np.float32:
+        matrix = np.empty(log_kernel.shape, b.dtype)
+        _exponential(log_kernel.numpy(), matrix, _EXP2)
+    else:
+        matrix = exponential(log_kernel)
     while True:
         is_fresh = base is None
         settings = (b, relative, tolerance, max_iterations, accelerate, is_fresh, sweeps)
@@ -65,6 +79,25 @@ def solve_compiled(
         else:
             return None
         matrix = torch.softmax(log_kernel + base, dim=1).numpy()
+
+
+@_compile
+def _exponential(rows: Array, found: Array, numbers: Any) -> None:
+    """The exponential of float32 numbers, to 1e-6 of itself, in vector registers, which the library's is not.
+
+    0 where it would not be a normal number, NaN where it would not be finite.
+    """
+    log2_e, least, most, p6, p5, p4, p3, p2, p1, p0 = numbers
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            x = rows[i, j] * log2_e
+            inside = min(max(x, least), most)
+            whole = np.float32(np.rint(inside))
+            f = inside - whole
+            value = (((((p6 * f + p5) * f + p4) * f + p3) * f + p2) * f + p1) * f + p0
+            power = np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+            value = value * power if x > least else p0 - p0
+            found[i, j] = value if x <= most else x * np.float32(np.nan)
 
 
 @_compile

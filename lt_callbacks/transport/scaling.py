@@ -18,8 +18,9 @@ NEWTON_CALLS_NS, NEWTON_ENTRY_NS, GRAM_NS, FACTOR_NS = 14_000, 0.8, 0.02, 0.04
 
 #: Sweeps between the first two looks at the error, which show the rate of convergence.
 SWEEPS_TO_RATE = 3
-#: Entries from which a look costs little beside a sweep, so that there is one after each of the first sweeps.
-ENTRIES_TO_LOOK = 30_000
+#: Entries from which the first look is after the second sweep, and already after the first: the larger the problem, the
+#: less a look costs beside a sweep.
+ENTRIES_TO_LOOK_AT_TWO, ENTRIES_TO_LOOK_AT_ONE = 8_000, 30_000
 #: Sweeps left by the rate of convergence, from which momentum is worth its own cost.
 MOMENTUM_FROM = 15
 #: Sweeps with momentum between two looks at the error.
@@ -97,9 +98,9 @@ def _scale(
     """
     array, transposed, b, v, t = problem.array, problem.array.T, problem.b, problem.v, problem.t
     dot, reciprocal, divide = np.dot, np.reciprocal, np.divide
-    # A point that is looked at again is tested at once.
-    is_eager = iterations > 0 or array.size >= ENTRIES_TO_LOOK
-    k, next_test = iterations, min(iterations + (1 if is_eager else SWEEPS_TO_RATE), max_iterations)
+    first_look = SWEEPS_TO_RATE - (array.size >= ENTRIES_TO_LOOK_AT_TWO) - (array.size >= ENTRIES_TO_LOOK_AT_ONE)
+    # A point that was reached before is looked at at once.
+    k, next_test = iterations, min(iterations + (1 if iterations else first_look), max_iterations)
     earlier: tuple[int, float] | None = None
     while True:
         k += 1
