@@ -67,7 +67,7 @@ class WithTwoForwards(Classifier):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The step of a classifier, after the teachers'."""
         for teacher in self.teachers:
-            teacher.log_probs(batch[0], batch[2], dtype=next(self.network.parameters()).dtype)
+            teacher.predictions(batch[0], batch[2], dtype=next(self.network.parameters()).dtype)
         return super().training_step(batch, batch_idx)
 
 

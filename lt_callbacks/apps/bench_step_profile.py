@@ -46,7 +46,7 @@ def profile_step(
 
         watch(network, "forward", "student forward")
         for teacher in (dsink.noise_teacher, dsink.imbalance_teacher):
-            watch(teacher, "log_probs", "teachers")
+            watch(teacher, "predictions", "teachers")
         watch(dsink, "loss", "dsink")
         watch(optimizer, "step", "optimiser")
         watch(Tensor, "backward", "backward")

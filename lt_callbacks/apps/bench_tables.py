@@ -75,9 +75,14 @@ def _transport(content: Mapping[str, Any]) -> list[Table]:
     cells = content["cells"]
     ours = _names(cells, lambda row: row["group"] == "ours" and "median_ms" in row)
     headings = ["problem", "sweeps", "best peer", "ms", "best library", "ms", "naive ms"]
-    headings += [
-        heading for name in ours for heading in (f"{name} ms", "best peer / ours", "naive / ours", "floor / ours")
-    ]
+    kinds = {
+        "best_peer": "best peer / ours",
+        "best_library": "best library / ours",
+        "naive": "naive / ours",
+        "floor": "floor / ours",
+    }
+    for name in ours:
+        headings += [f"{name} ms", *kinds.values()]
     lines = []
     for name, cell in cells.items():
         rows = cell["solvers"]
@@ -91,7 +96,7 @@ def _transport(content: Mapping[str, Any]) -> list[Table]:
         for backend in ours:
             found = cell["ratios"].get(backend, {})
             line.append(milliseconds(rows.get(backend, {}).get("median_ms")))
-            line += [times(found.get(kind, {}).get("by_median")) for kind in ("best_peer", "naive", "floor")]
+            line += [times(found.get(kind, {}).get("by_median")) for kind in kinds]
         lines.append(tuple(line))
     return [
         Table("Time to a relative column error of 1e-3", tuple(headings), lines, [conditions(content)]),

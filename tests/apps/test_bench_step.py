@@ -42,9 +42,9 @@ def test_every_way_starts_from_the_same_weights_and_trains_its_own(bench):
 
 def test_each_way_asks_its_teachers_as_it_says(bench, monkeypatch):
     calls = []
-    original = type(bench.noise).log_probs
+    original = type(bench.noise).predictions
     monkeypatch.setattr(
-        type(bench.noise), "log_probs", lambda self, *args, **more: calls.append(1) or original(self, *args, **more)
+        type(bench.noise), "predictions", lambda self, *args, **more: calls.append(1) or original(self, *args, **more)
     )
     counts = {}
     for name in bench.modules:
@@ -82,7 +82,7 @@ def test_watching_a_step_leaves_nothing_behind(bench):
     assert torch.Tensor.backward is backward
     assert "forward" not in vars(module.network)
     assert "loss" not in vars(dsink_of(bench, LIVE))
-    assert "log_probs" not in vars(dsink_of(bench, LIVE).noise_teacher)
+    assert "predictions" not in vars(dsink_of(bench, LIVE).noise_teacher)
 
 
 def test_the_document_has_the_three_cells_and_is_continued(tmp_path):

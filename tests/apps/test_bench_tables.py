@@ -53,23 +53,9 @@ def column(table, heading):
 
 def test_the_table_of_transport_has_our_times_and_both_ratios():
     main, every, accuracy = tables_of(document("transport", {"corr:128x10:3": TRANSPORT_CELL}))
-    assert main.rows == [
-        *[
-            (
-                "corr:128x10:3",
-                "28",
-                "POT sinkhorn numpy",
-                "1",
-                "POT sinkhorn numpy",
-                "1",
-                "4",
-                "0.5",
-                "2.00",
-                "8.00",
-                "0.80",
-            )
-        ]
-    ]
+    (row,) = main.rows
+    assert row[:7] == ("corr:128x10:3", "28", "POT sinkhorn numpy", "1", "POT sinkhorn numpy", "1", "4")
+    assert row[7:] == ("0.5", "2.00", "2.00", "8.00", "0.80")
     assert ("GeomLoss solve", "not reached") in every.rows
     assert any("column error 1e-2" in note for note in every.notes)
     assert column(accuracy, "solver") == ["ours, torch", "POT sinkhorn numpy", "naive log-domain"]
