@@ -18,7 +18,7 @@ def test_an_error_that_the_package_raised_becomes_its_message():
 def test_an_error_that_fell_out_of_an_expression_of_the_package_keeps_its_trace():
     # The bound cannot be formatted: a bug of the caller, raised by Python inside the package.
     with pytest.raises(ValueError, match="Unknown format code") as caught, without_trace():
-        integer("seed", 1, at_least="zero")
+        integer("seed", 1.5, at_least="zero")
     assert not isinstance(caught.value, CommandError)
 
 
