@@ -20,10 +20,8 @@ from lt_callbacks.apps.bench_tables import markdown_tables
 from lt_callbacks.evaluation import CellResult, markdown_table, mean, paired_difference, read_result, sd, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(
-    r"<!-- (table|differences|proxy|alpha|taus|views|bench|kernel): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->",
-    re.DOTALL,
-)
+KINDS = "table|differences|proxy|alpha|taus|views|bench|kernel"
+BLOCK = re.compile(rf"<!-- ({KINDS}): (\S+)(?: \| (?:only|of): ([^>]*?))? -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def filled(text: str) -> str:
