@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ else:
     Base = object
 
 CHECKPOINT_KEY = "dsink"
+_NUM_POSITIONAL: weakref.WeakKeyDictionary[Callable[..., Any], int] = weakref.WeakKeyDictionary()
 
 
 class DSinkMixin(Base):
@@ -181,12 +182,15 @@ def first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def num_positional(step: Any) -> int:
     """How many positional arguments a bound ``training_step`` takes; many if it takes any number."""
     function = getattr(step, "__func__", None)
-    return _num_positional(step) if function is None else _num_positional(function) - 1
+    if function is None:
+        return _num_positional(step)
+    # Asked in every step. Only functions of classes are kept in mind, and weakly: others may hold a whole model.
+    if function not in _NUM_POSITIONAL:
+        _NUM_POSITIONAL[function] = _num_positional(function) - 1
+    return _NUM_POSITIONAL[function]
 
 
-@functools.lru_cache(maxsize=256)
 def _num_positional(step: Callable[..., Any]) -> int:
-    """Asked in every step, and as slow as much else of it."""
     parameters = inspect.signature(step).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return 1_000
