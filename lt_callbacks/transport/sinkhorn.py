@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._ranks import gather_rows, share_lengths
+from lt_callbacks.transport.exponentiated import ones
 from lt_callbacks.transport.ranks import RankSums, WholeProblem, holds_own_rows
 from lt_callbacks.transport.result import SinkhornResult
 from lt_callbacks.transport.scaling import solve_scaled
@@ -96,7 +97,7 @@ def sinkhorn(
         return solve_whole(
             log_kernel,
             class_marginal,
-            num_rows=len(log_kernel),
+            num_rows=log_kernel.shape[0],
             tolerance=tolerance,
             relative=criterion == "relative",
             max_iterations=max_iterations,
@@ -190,14 +191,14 @@ def _solve_scaled(
 
     A class marginal of 0 or below 0 gives a scaling that is no exponential, which is found in the end.
     """
-    total = float(np.add.reduce(marginal))
+    total = float(marginal.dot(ones(len(marginal), marginal.dtype)))
     if not 0 < total < math.inf:
         return None
     if backend == "numba":
         from lt_callbacks.transport.compiled import solve_compiled as solve_on_cpu
     else:
         solve_on_cpu = solve_scaled
-    return solve_on_cpu(log_kernel.contiguous(), marginal * (len(log_kernel) / total), **settings)
+    return solve_on_cpu(log_kernel.contiguous(), marginal * (log_kernel.shape[0] / total), **settings)
 
 
 def _join(rows: Tensor, marginal: Tensor, group: dist.ProcessGroup, lengths: list[int]) -> tuple[Tensor, Tensor, slice]:

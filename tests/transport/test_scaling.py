@@ -121,6 +121,15 @@ def test_constants_of_rows_change_nothing_however_large(offset, compiled):
     )
 
 
+@pytest.mark.parametrize("offset", [-75.0, -80.0, -85.0])
+def test_rows_of_which_single_weights_underflow_keep_their_digits(offset, compiled):
+    log_kernel, marginal = problem(40, 12, 3.0)
+    log_kernel[:, 4] -= 20.0
+    shifted = log_kernel.float() + torch.linspace(0, 1, 40)[:, None] * offset
+    plan = run(shifted, marginal.float(), compiled=compiled, tolerance=1e-6).plan
+    torch.testing.assert_close(plan.double(), reference_plan(log_kernel, marginal), atol=2e-5, rtol=0)
+
+
 def test_a_class_whose_every_weight_underflows_gets_its_mass(compiled):
     log_kernel, marginal = problem(40, 6, 2.0)
     log_kernel[:, 4] -= 200.0
