@@ -5,8 +5,8 @@ import pytest
 import torch
 
 # Test files import the helpers that lie beside them.
-for folder in Path(__file__).parent.iterdir():
-    if folder.is_dir():
+for folder in Path(__file__).parent.rglob("*"):
+    if folder.is_dir() and folder.name != "__pycache__":
         sys.path.append(str(folder))
 sys.path.append(str(Path(__file__).parent))
 

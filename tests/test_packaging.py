@@ -142,7 +142,7 @@ def test_the_commands_are_installed():
     assert found == {
         "lt-distill": "lt_callbacks.apps.distill:main",
         "lt-report": "lt_callbacks.apps.compare:main",
-        "lt-bench": "lt_callbacks.apps.bench:main",
+        "lt-bench": "lt_callbacks.apps.bench.command:main",
         "lt-train": "lt_callbacks.apps.train:main",
     }
 

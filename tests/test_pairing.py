@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 
 # Files that are tested through another one -> its test file.
 ELSEWHERE = {
-    "apps/bench_ours.py": "apps/test_bench_measure.py",
-    "apps/bench_show.py": "apps/test_bench.py",
-    "apps/bench_step_profile.py": "apps/test_bench_step.py",
+    "apps/bench/ours.py": "apps/bench/test_measure.py",
+    "apps/bench/show.py": "apps/bench/test_command.py",
+    "apps/bench/step_profile.py": "apps/bench/test_step.py",
     # Both are what a fit goes through.
     "adsa/problem.py": "adsa/test_fit_tau.py",
     "adsa/tau_fit.py": "adsa/test_fit_tau.py",

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -87,6 +88,13 @@ class RealImages:
         for value in self.std:
             real("std", value, above=0.0)
 
+    @cached_property
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """(1, channels, 1, 1) mean and std beside the pixels: made once, a batch would wait for the device."""
+        with torch.inference_mode(False):  # else no later batch could carry a gradient
+            mean, std = (torch.tensor(values, device=self.pixels.device) for values in (self.mean, self.std))
+            return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
+
     @property
     def num_classes(self) -> int:
         """C, the number of class names."""
@@ -122,7 +130,7 @@ class RealImages:
     def normalised(self, pixels: Tensor) -> Tensor:
         """(B, channels, H, W) uint8 pixels, or float ones in [0, 1], to what networks see, float32."""
         scaled = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
-        mean, std = (torch.tensor(values, device=pixels.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        mean, std = (values.to(pixels.device) for values in self._statistics)
         return (scaled - mean) / std
 
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

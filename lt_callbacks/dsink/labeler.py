@@ -12,7 +12,7 @@ from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._ranks import gather_rows, share_lengths
 from lt_callbacks.dsink.class_marginal import ClassMarginal
 from lt_callbacks.dsink.divergence import KnownDivergence
-from lt_callbacks.dsink.proxy_labels import log_kernel, proxy_label_loss
+from lt_callbacks.dsink.proxy_labels import at_least_float32, proxy_label_loss, weighted_log_probs
 from lt_callbacks.transport import fused
 from lt_callbacks.transport.ranks import RankSums, WholeProblem, holds_own_rows
 from lt_callbacks.transport.sinkhorn import solve_whole
@@ -175,16 +175,17 @@ class ProxyLabeler:
     def _step_by_step(
         self, models: Models, own: slice, loss_scale: float, sums: WholeProblem, num_rows: int
     ) -> ProxyLabels:
-        (bad_student, student), (bad_noise, noise), (bad_imbalance, imbalance) = map(_split_nonfinite, models)
-        is_nonfinite = torch.stack([bad_noise, bad_imbalance], dim=1)
-        is_masked = (bad_student | bad_noise | bad_imbalance)[:, None]
-
-        student, noise, imbalance = (rows.log_softmax(dim=1) for rows in (student, noise, imbalance))
+        student, noise, imbalance = (at_least_float32(rows).log_softmax(dim=1) for rows in models)
+        # Of a row that is no distribution (NaN, inf, or nothing but -inf) every log-probability is NaN.
+        is_bad = torch.stack([rows[:, :1] for rows in (student, noise, imbalance)]).isnan()
+        is_masked, is_nonfinite = is_bad.any(dim=0), is_bad[1:, :, 0].t()
         kernel = self._kernel(student, noise, imbalance).masked_fill(is_masked, -torch.inf)
-        probs = imbalance.exp().to(kernel.dtype).masked_fill(is_masked, 0.0)
+        dtype = kernel.dtype
+        # Where a row is masked the student and the teacher have no mass.
+        student, imbalance = (rows.to(dtype).masked_fill(is_masked, -torch.inf) for rows in (student, imbalance))
         # Flags are counted in floating point to travel with the masses; a batch has fewer rows than 2^24.
-        flags = is_nonfinite.to(kernel.dtype).sum(dim=0)
-        batch_sums = sums.add(torch.cat([self.class_marginal.part(student.to(kernel.dtype), probs), flags]))
+        flags = is_nonfinite.sum(dim=0, dtype=dtype)
+        batch_sums = sums.add(torch.cat([self.class_marginal.part(student, imbalance.exp()), flags]))
         marginal = self.class_marginal.of_sum(batch_sums[:-2])
         # Batches of a resumed run come from the CPU.
         past = [batch.to(kernel) for batch in self._queue]
@@ -203,7 +204,7 @@ class ProxyLabeler:
 
     def _kernel(self, student: Tensor, noise: Tensor, imbalance: Tensor) -> Tensor:
         """(N, C) log-weights that the transport starts from; inputs are log-probabilities, float32 or better."""
-        return log_kernel(student, noise, student_weight=self.student_weight)
+        return weighted_log_probs(student, noise, student_weight=self.student_weight)
 
     def _holds_own_rows(self, lengths: list[int], rows: Tensor) -> bool:
         if self.queue_batches:
@@ -241,14 +242,6 @@ class ProxyLabeler:
         """Continue from :meth:`state_dict`."""
         self.class_marginal.load_state_dict(state["class_marginal"])
         self._queue = deque(state["queue"], maxlen=self.queue_batches)
-
-
-def _split_nonfinite(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) bool where a row is not a distribution (NaN, inf, or nothing but -inf), and the rows with those uniform."""
-    logits = logits if logits.dtype == torch.float64 else logits.float()
-    is_bad = ~logits.amax(dim=1).isfinite()
-    uniform = torch.full_like(logits, 1 / max(logits.shape[1], 1)).log()
-    return is_bad, torch.where(is_bad[:, None], uniform, logits)
 
 
 def _rows_only(kernel: Tensor, marginal: Tensor, sums: WholeProblem) -> tuple[Tensor, Tensor, Tensor]:

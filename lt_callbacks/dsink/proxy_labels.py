@@ -27,14 +27,18 @@ def log_kernel(student_logits: Tensor, noise_log_probs: Tensor, *, student_weigh
             f"{tuple(noise_log_probs.shape)}. Both models must have the same classes, in the same order."
         )
     with torch.autocast(student_logits.device.type, enabled=False):
-        student = _at_least_float32(student_logits).log_softmax(dim=1)
-        noise = _at_least_float32(noise_log_probs)
-        # The two ends are spelled out because 0 * log 0 is not 0.
-        if student_weight == 1:
-            return student
-        if student_weight == 0:
-            return noise
-        return student_weight * student + (1 - student_weight) * noise
+        student = at_least_float32(student_logits).log_softmax(dim=1)
+        return weighted_log_probs(student, at_least_float32(noise_log_probs), student_weight=student_weight)
+
+
+def weighted_log_probs(student: Tensor, noise: Tensor, *, student_weight: float) -> Tensor:
+    """w * log p + (1 - w) * log p_N of (N, C) log-probabilities, float32 or better."""
+    # The two ends are spelled out because 0 * log 0 is not 0.
+    if student_weight == 1:
+        return student
+    if student_weight == 0:
+        return noise
+    return torch.add((1 - student_weight) * noise, student, alpha=student_weight)
 
 
 def proxy_labels(
@@ -107,7 +111,7 @@ def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
             f"{tuple(proxy_labels.shape)}."
         )
     with torch.autocast(logits.device.type, enabled=False):
-        log_probs = _at_least_float32(logits).log_softmax(dim=1)
+        log_probs = at_least_float32(logits).log_softmax(dim=1)
         labels = proxy_labels.detach().to(log_probs.dtype)
         # A class that the label rules out adds nothing, also where the model rules it out: 0 * log 0 is 0 here.
         cross_entropy = -(labels * log_probs).masked_fill(labels == 0, 0.0).sum()
@@ -115,5 +119,6 @@ def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
         return divergence / max(len(logits), 1)
 
 
-def _at_least_float32(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
+    """``values`` in the precision that log-probabilities are computed in."""
     return values if values.dtype == torch.float64 else values.float()

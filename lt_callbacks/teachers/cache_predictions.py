@@ -21,8 +21,8 @@ from lt_callbacks.teachers.cached import CachedTeacher
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
 from lt_callbacks.teachers.prediction_file import predictions_key, read_predictions, write_predictions
 from lt_callbacks.teachers.prediction_table import PredictionTable
-from lt_callbacks.teachers.train import _one_device
-from lt_callbacks.teachers.training_data import _parts
+from lt_callbacks.teachers.train import one_device
+from lt_callbacks.teachers.training_data import batch_parts
 
 #: Dtypes that predictions can be kept in.
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -91,7 +91,7 @@ def cache(
             f"`datamodule` must give its training samples by `predict_dataloader`; {type(datamodule).__name__} has "
             "none. Define it, without augmentation and with the same indices, or set `num_views`."
         )
-    options = _one_device(trainer or {})
+    options = one_device(trainer or {})
 
     def predictions() -> Tensor:
         return _predicted(frozen, datamodule, num_views=num_views, dtype=dtype, options=options)
@@ -225,7 +225,7 @@ class _Filling(LightningModule):
         self.table: PredictionTable | None = None
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        images, _, index = _parts(batch)
+        images, _, index = batch_parts(batch)
         if index is None or index.shape != images.shape[:1]:
             raise ValueError(
                 "Cached predictions are looked up by sample: batches must be (image, label, index); got no index in "

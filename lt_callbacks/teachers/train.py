@@ -74,7 +74,7 @@ def train_teachers(
         build_objective(name, settings=settings)
     integer("seed", seed, at_least=0, at_most=2**32 - 1)
 
-    options = _one_device(trainer or {})
+    options = one_device(trainer or {})
     # Not seeded: a split that the datamodule draws is the caller's own.
     with isolate_rng():
         data = training_data(datamodule)
@@ -126,7 +126,7 @@ def _fresh(module: Callable[[], LightningModule]) -> LightningModule:
     return network
 
 
-def _one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
+def one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
     """The trainer's arguments, for a fit that no other rank takes part in.
 
     Raises:

@@ -78,7 +78,7 @@ def _labels(loader: Any) -> Tensor:
     dataset = getattr(loader, "dataset", None)
     targets = getattr(dataset, "targets", None)
     if targets is None or getattr(dataset, "target_transform", None) is not None:
-        labels = torch.cat([_parts(batch)[1].cpu() for batch in loader])
+        labels = torch.cat([batch_parts(batch)[1].cpu() for batch in loader])
     else:
         labels = torch.as_tensor(targets)
     is_class_numbers = labels.ndim == 1 and not labels.is_floating_point() and not labels.is_complex()
@@ -91,7 +91,12 @@ def _labels(loader: Any) -> Tensor:
     return labels.long()
 
 
-def _parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+def batch_parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Images, labels and, where a batch has it, the sample index.
+
+    Raises:
+        ValueError: The batch is no (image, label) tuple.
+    """
     is_known = isinstance(batch, tuple | list) and len(batch) >= 2 and isinstance(batch[1], Tensor)
     if not is_known:
         held = f"keys {list(batch)}" if isinstance(batch, Mapping) else f"{type(batch).__name__}"
@@ -105,7 +110,7 @@ def _parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
 
 def _with_index(loader: Any) -> Any:
     """``loader`` if its batches hold an index, otherwise the same loader over samples that know their position."""
-    if _parts(next(iter(loader)))[2] is not None:
+    if batch_parts(next(iter(loader)))[2] is not None:
         return loader
     is_map_style = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
     if not is_map_style or loader.batch_sampler is None:

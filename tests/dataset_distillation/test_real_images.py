@@ -159,3 +159,14 @@ def test_counts_become_plain_numbers():
     found = as_json(torch.tensor([3, 0, 2]))
     assert found == [3, 0, 2]
     assert all(type(count) is int for count in found)
+
+
+def test_images_first_read_without_gradients_can_carry_one_later():
+    real = real_images()
+    with torch.inference_mode():
+        first = real.normalised(real.pixels)
+    pixels = (real.pixels.float() / 255).requires_grad_(True)
+    real.normalised(pixels).square().sum().backward()
+    assert torch.equal(real.normalised(real.pixels), first)
+    std = torch.tensor(real.std).view(1, -1, 1, 1)
+    torch.testing.assert_close(pixels.grad, 2 * first / std, atol=1e-4, rtol=1e-4)

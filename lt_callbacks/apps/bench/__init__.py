@@ -1,0 +1,1 @@
+"""What ``lt-bench`` measures, and how."""
