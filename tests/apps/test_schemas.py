@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import fields
 
@@ -11,7 +12,7 @@ from lt_callbacks.apps.schemas import GROUPS, DataConfig, TeacherConfig, TrainCo
 
 @pytest.mark.parametrize("schema", [DataConfig, TeacherConfig, TrainConfig, *DISTILL_GROUPS.values(), DistillConfig])
 def test_every_field_that_no_constructor_documents_has_a_sentence(schema):
-    described = re.findall(r"^ {8}(\w+): [A-Z`][^.]", schema.__doc__, flags=re.MULTILINE)
+    described = re.findall(r"^ {4}(\w+): [A-Z`][^.]", inspect.getdoc(schema), flags=re.MULTILINE)
     assert described == [field.name for field in fields(schema)]
 
 

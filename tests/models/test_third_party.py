@@ -36,7 +36,8 @@ def test_only_classifiers_are_offered():
 
 def test_timm_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ImportError, match="'timm:resnet18' needs the package timm, .* Run `pip install timm`."):
+    message = r"'timm:resnet18' needs the package timm, .* Run `pip install lt_callbacks\[timm\]`\."
+    with pytest.raises(ImportError, match=message):
         build_model("timm:resnet18", num_classes=3)
     # Nothing else needs it.
     build_model("small_cnn", num_classes=3)
