@@ -32,7 +32,7 @@ def log_kernel(student_logits: Tensor, noise_log_probs: Tensor, *, student_weigh
 
 
 def weighted_log_probs(student: Tensor, noise: Tensor, *, student_weight: float) -> Tensor:
-    """w * log p + (1 - w) * log p_N of (N, C) log-probabilities, float32 or better."""
+    """The sum w * log p + (1 - w) * log p_N of (N, C) log-probabilities, float32 or better."""
     # The two ends are spelled out because 0 * log 0 is not 0.
     if student_weight == 1:
         return student

@@ -71,7 +71,8 @@ def _timm_model(model_name: str, *, num_classes: int, in_channels: int) -> nn.Mo
         if error.name != "timm":
             raise
         raise ImportError(
-            f"`name` 'timm:{model_name}' needs the package timm, which is not installed. Run `pip install lt_callbacks[timm]`."
+            f"`name` 'timm:{model_name}' needs the package timm, which is not installed. Run "
+            "`pip install lt_callbacks[timm]`."
         ) from error
     # The family before the dot has the architecture, the tag after it the pretrained weights.
     _check_known("timm", model_name.partition(".")[0], library_names("timm"))
