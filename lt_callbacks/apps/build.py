@@ -20,7 +20,7 @@ from lt_callbacks.methods import Classifier, Optimisation
 from lt_callbacks.models import build_model
 from lt_callbacks.objectives import OBJECTIVES, build_objective
 
-_SOURCE_FIELDS = ("root", "path", "train_csv", "test_csv", "image_size", "test_fraction")
+_SOURCE_FIELDS = ("root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip")
 
 
 def build_source(config: DataConfig) -> Source:

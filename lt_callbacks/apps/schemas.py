@@ -21,6 +21,8 @@ class DataConfig:
         test_csv: Likewise for the test set.
         image_size: Height and width in pixels, for image files.
         test_fraction: Share of each class in the test set of ``digits``.
+        crop_padding: Pixels that training crops of your own images move by; null: the default of the data set's function.
+        flip: Whether training images of your own are mirrored; null: they are. False where that changes the meaning.
         batch_size: Training samples a step.
         eval_batch_size: Samples a step without gradients.
         validation_fraction: Share of the corrupted training set that is held out.
@@ -37,6 +39,8 @@ class DataConfig:
     test_csv: Optional[str] = None
     image_size: Optional[int] = None
     test_fraction: Optional[float] = None
+    crop_padding: Optional[int] = None
+    flip: Optional[bool] = None
     batch_size: int = 128
     eval_batch_size: int = 512
     validation_fraction: float = 0.1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,11 +58,31 @@ def test_a_setting_that_a_source_needs_is_asked_for(name, missing):
         build_source(DataConfig(name=name))
 
 
-def test_every_setting_of_every_source_is_a_setting_of_the_group_or_has_a_default():
+def test_every_setting_of_every_source_is_a_setting_of_the_group():
     reachable = set(DataConfig.__dataclass_fields__)
     for source in SOURCES.values():
-        for parameter in inspect.signature(source).parameters.values():
-            assert parameter.name in reachable or parameter.default is not parameter.empty
+        assert inspect.signature(source).parameters.keys() <= reachable
+
+
+def test_images_of_ones_own_are_augmented_as_asked(tmp_path):
+    pixels, labels = np.zeros((4, 16, 16), np.uint8), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "own.npz", train_images=pixels, train_labels=labels)
+    plain = DataConfig(name="arrays", path=str(tmp_path / "own.npz"))
+    found = [
+        (source.crop_padding, source.flip)
+        for source in (build_source(plain), build_source(replace(plain, crop_padding=0, flip=False)))
+    ]
+    assert found == [(2, True), (0, False)]
+    with pytest.raises(ValueError, match=r"^`data\.crop_padding` must be an integer >= 0; got -1\."):
+        build_source(replace(plain, crop_padding=-1))
+
+
+@pytest.mark.parametrize(("name", "value"), [("crop_padding", 2), ("flip", False)])
+def test_a_benchmark_keeps_its_augmentation(name, value, tmp_path):
+    with pytest.raises(
+        ValueError, match=rf"^`data\.{name}` must be null for data set 'cifar10', which reads root; got"
+    ):
+        build_source(DataConfig(name="cifar10", root=str(tmp_path), **{name: value}))
 
 
 def test_an_unknown_data_set_is_refused_with_the_nearest_name():

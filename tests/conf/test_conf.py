@@ -390,7 +390,7 @@ def test_a_schema_is_its_constructors_signature(schema, constructor):
         (
             DataConfig,
             LongTailedDataModule,
-            {"name", "root", "path", "train_csv", "test_csv", "image_size", "test_fraction"},
+            {"name", "root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip"},
         ),
         (TrainerConfig, Trainer, {"max_epochs", "devices", "precision", "deterministic"}),
     ],
@@ -404,7 +404,7 @@ def test_what_a_schema_shares_with_a_constructor_has_its_default(schema, constru
 def test_what_a_schema_does_not_share_is_read_elsewhere():
     assert parameters_of(Classifier)["channels_last"] == ModelConfig().channels_last
     read = {name for source in SOURCES.values() for name in inspect.signature(source).parameters}
-    assert {"root", "path", "train_csv", "test_csv", "image_size", "test_fraction"} <= read
+    assert {"root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip"} == read
     assert {field.name for field in fields(TrainerConfig)} <= parameters_of(Trainer).keys()
     assert {field.name for field in fields(ObjectiveConfig)} == {"name", "settings"}
 
