@@ -21,7 +21,7 @@ class DataConfig:
         test_csv: Likewise for the test set.
         image_size: Height and width in pixels, for image files.
         test_fraction: Share of each class in the test set of ``digits``.
-        crop_padding: Pixels that training crops of your own images move by; null: the default of the data set's function.
+        crop_padding: Pixels that training crops of your own images move by; null: the default of the data set.
         flip: Whether training images of your own are mirrored; null: they are. False where that changes the meaning.
         batch_size: Training samples a step.
         eval_batch_size: Samples a step without gradients.
