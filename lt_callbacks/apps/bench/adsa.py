@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lt_callbacks.adsa import TauEstimator
 from lt_callbacks.apps.bench.document import BenchDocument
-from lt_callbacks.apps.bench.memory import in_own_process, peak_of
+from lt_callbacks.apps.bench.memory import cuda_peak_of, in_own_process, peak_of
 from lt_callbacks.apps.bench.timing import TimingPlan, interleaved, ratio, summary
 
 STREAMING, LOOP, HELD = "streaming", "grid loop over batches", "grid over held logits"
@@ -163,7 +163,7 @@ def measure(stream: Stream, plan: TimingPlan, *, say: Callable[[str], None] = la
     for way, values in samples.items():
         say(f"{stream.name}: memory of {way}")
         if stream.device == "cuda":
-            memory = {"peak_mib": _cuda_peak(partial(_FITS[way], stream, held))}
+            memory = {"peak_mib": cuda_peak_of(partial(_FITS[way], stream, held))}
         else:
             memory = in_own_process("lt_callbacks.apps.bench.adsa", {"way": way, **vars(stream)})
         rows[way] = {**summary(values), "tau": taus[way], **memory}
@@ -185,15 +185,6 @@ def _centred(stream: Stream) -> Tensor:
 def _intended_probs(logits: Tensor, intended: Tensor, log_prior: Tensor, tau: float) -> Tensor:
     probs = torch.softmax(logits - tau * log_prior, dim=1)
     return probs.gather(1, intended[:, None])[:, 0]
-
-
-def _cuda_peak(action: Callable[[], object]) -> float:
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    action()
-    torch.cuda.synchronize()
-    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def _memory_here(way: str, stream: Stream) -> float:

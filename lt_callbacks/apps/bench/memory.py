@@ -64,8 +64,6 @@ def in_own_process(module: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 def measure_here(cell: Cell, solver_name: str, *, device: str, seed: int) -> float:
     """MiB of one solution in this process, which should do nothing else."""
-    import torch
-
     from lt_callbacks.apps.bench.measure import solvers_for
 
     # Never met, so that all sweeps run; at 0 our own solver takes another road.
@@ -76,14 +74,19 @@ def measure_here(cell: Cell, solver_name: str, *, device: str, seed: int) -> flo
     run = solver.at(log_kernel, marginal)(SWEEPS, False)
     # What a first call loads or compiles is not memory of the solution.
     run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-        held = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        run()
-        torch.cuda.synchronize()
-        return (torch.cuda.max_memory_allocated() - held) / 2**20
-    return peak_of(run)
+    return cuda_peak_of(run) if device == "cuda" else peak_of(run)
+
+
+def cuda_peak_of(action: Callable[[], object]) -> float:
+    """MiB that torch's allocator holds at most while ``action`` runs, above what it held before."""
+    import torch
+
+    torch.cuda.synchronize()
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    action()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - held) / 2**20
 
 
 def peak_of(action: Callable[[], object]) -> float:
