@@ -15,8 +15,8 @@ import json
 import re
 from pathlib import Path
 
-from lt_callbacks.apps.bench.document import read_bench
-from lt_callbacks.apps.bench.tables import markdown_tables
+from lt_callbacks.bench.document import read_bench
+from lt_callbacks.bench.tables import markdown_tables
 from lt_callbacks.evaluation import CellResult, markdown_table, mean, paired_difference, read_result, sd, summarise
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,6 +7,8 @@ import math
 import numbers
 from collections.abc import Iterable
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+
 
 def one_of(name: str, value: object, allowed: Iterable[str], *, hint: str = "") -> str:
     """Return ``value`` if it is one of ``allowed``, otherwise raise with the nearest allowed name."""
@@ -16,7 +18,7 @@ def one_of(name: str, value: object, allowed: Iterable[str], *, hint: str = "") 
     near = difflib.get_close_matches(str(value), options, n=1)
     way_out = hint or (f"Did you mean {near[0]!r}?" if near else "")
     listed = ", ".join(repr(option) for option in options)
-    raise ValueError(f"`{name}` must be one of {listed}; got {value!r}. {way_out}".rstrip())
+    raise ArgumentValueError(name, rule=f"be one of {listed}", got=repr(value), way_out=way_out)
 
 
 def real(
@@ -30,10 +32,11 @@ def real(
     hint: str = "",
 ) -> float:
     """Return ``value`` as a finite float inside the given bounds."""
+    rule = _rule("a finite number", at_least, above, at_most, below)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(_text(name, _rule("a finite number", at_least, above, at_most, below), value, hint))
+        raise ArgumentTypeError(name, rule=rule, got=repr(value), way_out=hint)
     if not math.isfinite(value) or not _inside(float(value), at_least, above, at_most, below):
-        raise ValueError(_text(name, _rule("a finite number", at_least, above, at_most, below), value, hint))
+        raise ArgumentValueError(name, rule=rule, got=repr(value), way_out=hint)
     return float(value)
 
 
@@ -41,15 +44,12 @@ def integer(
     name: str, value: object, *, at_least: int | None = None, at_most: int | None = None, hint: str = ""
 ) -> int:
     """Return ``value`` as an int inside the given bounds; a bool or a float is a ``TypeError``."""
+    rule = _rule("an integer", at_least, None, at_most, None)
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(_text(name, _rule("an integer", at_least, None, at_most, None), value, hint))
+        raise ArgumentTypeError(name, rule=rule, got=repr(value), way_out=hint)
     if not _inside(int(value), at_least, None, at_most, None):
-        raise ValueError(_text(name, _rule("an integer", at_least, None, at_most, None), value, hint))
+        raise ArgumentValueError(name, rule=rule, got=repr(value), way_out=hint)
     return int(value)
-
-
-def _text(name: str, rule: str, value: object, hint: str) -> str:
-    return f"`{name}` must be {rule}; got {value!r}. {hint}".rstrip()
 
 
 def _inside(
@@ -70,4 +70,4 @@ def _rule(kind: str, at_least: float | None, above: float | None, at_most: float
         for sign, bound in ((">=", at_least), (">", above), ("<=", at_most), ("<", below))
         if bound is not None
     ]
-    return " ".join([kind, " and ".join(bounds)]).strip()
+    return " ".join(["be", kind, " and ".join(bounds)]).strip()

@@ -24,7 +24,7 @@ import lt_callbacks, lt_callbacks.conf
 print(lt_callbacks.__file__)
 print(lt_callbacks.conf.__file__)
 from hydra import compose, initialize_config_module
-from lt_callbacks.apps.register import register_schemas
+from lt_callbacks.apps.config.register import register_schemas
 register_schemas()
 with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
     config = compose("train", overrides=["output=out", "noise=pair_flip", "data=cifar10"])
@@ -101,7 +101,7 @@ def test_the_wheel_says_what_it_is(unpacked):
     (lightning,) = re.findall(r"^Requires-Dist: (lightning[^;\n]*)$", text, flags=re.MULTILINE)
     assert "!=2.6.2" in lightning
     assert "!=2.6.3" in lightning
-    assert "lt-train = lt_callbacks.apps.train:main" in (facts / "entry_points.txt").read_text()
+    assert "lt-train = lt_callbacks.apps.train.command:main" in (facts / "entry_points.txt").read_text()
     # An entry point of Lightning's would put callbacks into everybody's trainer.
     assert "lightning.pytorch" not in (facts / "entry_points.txt").read_text()
 
@@ -140,10 +140,10 @@ def other_project(folder, **options):
 def test_the_commands_are_installed():
     found = {command.name: command.value for command in distribution("lt_callbacks").entry_points}
     assert found == {
-        "lt-distill": "lt_callbacks.apps.distill:main",
-        "lt-report": "lt_callbacks.apps.compare:main",
-        "lt-bench": "lt_callbacks.apps.bench.command:main",
-        "lt-train": "lt_callbacks.apps.train:main",
+        "lt-distill": "lt_callbacks.apps.distill.command:main",
+        "lt-report": "lt_callbacks.apps.report.command:main",
+        "lt-bench": "lt_callbacks.bench.command:main",
+        "lt-train": "lt_callbacks.apps.train.command:main",
     }
 
 

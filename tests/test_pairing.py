@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 
 # Files that are tested through another one -> its test file.
 ELSEWHERE = {
-    "apps/bench/ours.py": "apps/bench/test_measure.py",
-    "apps/bench/show.py": "apps/bench/test_command.py",
-    "apps/bench/step_profile.py": "apps/bench/test_step.py",
+    "bench/ours.py": "bench/test_measure.py",
+    "bench/show.py": "bench/test_command.py",
+    "bench/step_profile.py": "bench/test_step.py",
     # Both are what a fit goes through.
     "adsa/problem.py": "adsa/test_fit_tau.py",
     "adsa/tau_fit.py": "adsa/test_fit_tau.py",
@@ -22,23 +22,23 @@ ELSEWHERE = {
     "transport/newton.py": "transport/test_scaling.py",
     "transport/compiled.py": "transport/test_scaling.py",
     # Both forms of attachment are thin around them.
-    "plugins/capture.py": "plugins/test_callback.py",
-    "plugins/nonfinite.py": "plugins/test_dsink.py",
+    "plugins/dsink/capture.py": "plugins/dsink/test_callback.py",
+    "dsink/nonfinite.py": "plugins/dsink/test_dsink.py",
     # Style and blocks are what the page is made of.
-    "evaluation/html_look.py": "evaluation/test_html_page.py",
-    "evaluation/report_blocks.py": "evaluation/test_html_page.py",
+    "evaluation/pages/html_look.py": "evaluation/pages/test_html_page.py",
+    "evaluation/pages/report_blocks.py": "evaluation/pages/test_html_page.py",
 }
 
 # Test files about several files of a room at once.
 ACROSS = {
     "plugins/test_no_host_reads.py",
-    "plugins/test_ddp.py",
-    "plugins/test_fifty_steps.py",
-    "plugins/test_fsdp.py",
+    "plugins/dsink/test_ddp.py",
+    "plugins/dsink/test_fifty_steps.py",
+    "plugins/dsink/test_fsdp.py",
     "objectives/test_over_ranks.py",
-    "apps/test_many_devices.py",
-    "apps/test_resume.py",
-    "apps/test_shared_teachers.py",
+    "apps/train/test_many_devices.py",
+    "apps/train/test_resume.py",
+    "apps/train/test_shared_teachers.py",
 }
 
 FILES = sorted(

@@ -12,10 +12,10 @@ import torch
 
 import lt_callbacks
 from lt_callbacks import adsa, corruption, distilled_set, dsink, teachers, transport
-from lt_callbacks.apps.distill_recipes import RECIPES as DISTILL_RECIPES
-from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
-from lt_callbacks.apps.recipes import RECIPES
-from lt_callbacks.apps.schemas import GROUPS, DSinkConfig, TrainConfig
+from lt_callbacks.apps.config.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
+from lt_callbacks.apps.config.train_schemas import GROUPS, DSinkConfig, TrainConfig
+from lt_callbacks.apps.distill.rows import RECIPES as DISTILL_RECIPES
+from lt_callbacks.apps.train.rows import RECIPES
 
 NAMES = [
     "ADSACallback",

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lt_callbacks._files import write_json
 from lt_callbacks.distilled_set import PLAIN_VIEW, DistilledSet, SoftLabels, Views, ViewSettings, compact_error
-from lt_callbacks.evaluation.environment import hardware, versions
+from lt_callbacks.evaluation.records.environment import hardware, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "docs" / "results" / "compact-labels.json"

@@ -13,12 +13,12 @@ from typing import Any
 
 from tiny_run import tiny_config, tiny_study
 
-from lt_callbacks.apps.drivers import clean_environment
-from lt_callbacks.apps.phase import PHASE, Phase
-from lt_callbacks.apps.training import Training
+from lt_callbacks.apps.shared.drivers import clean_environment
+from lt_callbacks.apps.train.fit import Training
+from lt_callbacks.apps.train.phase import PHASE, Phase
 
 SMALL = ("num_seeds=1", "threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu")
-TRAIN = (sys.executable, "-m", "lt_callbacks.apps.train")
+TRAIN = (sys.executable, "-m", "lt_callbacks.apps.train.command")
 
 
 def environment(**changes: Any) -> dict[str, str]:
@@ -101,7 +101,7 @@ def run_by_hand(folders: list[Path]) -> list[tuple[int, str]]:
     port = free_port()
     processes = [
         start(
-            [sys.executable, "-m", "lt_callbacks.apps.phase_worker", str(folder)],
+            [sys.executable, "-m", "lt_callbacks.apps.train.phase_worker", str(folder)],
             **{"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": len(folders)},
         )
         for rank, folder in enumerate(folders)

@@ -9,7 +9,7 @@ from typing import Any
 from comparison_documents import METHODS, accuracy_of, settings
 from result_cells import cell
 
-from lt_callbacks.apps.job_record import JobRecord
+from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.evaluation import write_result
 
 

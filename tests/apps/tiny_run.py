@@ -17,15 +17,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from lt_callbacks.apps import distill, train
-from lt_callbacks.apps.build import build_source
-from lt_callbacks.apps.check import typed
-from lt_callbacks.apps.distill_schemas import DistillConfig
-from lt_callbacks.apps.distill_study import DistillStudy
-from lt_callbacks.apps.progress import RunProgress
-from lt_callbacks.apps.register import ALL_GROUPS, register_schemas
-from lt_callbacks.apps.schemas import DataConfig, TrainConfig
-from lt_callbacks.apps.study import SeedStudy
+from lt_callbacks.apps.config.build import build_source
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.register import ALL_GROUPS, register_schemas
+from lt_callbacks.apps.config.train_schemas import DataConfig, TrainConfig
+from lt_callbacks.apps.config.typed import typed
+from lt_callbacks.apps.distill import command as distill
+from lt_callbacks.apps.distill.study import DistillStudy
+from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.train import command as train
+from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.data import Source
 
 CHOICES = {*ALL_GROUPS, "callbacks", "logger", "experiment"}

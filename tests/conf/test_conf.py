@@ -17,13 +17,16 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 from torch import nn
 
-from lt_callbacks.apps.build import build_classifier, build_datamodule, build_source, build_targets, build_trainer
-from lt_callbacks.apps.check import check_settings, typed
-from lt_callbacks.apps.distill_build import build_student, student_loss, view_settings
-from lt_callbacks.apps.distill_check import check_distill_settings
-from lt_callbacks.apps.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
-from lt_callbacks.apps.register import ALL_GROUPS, register_schemas
-from lt_callbacks.apps.schemas import (
+from lt_callbacks.apps.config.build import (
+    build_classifier,
+    build_datamodule,
+    build_source,
+    build_targets,
+    build_trainer,
+)
+from lt_callbacks.apps.config.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
+from lt_callbacks.apps.config.register import ALL_GROUPS, register_schemas
+from lt_callbacks.apps.config.train_schemas import (
     GROUPS,
     DataConfig,
     DSinkConfig,
@@ -35,6 +38,10 @@ from lt_callbacks.apps.schemas import (
     TrainConfig,
     TrainerConfig,
 )
+from lt_callbacks.apps.config.typed import typed
+from lt_callbacks.apps.distill.build import build_student, student_loss, view_settings
+from lt_callbacks.apps.distill.checks import check_distill_settings
+from lt_callbacks.apps.train.checks import check_settings
 from lt_callbacks.corruption import NOISE_KINDS, PROFILES, Imbalance, Noise
 from lt_callbacks.data import SOURCES, LongTailedDataModule
 from lt_callbacks.dataset_distillation import DISTILLERS, build_distiller

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
-from lt_callbacks.evaluation.figure_style import new_figure
-from lt_callbacks.evaluation.report_blocks import Code, Facts, Paragraph, Picture, Section, Table, TableCell
+from lt_callbacks.evaluation.figures.figure_style import new_figure
+from lt_callbacks.evaluation.pages.report_blocks import Code, Facts, Paragraph, Picture, Section, Table, TableCell
 
 #: Would run, close a tag, an attribute or a cell, or load something, if any of it were taken literally.
 NASTY = "<img src=http://x.invalid/a onerror=alert(1)> & \"q\" 'a' | _b_ `c` </script><script>alert(2)</script>"

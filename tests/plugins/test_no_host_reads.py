@@ -21,8 +21,8 @@ from lt_callbacks.distilled_set import ViewSettings
 from lt_callbacks.methods import Classifier
 from lt_callbacks.objectives import OBJECTIVES, build_objective
 from lt_callbacks.plugins import NaiveDistillation
-from lt_callbacks.plugins.adsa_fit import FITTED_ON, add_observations, plain_logits
-from lt_callbacks.plugins.capture import Capture
+from lt_callbacks.plugins.dsink.capture import Capture
+from lt_callbacks.relabel.fit import FITTED_ON, add_observations, plain_logits
 from lt_callbacks.teachers import CachedTeacher, ModuleTeacher
 from lt_callbacks.transport import fused
 

@@ -1,0 +1,191 @@
+"""From settings to the objects that do the work; a refusal names the setting as it is typed on the command line."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import hydra
+from hydra.errors import InstantiationException
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+
+from lt_callbacks._checks import one_of
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.errors import named, names_in
+from lt_callbacks.apps.config.train_schemas import DataConfig, ImbalanceConfig, NoiseConfig, TrainConfig
+from lt_callbacks.corruption import Imbalance, Manifest, Noise
+from lt_callbacks.data import SOURCES, LongTailedDataModule, Source
+from lt_callbacks.methods import Classifier, Optimisation
+from lt_callbacks.models import build_model
+from lt_callbacks.objectives import OBJECTIVES, build_objective
+
+_SOURCE_FIELDS = ("root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip")
+
+
+def build_source(config: DataConfig) -> Source:
+    """The data set that ``config`` names; a setting that it does not read is refused, not ignored."""
+    make_source = SOURCES[one_of("data.name", config.name, SOURCES)]
+    parameters = inspect.signature(make_source).parameters
+    given = {name: getattr(config, name) for name in _SOURCE_FIELDS if getattr(config, name) is not None}
+    for name, value in given.items():
+        if name not in parameters:
+            raise ValueError(
+                f"`data.{name}` must be null for data set {config.name!r}, which reads "
+                f"{', '.join(field for field in parameters if field in _SOURCE_FIELDS)}; got {value!r}. Set "
+                f"data.{name}=null."
+            )
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise ValueError(f"`data.{name}` must be given for data set {config.name!r}; got null. Set data.{name}=...")
+    with named(names_in("data", DataConfig)):
+        return make_source(**given)
+
+
+def build_datamodule(config: TrainConfig | DistillConfig, source: Source, *, seed: int) -> LongTailedDataModule:
+    """Corrupted data of one seed. Without a corruption seed of its own, each seed has its own corruption."""
+    data = config.data
+    with named(names_in("imbalance", ImbalanceConfig)):
+        imbalance = Imbalance(**vars(config.imbalance))
+    with named(names_in("noise", NoiseConfig)):
+        noise = Noise(**vars(config.noise))
+    with named({"path": "manifest"}):
+        manifest = None if config.manifest is None else Manifest.load(config.manifest)
+    names = {
+        **names_in("data", DataConfig),
+        **names_in("noise", NoiseConfig),
+        "class_order": "imbalance.class_order",
+        "imbalance_factor": "imbalance.factor",
+    }
+    with named(names):
+        return LongTailedDataModule(
+            source=source,
+            imbalance=imbalance,
+            noise=noise,
+            corruption_seed=seed if config.corruption_seed is None else config.corruption_seed,
+            seed=seed,
+            manifest=manifest,
+            validation_fraction=data.validation_fraction,
+            batch_size=data.batch_size,
+            eval_batch_size=data.eval_batch_size,
+            sampling=data.sampling,
+            augment=data.augment,
+            residence=data.residence,
+            num_workers=data.num_workers,
+        )
+
+
+def build_classifier(
+    config: TrainConfig | DistillConfig,
+    datamodule: LongTailedDataModule,
+    *,
+    group: str,
+    learning_rate: float | None = None,
+) -> Classifier:
+    """A fresh classifier with random weights from torch's global generator.
+
+    Args:
+        config: The settings.
+        datamodule: Says how many classes and channels there are.
+        group: Config group that says what is minimised: ``"objective"``, ``"imbalance_teacher"``, ``"noise_teacher"``.
+        learning_rate: Instead of ``config.optimisation``'s.
+    """
+    chosen = getattr(config, group)
+    optimisation = dict(vars(config.optimisation))
+    if learning_rate is not None:
+        optimisation["learning_rate"] = learning_rate
+    with named(names_in(group, type(chosen))):
+        objective = build_objective(chosen.name, settings=chosen.settings)
+    with named(names_in("model", type(config.model))):
+        network = build_model(
+            config.model.name,
+            num_classes=datamodule.num_classes,
+            in_channels=datamodule.image_shape[0],
+            head=OBJECTIVES[chosen.name].head,
+            width=config.model.width,
+        )
+    names = names_in("optimisation", type(config.optimisation))
+    if learning_rate is not None:
+        names["learning_rate"] = f"{group}.learning_rate"
+    with named(names):
+        return Classifier(
+            network=network,
+            objective=objective,
+            optimisation=Optimisation(**optimisation),
+            channels_last=config.model.channels_last,
+        )
+
+
+def build_trainer(config: TrainConfig | DistillConfig, **changes: Any) -> Trainer:
+    """A trainer that prints and writes nothing of its own.
+
+    Raises:
+        ValueError: Lightning refuses ``config.trainer`` on this machine.
+    """
+    quiet = {
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "logger": False,
+        "default_root_dir": config.output,
+    }
+    settings = vars(config.trainer)
+    try:
+        return Trainer(**{**settings, **quiet, **changes})
+    except Exception as error:  # Lightning's own kinds of error are not those of Python
+        raise ValueError(
+            f"`trainer` must be what lightning.Trainer accepts on this machine; got {settings}: {error}. Change it, "
+            "for example trainer.accelerator=cpu."
+        ) from error
+
+
+def num_ranks(config: TrainConfig | DistillConfig) -> int:
+    """How many ranks share a training; with the batch size of each, they decide what it learns."""
+    devices = config.trainer.devices
+    if isinstance(devices, int) and devices > 0:
+        return devices * config.trainer.num_nodes
+    trainer = build_trainer(config)
+    return trainer.num_devices * trainer.num_nodes
+
+
+def build_scoring_trainer(config: TrainConfig | DistillConfig) -> Trainer:
+    """A trainer of this process alone, whatever the ranks of a training: no sample is scored twice."""
+    return build_trainer(config, devices=1, num_nodes=1, strategy="auto")
+
+
+def build_targets(group: str, nodes: dict[str, Any], kind: type[Callback] | type[Logger]) -> list[Any]:
+    """The objects of ``callbacks`` or ``logger``; an entry that cannot be built is refused, not skipped."""
+    check_targets(group, nodes)
+    made = []
+    for name, node in nodes.items():
+        try:
+            made.append(hydra.utils.instantiate(node))
+        except InstantiationException as error:
+            raise ValueError(
+                f"`{group}.{name}` must have settings that its `_target_` accepts; got {node}: "
+                f"{error.__cause__ or error} Correct them."
+            ) from error
+        if not isinstance(made[-1], kind):
+            raise TypeError(
+                f"`{group}.{name}` must be a Lightning {kind.__name__}; got {type(made[-1]).__name__}. Correct its "
+                "`_target_`."
+            )
+    return made
+
+
+def check_targets(group: str, nodes: dict[str, Any]) -> None:
+    """Refuse an entry of ``callbacks`` or ``logger`` that names no class, or one that is not there."""
+    for name, node in nodes.items():
+        if not isinstance(node, dict) or "_target_" not in node:
+            raise ValueError(
+                f"`{group}.{name}` must have a `_target_`, the class to build; got {node!r}. Name the class, or remove "
+                f"the entry with ~{group}.{name}."
+            )
+        try:
+            hydra.utils.get_object(node["_target_"])
+        except Exception as error:
+            raise ValueError(
+                f"`{group}.{name}._target_` must be the full name of a class; got {node['_target_']!r}: {error}. "
+                "Correct it, or install what it belongs to."
+            ) from error

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lt_callbacks.apps.config.job_record import NOT_A_JOBS, job_hash
+
+_LONGEST = 100
+
+
+def job_name(*, _root_: DictConfig) -> str:
+    """Name of a job's folder: what the command set, and some digits of all settings; the same for the same job.
+
+    An OmegaConf resolver, ``${lt_job_name:}``, for ``hydra.sweep.subdir``.
+    """
+    # As they were typed: one may refer to the folder that is named here.
+    overrides: Any = OmegaConf.to_container(OmegaConf.select(_root_, "hydra.overrides.task"), resolve=False)
+    # A sweep that one launcher began goes on with another.
+    aside = (*NOT_A_JOBS, "launcher", "sweeper")
+    told = sorted(override for override in overrides if override.lstrip("+").partition("=")[0] not in aside)
+    shown = re.sub(r"[^A-Za-z0-9.,=_+-]+", "_", ",".join(told))[:_LONGEST]
+    # That folder is not known yet, and does not say what the job computes.
+    root = _root_.copy()
+    root.output = ""
+    settings = {
+        str(name): OmegaConf.to_container(root[name], resolve=True) if OmegaConf.is_config(root[name]) else root[name]
+        for name in root
+        if name != "hydra" and not OmegaConf.is_missing(root, name)
+    }
+    digits = job_hash(",".join(told), settings)[:8]
+    return f"{shown}-{digits}" if shown else digits

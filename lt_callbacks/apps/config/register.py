@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from lt_callbacks.apps.config.distill_schemas import DISTILL_GROUPS, DistillConfig
+from lt_callbacks.apps.config.job_name import job_name
+from lt_callbacks.apps.config.train_schemas import GROUPS, TrainConfig
+
+#: Every config group -> its schema.
+ALL_GROUPS = {**GROUPS, **DISTILL_GROUPS}
+
+
+def register_schemas() -> None:
+    """Make the schemas known to Hydra under the names that the YAML files extend."""
+    # Here, since what names the folders of a sweep's jobs must be known wherever a launcher runs them.
+    OmegaConf.register_new_resolver("lt_job_name", job_name, replace=True)
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="distill_schema", node=DistillConfig)
+    for group, schema in ALL_GROUPS.items():
+        store.store(group=group, name="schema", node=schema)

@@ -1,0 +1,66 @@
+"""The rows that `lt-distill` compares, by name: which labels a student learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+
+#: The row that the others are compared with: soft labels as the networks give them.
+PLAIN = "soft"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of the table.
+
+    Attributes:
+        label: How the table calls it.
+        tau: Fixed strength of the calibration; None: none is fixed.
+        is_fitted: Whether tau is the one that ADSA fits.
+        fit_on: Views that it is fitted on; None: as ``adsa.fit_on`` says.
+        is_oracle: Whether the row is the best of several fixed taus on the TEST set: a bound, and never used.
+        is_hard: Whether the student learns from intended classes alone.
+        is_network: Whether the row is the squeezed networks themselves, trained on all real images.
+    """
+
+    label: str
+    tau: float | None = None
+    is_fitted: bool = False
+    fit_on: str | None = None
+    is_oracle: bool = False
+    is_hard: bool = False
+    is_network: bool = False
+
+    @property
+    def needs_set(self) -> bool:
+        """Whether there must be a distilled set first."""
+        return not self.is_network
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the networks must have labelled it."""
+        return not (self.is_network or self.is_hard)
+
+
+RECIPES: dict[str, Recipe] = {
+    "networks": Recipe("networks, all real images", is_network=True),
+    "hard": Recipe("hard labels", is_hard=True),
+    "soft": Recipe("soft labels", tau=0.0),
+    "tau_1": Recipe("soft labels, tau = 1", tau=1.0),
+    "adsa": Recipe("ADSA", is_fitted=True),
+    "adsa_plain": Recipe("ADSA, tau from plain images", is_fitted=True, fit_on="plain"),
+    "adsa_crops": Recipe("ADSA, tau from crops", is_fitted=True, fit_on="crops"),
+    "adsa_mixed": Recipe("ADSA, tau from mixed views", is_fitted=True, fit_on="mixed"),
+    "adsa_strong": Recipe("ADSA, tau from strong views", is_fitted=True, fit_on="strong"),
+    "oracle": Recipe("oracle tau (test set)", is_oracle=True),
+}
+
+
+def num_students(methods: list[str], config: DistillConfig) -> int:
+    """Trainings of students behind these rows of one seed; equal taus are trained once."""
+    fixed = {RECIPES[method].tau for method in methods} - {None}
+    if any(RECIPES[method].is_oracle for method in methods):
+        fixed |= set(config.oracle_taus)
+    fitted = {RECIPES[method].fit_on or config.adsa.fit_on for method in methods if RECIPES[method].is_fitted}
+    return len(fixed) + len(fitted) + ("hard" in methods)

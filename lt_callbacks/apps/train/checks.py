@@ -1,0 +1,101 @@
+"""Everything that can be wrong with a run's settings, found before anything is trained."""
+
+from __future__ import annotations
+
+from lightning.pytorch import Callback
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import nn
+
+from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks.apps.config.build import (
+    build_classifier,
+    build_datamodule,
+    build_targets,
+    build_trainer,
+    check_targets,
+)
+from lt_callbacks.apps.config.checks import check_methods, check_run, check_test_set
+from lt_callbacks.apps.config.errors import named, names_in
+from lt_callbacks.apps.config.train_schemas import DSinkConfig, TeacherConfig, TrainConfig
+from lt_callbacks.apps.train.rows import RECIPES
+from lt_callbacks.apps.train.study import NUM_ROLES
+from lt_callbacks.data import LongTailedDataModule, Source
+from lt_callbacks.teachers import ModuleTeacher, load_checkpoint
+
+TEACHER_GROUPS = ("imbalance_teacher", "noise_teacher")
+
+#: Where a step's teacher predictions come from.
+TEACHERS = ("live", "cached")
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Refuse what can be told from the settings alone."""
+    check_run(config, num_roles=NUM_ROLES)
+    if config.ckpt_path not in (None, "last"):
+        raise ValueError(
+            f"`ckpt_path` must be 'last' or null, since a run has many trainings; got {config.ckpt_path!r}. To start "
+            "from a teacher of your own, set noise_teacher=checkpoint or imbalance_teacher=checkpoint."
+        )
+    if config.checkpoint_every_seconds is not None:
+        real("checkpoint_every_seconds", config.checkpoint_every_seconds, at_least=0.0)
+    if config.checkpoint_every_n_steps is not None:
+        integer("checkpoint_every_n_steps", config.checkpoint_every_n_steps, at_least=1)
+    integer("test_every_n_epochs", config.test_every_n_epochs, at_least=0)
+    check_methods(config.methods, RECIPES)
+    for group in TEACHER_GROUPS:
+        _check_teacher(group, getattr(config, group))
+    _check_step_teachers(config)
+    check_targets("callbacks", config.callbacks)
+    check_targets("logger", config.logger)
+
+
+def check_parts(config: TrainConfig, source: Source) -> LongTailedDataModule:
+    """Build everything once that the run will need, and throw it away, so that the constructors check their ranges.
+
+    Returns:
+        The data of the first seed.
+    """
+    check_test_set(source)
+    with named(names_in("dsink", DSinkConfig)):
+        for name in ("dsink", *config.methods):
+            make_dsink = RECIPES[name].dsink
+            if make_dsink is not None:
+                make_dsink(config, ModuleTeacher(nn.Identity()), ModuleTeacher(nn.Identity()))
+    build_targets("callbacks", config.callbacks, Callback)
+    build_trainer(config)
+    datamodule = build_datamodule(config, source, seed=config.seed)
+    with isolate_rng():
+        build_classifier(config, datamodule, group="objective")
+        for group in TEACHER_GROUPS:
+            teacher: TeacherConfig = getattr(config, group)
+            classifier = build_classifier(config, datamodule, group=group, learning_rate=teacher.learning_rate)
+            if teacher.checkpoint is not None:
+                with named({"path": f"{group}.checkpoint"}):
+                    load_checkpoint(teacher.checkpoint, classifier.network)
+    return datamodule
+
+
+def _check_step_teachers(config: TrainConfig) -> None:
+    one_of("teachers", config.teachers, TEACHERS)
+    integer("cached_views", config.cached_views, at_least=0)
+    if config.cached_views and config.teachers != "cached":
+        raise ValueError(
+            f"`cached_views` must be 0 with live teachers, which see the views of each step; got {config.cached_views}."
+            " Set teachers=cached, or leave it out."
+        )
+
+
+def _check_teacher(group: str, teacher: TeacherConfig) -> None:
+    if teacher.checkpoint == "":
+        raise ValueError(f"`{group}.checkpoint` must be given; got ''. Set {group}.checkpoint=...")
+    if teacher.checkpoint is None:
+        if teacher.max_epochs is not None:
+            integer(f"{group}.max_epochs", teacher.max_epochs, at_least=1)
+        return
+    for name in ("settings", "max_epochs", "learning_rate"):
+        value = getattr(teacher, name)
+        if value not in (None, {}):
+            raise ValueError(
+                f"`{group}.{name}` must be left out with a checkpoint, which is not trained; got {value!r}. Remove one "
+                "of the two."
+            )

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import hydra
+import torch
+from omegaconf import DictConfig
+
+from lt_callbacks.apps.config.build import build_source, build_trainer
+from lt_callbacks.apps.config.errors import without_trace
+from lt_callbacks.apps.config.register import register_schemas
+from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.config.typed import typed
+from lt_callbacks.apps.shared.drivers import Drivers, forget_batch_script
+from lt_callbacks.apps.shared.preemption import Preempted, Preemption, requeue
+from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.shared.provenance import command_line, result_settings
+from lt_callbacks.apps.shared.quiet import be_quiet
+from lt_callbacks.apps.sweep.sweep import is_sweep, refuse_ranks_of_a_sweep, run_sweep_job
+from lt_callbacks.apps.train.checks import check_parts, check_settings
+from lt_callbacks.apps.train.pages import show, write_pages
+from lt_callbacks.apps.train.phase import PhaseRunner, follow
+from lt_callbacks.apps.train.rows import label, num_trainings
+from lt_callbacks.apps.train.study import InPhases, InProcess, SeedStudy
+from lt_callbacks.apps.train.sweep_objective import objective_value
+from lt_callbacks.data import Source
+from lt_callbacks.evaluation import CellResult, ResultFile
+
+register_schemas()
+
+
+def main() -> None:
+    """The command: ``lt-train [group=choice] [setting=value] [-m ...]``."""
+    refuse_ranks_of_a_sweep(sys.argv)
+    composed()
+
+
+@hydra.main(config_path="pkg://lt_callbacks.conf", config_name="train", version_base="1.3")
+def composed(config: DictConfig) -> float | None:
+    """Hydra's entry. Of a sweep's jobs, it gives the sweeper what it may choose by."""
+    be_quiet()
+    with without_trace():
+        if is_sweep():
+            return run_sweep_job(config, command="lt-train")
+        run(typed(config))
+    return None
+
+
+def run(config: TrainConfig, *, command: str | None = None) -> float | None:
+    """Corrupt, train or reuse teachers, train the methods, compare; every finished cell is on disk at once.
+
+    Args:
+        config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
+        command: What the document says that was typed; None: this process's command line.
+
+    Returns:
+        What a sweeper may choose by, see `objective_value`.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
+            before anything is trained.
+        Preempted: It was asked to stop, and can go on.
+    """
+    forget_batch_script()
+    check_settings(config)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    source = build_source(config.data)
+    manifest = check_parts(config, source).manifest
+    drivers = Drivers(build_trainer(config))
+    with Preemption().listening() as preemption:
+        if not drivers.is_first:
+            follow(drivers, preemption)
+            return None
+        output = Path(config.output)
+        results = ResultFile(
+            config.results or output / "metrics.json",
+            command=command or command_line(),
+            settings=result_settings(config, manifest),
+        )
+        try:
+            shown = _run_seeds(config, source, results, drivers, preemption)
+        except BaseException as error:
+            drivers.finish(error=f"{type(error).__name__}: {error}")
+            raise
+        drivers.finish()
+    cells = _table_cells(config, results.cells)
+    write_pages(output, config, cells, shown)
+    show(config, cells, output, results.path)
+    return objective_value(config, cells)
+
+
+def _run_seeds(
+    config: TrainConfig, source: Source, results: ResultFile, drivers: Drivers, preemption: Preemption
+) -> SeedStudy:
+    """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student."""
+    todo = {
+        seed: [
+            method
+            for method in config.methods
+            if not results.is_finished(method=label(method, config), seed=seed, cell=config.cell)
+        ]
+        for seed in range(config.seed, config.seed + config.num_seeds)
+    }
+    shown: SeedStudy | None = None
+    with RunProgress(total=sum(num_trainings(methods) for methods in todo.values())) as progress:
+        runner = _runner(config, drivers, progress, preemption)
+        try:
+            for seed, methods in todo.items():
+                study = SeedStudy(config, source, seed, progress, runner=runner)
+                study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
+                for method in methods:
+                    results.append(study.run(method))
+                    study.finish(method)
+                if shown is None or shown.student is None:
+                    shown = study
+        except (KeyboardInterrupt, SystemExit) as stop:
+            # Lightning turns the first into the second.
+            why = f", {stop.why}" if isinstance(stop, Preempted) else ""
+            progress.say(f"Stopped{why}. The same command with results={results.path} goes on where this one was.")
+            if isinstance(stop, Preempted):
+                requeue(preemption, say=progress.say)
+            raise
+    return shown or study
+
+
+def _runner(
+    config: TrainConfig, drivers: Drivers, progress: RunProgress, preemption: Preemption
+) -> InProcess | InPhases:
+    if not drivers.is_parallel:
+        return InProcess(progress, preemption)
+    folder = Path(config.output) / "phases"
+    return InPhases(PhaseRunner(drivers=drivers, folder=folder, progress=progress, preemption=preemption))
+
+
+def _table_cells(config: TrainConfig, cells: tuple[CellResult, ...]) -> list[CellResult]:
+    """Those of this run's rows and seeds, in the order of ``methods``: a document may hold more."""
+    labels = [label(method, config) for method in config.methods]
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    asked = [cell for cell in cells if cell.seed in seeds and cell.cell == config.cell and cell.method in labels]
+    return sorted(asked, key=lambda cell: labels.index(cell.method))
+
+
+if __name__ == "__main__":
+    # Imported by name, so that launchers which pickle the entry find it in other processes.
+    from lt_callbacks.apps.train import command as train
+
+    train.main()

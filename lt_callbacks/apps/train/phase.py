@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
+from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.drivers import Drivers
+from lt_callbacks.apps.shared.preemption import Preempted, Preemption
+from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.train.fit import Trained, Training
+from lt_callbacks.teachers.weights import load_weights, weights_bytes
+
+PHASE = "phase.json"
+STOP = "stop"
+_OUTCOME = "outcome.json"
+_WEIGHTS = "weights.safetensors"
+_LOG = "log.txt"
+
+#: What a phase's first rank prints when an epoch is done.
+PROGRESS_MARK = "@epoch "
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training in processes of its own: everything that they are told, from one file.
+
+    Attributes:
+        config: The run's settings.
+        training: Which training of the run.
+        facts: What the first driver knows of the training's inputs; every rank must come to the same.
+    """
+
+    config: TrainConfig
+    training: Training
+    facts: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """64 hexadecimal digits; one for all ranks."""
+        return sha256(canonical_json(self.to_dict()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        training = {**asdict(self.training), "folder": str(self.training.folder)}
+        return {"config": asdict(self.config), "training": training, "facts": self.facts}
+
+
+class PhaseRunner:
+    """Trains in a process group of its own, which this process, its driver, starts and waits for.
+
+    Args:
+        drivers: This one and the others.
+        folder: For the files of the phases.
+        progress: Where to show it.
+        preemption: Whether to stop.
+    """
+
+    def __init__(self, *, drivers: Drivers, folder: Path, progress: RunProgress, preemption: Preemption) -> None:
+        self.drivers, self.folder, self.progress, self.preemption = drivers, folder, progress, preemption
+
+    def train(self, phase: Phase, network: nn.Module) -> Trained:
+        """Have ``phase`` trained and its weights in ``network``.
+
+        Raises:
+            Preempted: It was asked to stop.
+            RuntimeError: A rank failed.
+        """
+        from safetensors.torch import load_file
+
+        training = phase.training
+        folder = (self.folder / f"{training.method or training.group}-seed{training.seed}").resolve()
+        for name in (_OUTCOME, STOP, _WEIGHTS):
+            (folder / name).unlink(missing_ok=True)
+        # Another driver may have another working directory.
+        placed = replace(phase, training=replace(training, folder=training.folder.resolve()))
+        write_json(folder / PHASE, placed.to_dict())
+        environment = self.drivers.announce({"folder": str(folder)})
+        with self.progress.training(training.name):
+            run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name))
+        outcome = json.loads((folder / _OUTCOME).read_text())
+        load_weights(network, load_file(folder / _WEIGHTS), source=str(folder / _WEIGHTS))
+        (folder / _WEIGHTS).unlink()
+        return Trained(**outcome["trained"])
+
+    def _show(self, name: str) -> Any:
+        return lambda done, total: self.progress.advance(name, done, total)
+
+
+def follow(drivers: Drivers, preemption: Preemption) -> None:
+    """What every driver but the first does: start its ranks of each phase.
+
+    Raises:
+        RuntimeError: A rank, or the first driver, failed.
+    """
+    while (announced := drivers.next_phase()) is not None:
+        folder = Path(announced["folder"])
+        run_ranks(folder, drivers.variables(announced["port"]), preemption, rank=drivers.rank)
+
+
+def run_ranks(
+    folder: Path, environment: Mapping[str, str], preemption: Preemption, *, on_epoch: Any = None, rank: int = 0
+) -> None:
+    """Start this driver's processes of a phase, and wait for them.
+
+    Raises:
+        Preempted: They were asked to stop, and did.
+        RuntimeError: One failed.
+    """
+    log = folder / (_LOG if rank == 0 else f"log-{rank}.txt")
+    command = [sys.executable, "-m", "lt_callbacks.apps.train.phase_worker", str(folder)]
+    # A session of its own: the interrupt of a terminal reaches the driver alone, which has the ranks save first.
+    process = subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        with preemption.passed_on(folder / STOP), log.open("a") as stream:
+            for line in process.stdout or ():
+                if line.startswith(PROGRESS_MARK):
+                    done, total = line.removeprefix(PROGRESS_MARK).split()
+                    if on_epoch is not None:
+                        on_epoch(int(done), int(total))
+                else:
+                    stream.write(line)
+                    stream.flush()
+        code = process.wait()
+    except BaseException:
+        _stop(process, folder)
+        raise
+    if code == Preempted.EXIT_CODE:
+        raise Preempted("asked to stop")
+    if code:
+        raise RuntimeError(
+            f"A process of the training in {str(folder)!r} failed with exit code {code}: {_last_line(log)} The whole "
+            f"story is in {str(log)!r}."
+        )
+
+
+def _stop(process: subprocess.Popen[str], folder: Path) -> None:
+    """Let the ranks save and end; kill them if they do not."""
+    (folder / STOP).touch()
+    try:
+        process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def write_outcome(folder: Path, network: nn.Module, trained: Trained) -> None:
+    """The first rank's result."""
+    write_bytes(folder / _WEIGHTS, weights_bytes(network))
+    # Written last: with this file, the other is complete.
+    write_json(folder / _OUTCOME, {"trained": asdict(trained)})
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing."

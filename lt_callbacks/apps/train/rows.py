@@ -1,0 +1,102 @@
+"""The methods that `lt-train` compares, by name: what each trains, or which teacher it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.plugins import DSink, NaiveDistillation
+from lt_callbacks.teachers import FrozenTeacher
+
+#: Two frozen teachers, f_N and f_L, to what is added to the base loss.
+MakeDSink = Callable[[TrainConfig, FrozenTeacher, FrozenTeacher], DSink]
+
+#: Roles of the teachers, f_L and f_N.
+ROLES = ("imbalance", "noise")
+
+#: The row that trains on the base loss alone; the others are compared with it.
+PLAIN = "ce"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of the table.
+
+    Attributes:
+        label: How the table calls it; see `label`.
+        teacher: ``"imbalance"`` or ``"noise"`` where the row is that teacher itself.
+        dsink: What is added to the base loss; None: nothing.
+        matches_marginal: The row is the teacher, or the D-SINK student, with its predictions on the whole test set
+            matched to the class marginal that f_L predicts for it; nothing is trained for it.
+    """
+
+    label: str
+    teacher: str | None = None
+    dsink: MakeDSink | None = None
+    matches_marginal: bool = False
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the row has a training of its own, besides the teachers'."""
+        return self.teacher is None and not self.matches_marginal
+
+    @property
+    def needs_student(self) -> bool:
+        """Whether the row is made of the D-SINK student."""
+        return self.teacher is None and self.matches_marginal
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Roles of the teachers that must be there first."""
+        if self.dsink is not None or self.matches_marginal:
+            return ROLES
+        return () if self.teacher is None else (self.teacher,)
+
+
+def num_trainings(methods: list[str]) -> int:
+    """Trainings behind these rows of one seed, the teachers' among them, whether or not the store has them."""
+    recipes = [RECIPES[method] for method in methods]
+    num_teachers = len({role for recipe in recipes for role in recipe.needs})
+    num_extra = int("dsink" not in methods and any(recipe.needs_student for recipe in recipes))
+    return sum(recipe.is_trained for recipe in recipes) + num_teachers + num_extra
+
+
+def label(method: str, config: TrainConfig) -> str:
+    """How the table calls a method: the plain row is CE only where the base loss is."""
+    if method == PLAIN and config.objective.name != "cross_entropy":
+        return f"base loss ({config.objective.name})"
+    return RECIPES[method].label
+
+
+def _dsink(**changes: Any) -> MakeDSink:
+    def make(config: TrainConfig, noise: FrozenTeacher, imbalance: FrozenTeacher) -> DSink:
+        return DSink(noise_teacher=noise, imbalance_teacher=imbalance, **{**vars(config.dsink), **changes})
+
+    return make
+
+
+def _naive(config: TrainConfig, noise: FrozenTeacher, imbalance: FrozenTeacher) -> DSink:
+    return NaiveDistillation(
+        noise_teacher=noise,
+        imbalance_teacher=imbalance,
+        alpha=config.dsink.alpha,
+        warmup_epochs=config.dsink.warmup_epochs,
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    PLAIN: Recipe("CE"),
+    "imbalance_teacher": Recipe("f_L alone", teacher="imbalance"),
+    "noise_teacher": Recipe("f_N alone", teacher="noise"),
+    "naive": Recipe("naive distillation", dsink=_naive),
+    "dsink": Recipe("D-SINK", dsink=_dsink()),
+    "rows_only": Recipe("D-SINK, rows only", dsink=_dsink(class_marginal="none")),
+    "uniform_marginal": Recipe("D-SINK, uniform marginal", dsink=_dsink(class_marginal="uniform")),
+    "own_marginal": Recipe("D-SINK, own marginal (no f_L)", dsink=_dsink(class_marginal="student")),
+    "no_noise_teacher": Recipe("D-SINK, no f_N", dsink=_dsink(student_weight=1.0)),
+    "running_marginal": Recipe("D-SINK, running marginal", dsink=_dsink(class_marginal="running")),
+    "noise_teacher_matched": Recipe("f_N matched to f_L, no training", teacher="noise", matches_marginal=True),
+    "dsink_matched": Recipe("D-SINK matched to f_L", matches_marginal=True),
+}

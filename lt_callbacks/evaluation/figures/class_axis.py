@@ -1,0 +1,74 @@
+"""What the figures with one place a class share: counts, order, names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lt_callbacks.evaluation.figures import figure_style as style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_NAMED = 40
+
+
+def names_of(class_names: Sequence[str] | None, num_classes: int, *, longest: int = 20) -> list[str]:
+    """Class names fit for an axis: numbers where there are none, cut with an ellipsis where they are long.
+
+    Raises:
+        ValueError: The number of names is not the number of classes.
+    """
+    if class_names is None:
+        return [str(label) for label in range(num_classes)]
+    if len(class_names) != num_classes:
+        raise ValueError(
+            f"`class_names` must hold one name a class ({num_classes}); got {len(class_names)}. "
+            "Leave it out to show class numbers."
+        )
+    return [name if len(name) <= longest else name[: longest - 1].rstrip(" ,") + "…" for name in class_names]
+
+
+def counts(name: str, values: ArrayLike) -> np.ndarray:
+    """``values`` as (C,) int64 counts."""
+    array = np.asarray(values)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"`{name}` must have shape (C,), one count a class; got {array.shape}.")
+    if not np.issubdtype(array.dtype, np.number) or not np.all(np.isfinite(array)):
+        raise ValueError(f"`{name}` must be whole numbers >= 0; got dtype {array.dtype} with values {array.tolist()}.")
+    wrong = np.flatnonzero((array < 0) | (array != np.round(array)))
+    if wrong.size:
+        raise ValueError(
+            f"`{name}` must be whole numbers >= 0; class {wrong[0]} has {array[wrong[0]]}. "
+            "Pass counts of samples, not frequencies."
+        )
+    if not array.sum():
+        raise ValueError(f"`{name}` must hold at least one sample; got {len(array)} empty classes.")
+    return array.astype(np.int64)
+
+
+def by_count(true_counts: np.ndarray) -> np.ndarray:
+    """Labels from the largest to the smallest class; equal classes in label order."""
+    return np.argsort(-true_counts, kind="stable")
+
+
+def name_classes(axes: Axes, names: Sequence[str]) -> None:
+    """Name the classes under the axis, upright where they would run into each other; no names beyond 40 classes."""
+    if len(names) > MOST_NAMED:
+        axes.set_xticks([])
+        return
+    axes.set_xticks(range(len(names)), names, rotation=90 if _is_upright(names) else 0, fontsize=style.TICK_SIZE)
+
+
+def name_height(names: Sequence[str]) -> float:
+    """Inches that the names under the axis take, for the height of the figure."""
+    if len(names) > MOST_NAMED:
+        return 0.0
+    return 0.15 + 0.072 * max(map(len, names)) if _is_upright(names) else 0.2
+
+
+def _is_upright(names: Sequence[str]) -> bool:
+    return len(names) * max(map(len, names)) > 50

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.hooks import RemovableHandle
+
+from lt_callbacks.plugins.dsink.capture import Capture, check_submodule
+from lt_callbacks.plugins.dsink.dsink import DSink
+from lt_callbacks.plugins.dsink.mixin import (
+    DSinkMixin,
+    check_training_agrees,
+    first_argument,
+    forget_compiled_code,
+    num_positional,
+    watch_submodule,
+)
+
+_ABSENT = object()
+
+
+class DSinkCallback(Callback):
+    """Adds D-SINK to any ``LightningModule`` for the time of a fit; afterwards the instance is as it was.
+
+    The instance's ``forward`` and ``training_step`` are wrapped when the fit starts, also those that ``torch.compile``
+    put there, and put back at its end and after an exception.
+
+    Args:
+        dsink: What to add to the step's loss.
+
+    State in the checkpoint: running marginal and queue, under the callback's own key; no teacher.
+    """
+
+    def __init__(self, dsink: DSink) -> None:
+        if not isinstance(dsink, DSink):
+            raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
+        self.dsink = dsink
+        self._capture = Capture(dsink=dsink)
+        self._module: LightningModule | None = None
+        self._before: dict[str, Any] = {}
+        self._hook: RemovableHandle | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Checks the settings against the module before the first step."""
+        if stage != "fit":
+            return
+        if isinstance(pl_module, DSinkMixin) and pl_module._dsink_capture is not None:
+            raise ValueError(
+                "D-SINK must be attached once; got a module with an attached DSink and a DSinkCallback. Drop the "
+                "callback or call `detach_dsink()`."
+            )
+        check_submodule(pl_module, self.dsink)
+        check_training_agrees(self.dsink, trainer)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wraps the instance."""
+        self._capture = capture = Capture(dsink=self.dsink)
+        self._module = pl_module
+        self._put("_dsink_capture", capture)
+        if self.dsink.logits_from is None:
+            self._put("forward", _SeenForward(pl_module.forward, capture))
+        else:
+            self._hook = watch_submodule(pl_module, self.dsink.logits_from)
+        forget_compiled_code(pl_module)
+        self._put("training_step", _ExtendedStep(pl_module.training_step, pl_module, capture))
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts counting the steps that D-SINK was in."""
+        self._capture.start_epoch()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the batches, of which D-SINK must have been in some."""
+        self._capture.num_batches_this_epoch += 1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Raises if D-SINK was in no step of the epoch."""
+        self._capture.end_epoch(trainer.current_epoch)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts the instance back."""
+        self._restore()
+        self.dsink.finish()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Puts the instance back."""
+        self._restore()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Running marginal and queue."""
+        return self.dsink.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.dsink.load_state_dict(state_dict)
+
+    def _put(self, name: str, value: Any) -> None:
+        self._before[name] = vars(self._module).get(name, _ABSENT)
+        setattr(self._module, name, value)
+
+    def _restore(self) -> None:
+        module, self._module = self._module, None
+        if module is None:
+            return
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+        for name, value in self._before.items():
+            if value is _ABSENT:
+                vars(module).pop(name, None)
+            else:
+                vars(module)[name] = value
+        self._before = {}
+
+
+class _Wrapper:
+    """A callable on an instance, whose deep copy is the plain method of the copied instance."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+        # Lightning reads the arguments of `training_step` from here.
+        self.__wrapped__ = inspect.unwrap(method)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        # A bound method is copied onto the copy of its instance, so an averaged model runs its own weights, unseen.
+        return copy.deepcopy(self.method, memo)
+
+
+class _SeenForward(_Wrapper):
+    def __init__(self, method: Callable[..., Any], capture: Capture) -> None:
+        super().__init__(method)
+        self.capture = capture
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        output = self.method(*args, **kwargs)
+        self.capture.saw(first_argument(args, kwargs), output)
+        return output
+
+
+class _ExtendedStep(_Wrapper):
+    def __init__(self, method: Callable[..., Any], module: LightningModule, capture: Capture) -> None:
+        super().__init__(method)
+        self.module, self.capture = module, capture
+
+    def __call__(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        rest = args[: num_positional(self.__wrapped__) - 1]
+        return self.capture.run_step(self.module, self.method, batch, rest, kwargs)

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from torch import nn
+
+from lt_callbacks.dsink import MeanLabeler
+from lt_callbacks.plugins.dsink.dsink import DSink
+from lt_callbacks.teachers.frozen import FrozenTeacher
+
+
+class NaiveDistillation(DSink):
+    """The baseline: the mean of the two teachers' predictions as the label, with the same loss and weight.
+
+    Args:
+        noise_teacher: See :class:`DSink`.
+        imbalance_teacher: See :class:`DSink`.
+        alpha: Weight of the loss, >= 0.
+        warmup_epochs: alpha rises linearly from 0 over so many epochs.
+    """
+
+    def __init__(
+        self,
+        *,
+        noise_teacher: FrozenTeacher | nn.Module,
+        imbalance_teacher: FrozenTeacher | nn.Module,
+        alpha: float = 10.0,
+        warmup_epochs: int = 0,
+    ) -> None:
+        super().__init__(
+            noise_teacher=noise_teacher, imbalance_teacher=imbalance_teacher, alpha=alpha, warmup_epochs=warmup_epochs
+        )
+        self.labeler = MeanLabeler()

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, fields
+
+import numpy as np
+import pytest
+
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.train_schemas import DataConfig, NoiseConfig, TrainConfig
+from lt_callbacks.apps.shared.provenance import NOT_RESULTS, command_line, result_settings
+from lt_callbacks.corruption import Imbalance, Noise, build_manifest
+
+
+@pytest.fixture
+def manifest():
+    labels = np.repeat(np.arange(3), 20)
+    return build_manifest(labels, dataset="toy", num_classes=3, imbalance=Imbalance(), noise=Noise(), seed=0)
+
+
+def test_settings_are_all_that_decide_a_result(manifest):
+    settings = result_settings(TrainConfig(output="out"), manifest)
+    names = [field.name for field in fields(TrainConfig) if field.name not in NOT_RESULTS]
+    expected = {name: asdict(TrainConfig())[name] for name in names}
+    # Documents from before these settings can still be continued.
+    later = (("data", "sampling"), ("trainer", "num_nodes"), ("trainer", "strategy"), ("model", "compile"))
+    for group, name in later:
+        del expected[group][name]
+    del expected["teachers"], expected["cached_views"]
+    assert settings == expected
+    assert {"data", "noise", "model", "dsink", "trainer", "corruption_seed", "manifest"} <= settings.keys()
+
+
+def test_settings_that_came_later_count_where_they_are_not_at_their_default(manifest):
+    config = TrainConfig()
+    config.data.sampling, config.trainer.num_nodes, config.trainer.strategy = "class_balanced", 2, "fsdp"
+    config.teachers, config.cached_views, config.model.compile = "cached", 2, True
+    settings = result_settings(config, manifest)
+    assert (settings["teachers"], settings["cached_views"], settings["model"]["compile"]) == ("cached", 2, True)
+    assert settings["data"]["sampling"] == "class_balanced"
+    assert (settings["trainer"]["num_nodes"], settings["trainer"]["strategy"]) == (2, "fsdp")
+
+
+def test_the_other_commands_settings_have_no_teachers(manifest):
+    settings = result_settings(DistillConfig(), manifest)
+    assert "teachers" not in settings
+    assert "compile" not in settings["model"]
+    assert settings["model"]["name"] == DistillConfig().model.name
+
+
+@pytest.mark.parametrize("name", NOT_RESULTS)
+def test_what_decides_no_result_is_a_setting(name):
+    assert name in {field.name for field in fields(TrainConfig)}
+
+
+def test_where_a_run_works_makes_no_difference(manifest):
+    here = TrainConfig(output="a", store="b", results="c", seed=0, num_seeds=2, threads=1, methods=["ce"])
+    there = TrainConfig(output="x", store="y", results="z", seed=2, num_seeds=1, threads=2, methods=["dsink"])
+    assert result_settings(here, manifest) == result_settings(there, manifest)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/home/me/data/cifar", ".../cifar"),
+        ("~/cifar", ".../cifar"),
+        ("C:\\data\\cifar", ".../cifar"),
+        ("data/cifar", "data/cifar"),
+        ("cifar", "cifar"),
+    ],
+)
+def test_no_folder_of_this_machine_is_in_a_document(manifest, path, shown):
+    config = TrainConfig(data=DataConfig(root=path), noise=NoiseConfig(transition_file=path))
+    settings = result_settings(config, manifest)
+    assert settings["data"]["root"] == shown
+    assert settings["noise"]["transition_file"] == shown
+
+
+def test_a_manifest_counts_by_its_content(manifest):
+    settings = result_settings(TrainConfig(manifest="/home/me/manifest.json"), manifest)
+    assert settings["manifest"] == manifest.sha256
+    assert (settings["imbalance"], settings["noise"]) == (None, None)
+
+
+def test_the_command_is_as_somebody_else_would_type_it(monkeypatch):
+    typed = [
+        "/opt/env/bin/lt-train",
+        "-m",
+        "noise.ratio=0.2,0.4",
+        "data.root=/home/me/cifar",
+        "+callbacks.x._target_=my.Callback",
+        "store=/tmp/store",
+        "output=/tmp/out",
+        "hydra.run.dir=/tmp/run",
+        "+hydra.job.name=x",
+        "results=docs/results/digits.json",
+        "objective.settings={q: 0.7}",
+        "threads=1",
+    ]
+    monkeypatch.setattr(sys, "argv", typed)
+    assert command_line() == (
+        "lt-train -m noise.ratio=0.2,0.4 data.root=.../cifar +callbacks.x._target_=my.Callback "
+        "results=docs/results/digits.json objective.settings={q: 0.7}"
+    )

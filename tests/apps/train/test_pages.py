@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_run import tiny_config, tiny_study
+
+from lt_callbacks.apps.train.pages import (
+    _class_counts,
+    _curves,
+    _instructive,
+    _pixels,
+    _shown_samples,
+    show,
+    write_pages,
+)
+from lt_callbacks.corruption import Manifest
+from lt_callbacks.evaluation import CellResult
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    study = tiny_study(folder, "methods=[ce,dsink]", "test_every_n_epochs=2")
+    cells = [study.run(method) for method in study.config.methods]
+    write_pages(folder / "run", study.config, cells, study)
+    return folder / "run", study, cells
+
+
+def test_the_report_shows_each_figure_once_by_a_relative_path(pages):
+    folder, *_ = pages
+    links = re.findall(r"!\[.*?\]\((.*?)\)", (folder / "report.md").read_text())
+    names = ["class_counts", "transition", "per_class_accuracy", "training_curves", "proxy_labels"]
+    assert links == [f"figures/{name}.png" for name in names]
+    for link in links:
+        with Image.open(folder / link) as image:
+            assert image.format == "PNG"
+            assert min(image.size) > 300
+
+
+def test_the_report_holds_the_table_and_the_settings(pages):
+    folder, study, cells = pages
+    text = (folder / "report.md").read_text()
+    for cell in cells:
+        assert re.search(rf"^\| {cell.method} \| 1 \| \**{cell.accuracy:.1f}\** \|", text, flags=re.MULTILINE)
+    assert "Difference to CE" in text
+    (block,) = re.findall(r"```json\n(.*?)\n```", text, flags=re.DOTALL)
+    assert json.loads(block) == json.loads(json.dumps(asdict(study.config)))
+
+
+def test_the_title_says_what_was_done_to_the_labels(pages):
+    folder, study, _ = pages
+    manifest = study.datamodule.manifest
+    wrong = int((manifest.given_labels != manifest.true_labels).sum())
+    title = (folder / "report.md").read_text().partition("\n")[0]
+    assert title == (
+        f"# digits: imbalance 20, symmetric noise, {100 * wrong / len(manifest):.1f} % of {len(manifest)} labels wrong"
+    )
+
+
+def test_the_title_does_not_claim_settings_that_a_manifest_replaces(tmp_path):
+    made = tiny_study(tmp_path, "imbalance=none", "noise=none").datamodule.manifest
+    path = made.save(tmp_path / "clean.json")
+    study = tiny_study(tmp_path, f"manifest={path}", "methods=[ce]")
+    write_pages(tmp_path / "run", study.config, [study.run("ce")], study)
+    title = (tmp_path / "run" / "report.md").read_text().partition("\n")[0]
+    assert title == f"# digits: from a manifest, 0.0 % of {len(made):,} labels wrong"
+    assert Manifest.load(path) == study.datamodule.manifest
+
+
+def test_all_numbers_are_in_a_csv_file(pages):
+    folder, _, cells = pages
+    rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
+    assert [row["method"] for row in rows] == ["CE", "D-SINK"]
+    assert [float(row["accuracy_mean"]) for row in rows] == pytest.approx([cell.accuracy for cell in cells])
+    assert float(rows[1]["difference_mean"]) == pytest.approx(cells[1].accuracy - cells[0].accuracy)
+
+
+def test_without_a_dsink_student_there_is_no_picture_of_its_labels(pages, tmp_path):
+    _, study, cells = pages
+    config = tiny_config(tmp_path, "methods=[dsink]")
+    fresh = tiny_study(tmp_path)
+    write_pages(tmp_path, config, cells[1:], fresh)
+    assert "proxy_labels" not in (tmp_path / "report.md").read_text()
+    # Without CE there is nothing to compare with.
+    assert "Difference" not in (tmp_path / "report.md").read_text()
+
+
+def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
+    folder, study, cells = pages
+    show(study.config, cells, folder, folder / "metrics.json")
+    printed = capsys.readouterr().out
+    assert re.search(rf"D-SINK +1 +{cells[1].accuracy:.1f}", printed)
+    assert f"Results: {folder / 'metrics.json'}\n" in printed
+    assert f"Report, figures and manifests: {folder}\n" in printed
+
+
+def test_class_counts_are_those_of_the_manifest():
+    labels = {"true_labels": [0, 0, 0, 1], "given_labels": [0, 2, 2, 1]}
+    manifest = Manifest(dataset="toy", num_classes=4, indices=[0, 1, 2, 3], settings={}, **labels)
+    given, true = _class_counts(manifest)
+    assert (given.tolist(), true.tolist()) == ([1, 1, 2, 0], [3, 1, 0, 0])
+
+
+def test_curves_of_seeds_that_stopped_early_are_filled_up():
+    def cell(method, seed, **curves):
+        extra = {"curves": curves} if curves else {}
+        shares = {"accuracy": 1, "many": 1, "medium": 1, "few": 1, "per_class": [1]}
+        return CellResult(method=method, seed=seed, seconds=0, extra=extra, **shares)
+
+    cells = [
+        cell("CE", 0, epoch=[1, 2], train_loss=[0.5, None]),
+        cell("CE", 1, epoch=[1, 2, 3], train_loss=[0.4, 0.3, 0.2]),
+        cell("f_N alone", 0),
+    ]
+    curves = _curves(cells)
+    assert list(curves) == ["CE"]
+    assert curves["CE"]["epoch"].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(curves["CE"]["train_loss"], [[0.5, np.nan, np.nan], [0.4, 0.3, 0.2]])
+
+
+def test_the_picture_shows_what_each_model_says_of_the_samples(pages):
+    _, study, _ = pages
+    samples = _shown_samples(study.config, study, study.student)
+    source, manifest = study.source, study.datamodule.manifest
+    stored = {image.numpy().tobytes(): position for position, image in enumerate(source.train.images)}
+    positions = [stored[np.rint(255 * image).astype(np.uint8).tobytes()] for image in samples["images"]]
+    assert source.train.labels[positions].tolist() == samples["true_label"].tolist()
+    assert (
+        manifest.given_labels[np.searchsorted(manifest.indices, positions)].tolist() == samples["given_label"].tolist()
+    )
+
+    mean, std = (torch.tensor(values)[:, None, None] for values in (source.mean, source.std))
+    seen = (source.train.images[positions] / 255 - mean) / std
+    noise, imbalance = (teacher.log_probs(seen).exp() for teacher in study.frozen_teachers())
+    with torch.no_grad():
+        student = study.student.eval()(seen).softmax(dim=1)
+    for name, expected in (("noise_probs", noise), ("imbalance_probs", imbalance), ("student_probs", student)):
+        np.testing.assert_allclose(samples[name], expected.numpy(), atol=1e-5)
+    # Rows are labels, and those of the kernel student * f_N but for the factor of each class and row.
+    proxy = samples["proxy_labels"]
+    np.testing.assert_allclose(proxy.sum(axis=1), 1, atol=1e-5)
+    scaling = np.log(proxy) - 0.5 * np.log(samples["student_probs"]) - 0.5 * np.log(samples["noise_probs"])
+    scaling -= scaling.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(scaling, scaling[:1].repeat(len(scaling), axis=0), atol=1e-3)
+
+
+def shown(given, true, counts):
+    return _instructive(torch.tensor(given), torch.tensor(true), torch.tensor(counts)).tolist()
+
+
+def test_the_picture_shows_wrong_labels_of_rare_classes_first():
+    # Classes 0, 1, 2 have 100, 10 and 1 samples; ten wrong labels, one of them in class 2.
+    true = [0] * 10 + [1] * 5 + [2] + [0, 1]
+    given = [1] * 5 + [0] * 5 + [0] * 4 + [1] + [0] + [0, 1]
+    positions = shown(given, true, [100, 10, 1])
+    is_wrong = [given[position] != true[position] for position in positions]
+    assert is_wrong == [True] * 6 + [False] * 2
+    assert len(set(positions)) == 8
+    # From tail to head.
+    assert positions[0] == 15
+    classes = [true[position] for position in positions[:6]]
+    assert classes == sorted(classes, reverse=True)
+    assert set(classes) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("num_wrong", range(12))
+def test_the_picture_shows_each_sample_once(num_wrong):
+    true = [0] * 12
+    given = [1] * num_wrong + [0] * (12 - num_wrong)
+    positions = shown(given, true, [12, 1])
+    assert len(positions) == len(set(positions)) == 8
+    assert sum(given[position] == 1 for position in positions) == min(num_wrong, 6 if num_wrong <= 10 else 7)
+
+
+@pytest.mark.parametrize(("given", "expected"), [([0], 1), ([1], 1), ([0, 1], 2), ([1] * 9, 8)])
+def test_the_picture_makes_do_with_what_a_small_batch_has(given, expected):
+    assert len(set(shown(given, [0] * len(given), [9, 1]))) == expected
+
+
+def test_pixels_are_what_the_source_holds(pages):
+    _, study, _ = pages
+    images, _, index = next(iter(study.datamodule.predict_dataloader()))
+    stored = study.source.train.images[study.datamodule.manifest.indices[index]]
+    np.testing.assert_allclose(_pixels(images, study), stored.numpy() / 255, atol=1e-6)
