@@ -7,7 +7,8 @@ import warnings
 from pathlib import Path
 
 warnings.filterwarnings("ignore")
-sys.path += [str(Path(__file__).parent), str(Path(__file__).parent.parent / "transport")]
+PLUGINS = Path(__file__).parent.parent
+sys.path += [str(Path(__file__).parent), str(PLUGINS), str(PLUGINS.parent / "transport")]
 
 import small_modules as m  # noqa: E402
 import torch.distributed as dist  # noqa: E402
