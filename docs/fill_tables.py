@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lt_callbacks.bench.document import read_bench
 from lt_callbacks.bench.tables import markdown_tables
-from lt_callbacks.evaluation import CellResult, markdown_table, mean, paired_difference, read_result, sd, summarise
+from lt_callbacks.evaluation import MethodResult, markdown_table, mean, paired_difference, read_result, sd, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = "table|differences|proxy|alpha|taus|views|bench|kernel"
@@ -37,15 +37,15 @@ def filled(text: str) -> str:
 
 def _table(path: str, only: str | None) -> str:
     chosen = [name.strip() for name in only.split(";")] if only else None
-    cells = [cell for cell in _cells(path) if chosen is None or cell.method in chosen]
-    reference = next(name for name in ("CE", "soft labels") if name in {cell.method for cell in cells})
-    return f"{markdown_table(summarise(cells, reference=reference)).rstrip()}\n\n{_source(path)}"
+    results = [result for result in _results(path) if chosen is None or result.method in chosen]
+    reference = next(name for name in ("CE", "soft labels") if name in {result.method for result in results})
+    return f"{markdown_table(summarise(results, reference=reference)).rstrip()}\n\n{_source(path)}"
 
 
 def _differences(path: str, of: str | None) -> str:
     accuracy: dict[str, dict[int, float]] = {}
-    for cell in _cells(path):
-        accuracy.setdefault(cell.method, {})[cell.seed] = cell.accuracy
+    for result in _results(path):
+        accuracy.setdefault(result.method, {})[result.seed] = result.accuracy
     method = str(of)
     lines = [f"| {method} minus | points of All, 95 % interval | pairs |", "| :--- | ---: | ---: |"]
     for other in accuracy:
@@ -63,16 +63,19 @@ def _alpha(folder: str, _: str | None) -> str:
     ]
     documents = {float(path.stem.rsplit("-", 1)[1]): path for path in (ROOT / folder).glob("digits-alpha-*.json")}
     for alpha, path in sorted(documents.items()):
-        cells = read_result(path).cells
-        columns = ([cell.extra["val_accuracy"] for cell in cells], [cell.wrong_labels_fitted or 0.0 for cell in cells])
+        results = read_result(path).results
+        columns = (
+            [result.extra["val_accuracy"] for result in results],
+            [result.wrong_labels_fitted or 0.0 for result in results],
+        )
         spreads = " | ".join(f"{mean(column):.1f} ± {sd(column):.1f}" for column in columns)
-        lines.append(f"| {alpha:g} | {spreads} | {len(cells)} |")
+        lines.append(f"| {alpha:g} | {spreads} | {len(results)} |")
     command = "lt-train methods=[dsink] dsink.alpha=A seed=100 num_seeds=10 results=docs/results/digits-alpha-A.json"
     return "\n".join([*lines, "", f"`{command}`"])
 
 
 def _proxy(path: str, _: str | None) -> str:
-    seen = [cell.extra for cell in _cells(path) if cell.method == "D-SINK"]
+    seen = [result.extra for result in _results(path) if result.method == "D-SINK"]
     names = {
         "dsink/given_accuracy": "given labels that are right (%)",
         "dsink/accuracy": "proxy labels whose peak is right (%)",
@@ -88,22 +91,22 @@ def _proxy(path: str, _: str | None) -> str:
 
 def _taus(path: str, _: str | None) -> str:
     """Accuracy of the students of each fixed tau, and of the tau that ADSA fits without looking."""
-    cells = _cells(path)
+    results = _results(path)
     by_tau: dict[float, list[float]] = {}
-    for cell in cells:
-        if cell.method == "soft labels":
-            by_tau.setdefault(0.0, []).append(cell.accuracy)
-        for tau, accuracy in cell.extra.get("by_tau", {}).items():
+    for result in results:
+        if result.method == "soft labels":
+            by_tau.setdefault(0.0, []).append(result.accuracy)
+        for tau, accuracy in result.extra.get("by_tau", {}).items():
             by_tau.setdefault(float(tau), []).append(accuracy)
     shown = [(f"{tau:g}", by_tau[tau]) for tau in sorted(by_tau)]
-    shown.append((f"ADSA, {_fitted(cells)}", [cell.accuracy for cell in cells if cell.method == "ADSA"]))
+    shown.append((f"ADSA, {_fitted(results)}", [result.accuracy for result in results if result.method == "ADSA"]))
     lines = ["| tau | All | seeds |", "| ---: | ---: | ---: |"]
     lines += [f"| {name} | {mean(column):.1f} ± {sd(column) or 0.0:.1f} | {len(column)} |" for name, column in shown]
     return "\n".join(lines)
 
 
-def _fitted(cells: list[CellResult]) -> str:
-    taus = [cell.extra["tau"] for cell in cells if cell.method == "ADSA"]
+def _fitted(results: list[MethodResult]) -> str:
+    taus = [result.extra["tau"] for result in results if result.method == "ADSA"]
     return f"fitted: {mean(taus):.2f} ± {sd(taus) or 0.0:.2f}"
 
 
@@ -118,9 +121,9 @@ def _views(folder: str, _: str | None) -> str:
         document = read_result(path)
         found: dict[str, list[float]] = {}
         taus: dict[str, list[float]] = {}
-        for cell in document.cells:
-            found.setdefault(cell.method, []).append(cell.accuracy)
-            taus.setdefault(cell.method, []).append(cell.extra["tau"])
+        for result in document.results:
+            found.setdefault(result.method, []).append(result.accuracy)
+            taus.setdefault(result.method, []).append(result.extra["tau"])
         settings = document.settings
         label = f"{settings['distiller']['name']}, {'shifted' if settings['data']['augment'] else 'unchanged'} images"
         columns = [
@@ -149,12 +152,12 @@ def _kernel(path: str, _: str | None) -> str:
         "| tile | warps | GPU | registers | bytes spilled | instructions a sweep | spill loads / stores in it |",
         "| ---: | ---: | :--- | ---: | ---: | ---: | ---: |",
     ]
-    for cell in content["rows"]:
-        sweep = cell["sweep"]
-        if cell["dtype"] == "fp32" and cell["kernel"] == "harmonise":
+    for row in content["rows"]:
+        sweep = row["sweep"]
+        if row["dtype"] == "fp32" and row["kernel"] == "harmonise":
             lines.append(
-                f"| {cell['rows']}×{cell['classes']} | {cell['num_warps']} | sm_{cell['capability']} "
-                f"| {cell['registers']} | {cell['spilled_bytes']} | {sweep['instructions']} "
+                f"| {row['rows']}×{row['classes']} | {row['num_warps']} | sm_{row['capability']} "
+                f"| {row['registers']} | {row['spilled_bytes']} | {sweep['instructions']} "
                 f"| {sweep['spill_loads']} / {sweep['spill_stores']} |"
             )
     return "\n".join([*lines, "", f"`python docs/benchmarks/fused_kernel.py` ({path})"])
@@ -172,8 +175,8 @@ MAKERS = {
 }
 
 
-def _cells(path: str) -> list[CellResult]:
-    return list(read_result(ROOT / path).cells)
+def _results(path: str) -> list[MethodResult]:
+    return list(read_result(ROOT / path).results)
 
 
 def _source(path: str) -> str:

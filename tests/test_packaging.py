@@ -31,6 +31,14 @@ with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
 print(config.noise.kind, config.data.name, config.callbacks.proxy_label_monitor._target_)
 """
 
+# Makes a page of the report; prints where the package was found, and whether style and script are in it.
+PAGE = """
+import lt_callbacks
+from lt_callbacks.evaluation.pages.html_page import html_page
+page = html_page(title="a < b", summary="c", sections=[])
+print(lt_callbacks.__file__, "<h1>a &lt; b</h1>" in page, "--page: #ffffff" in page, "aria-sort" in page)
+"""
+
 # Another project's own script, beside its own configs.
 OTHER = """
 import hydra
@@ -88,7 +96,20 @@ def test_the_wheel_holds_the_package_with_its_configs_and_nothing_else(unpacked)
         for path in (ROOT / "conf").rglob("*")
         if path.suffix in (".yaml", ".py")
     }
-    assert found == package | configs | {"lt_callbacks/py.typed"}
+    pages = {
+        f"lt_callbacks/evaluation/pages/templates/{name}"
+        for name in (
+            *("page.css", "page.js", "page.html.jinja"),
+            *(f"{block}.html.jinja" for block in ("code", "facts", "paragraph", "picture", "table")),
+        )
+    }
+    assert found == package | configs | pages | {"lt_callbacks/py.typed"}
+
+
+@pytest.mark.slow
+def test_a_page_is_made_from_the_wheel(unpacked, tmp_path):
+    (page,) = run(["-c", PAGE], cwd=tmp_path, env=with_wheel_first(unpacked))
+    assert page == f"{unpacked / 'lt_callbacks' / '__init__.py'} True True True"
 
 
 @pytest.mark.slow

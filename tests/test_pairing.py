@@ -27,8 +27,7 @@ ELSEWHERE = {
     # Both forms of attachment are thin around them.
     "plugins/dsink/capture.py": "plugins/dsink/test_callback.py",
     "dsink/nonfinite.py": "plugins/dsink/test_dsink.py",
-    # Style and blocks are what the page is made of.
-    "evaluation/pages/html_look.py": "evaluation/pages/test_html_page.py",
+    # Blocks are what the page is made of.
     "evaluation/pages/report_blocks.py": "evaluation/pages/test_html_page.py",
 }
 

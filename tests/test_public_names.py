@@ -114,7 +114,7 @@ SIGNATURES = {
 
 CONFIG_FIELDS = {
     "": "data imbalance noise model objective optimisation imbalance_teacher noise_teacher dsink teachers cached_views trainer callbacks logger "
-    "methods seed num_seeds corruption_seed manifest store output results cell test_every_n_epochs "
+    "methods seed num_seeds corruption_seed manifest store output results setting test_every_n_epochs "
     "ckpt_path checkpoint_every_seconds checkpoint_every_n_steps save_networks threads",
     "data": "name root path train_csv test_csv image_size test_fraction crop_padding flip batch_size eval_batch_size validation_fraction "
     "sampling augment residence num_workers",
@@ -131,7 +131,7 @@ CONFIG_FIELDS = {
 
 DISTILL_CONFIG_FIELDS = {
     "": "data imbalance noise model networks objective optimisation distiller views adsa student trainer methods "
-    "oracle_taus score_on seed num_seeds corruption_seed manifest store output results cell threads",
+    "oracle_taus score_on seed num_seeds corruption_seed manifest store output results setting threads",
     "distiller": "name images_per_class settings",
     "views": "num_views crop crop_padding crop_area flip mix mix_alpha",
     "adsa": "fit_on num_fit_views shrink_to",
@@ -211,7 +211,8 @@ print(*sorted(set(sys.modules) - before))
 
 
 @pytest.mark.parametrize(
-    "heavy", ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton", "numba", "rich", "safetensors"]
+    "heavy",
+    ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton", "numba", "rich", "safetensors", "jinja2"],
 )
 def test_using_the_plug_ins_loads_none_of_these(heavy):
     # Asked in one process after torch and Lightning, which load some of them themselves.

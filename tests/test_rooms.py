@@ -83,7 +83,7 @@ LEAVES = {
     "_lease": set(),
 }
 
-ON_USE = {"matplotlib", "sklearn", "scipy", "triton", "numba", "timm", "rich", "safetensors"}
+ON_USE = {"matplotlib", "sklearn", "scipy", "triton", "numba", "timm", "rich", "safetensors", "jinja2"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -302,7 +302,7 @@ POSITIONAL = {
     "evaluation.find_results": ["places"],
     "evaluation.gain_lines_figure": ["comparison"],
     "evaluation.gain_maps_figure": ["comparison"],
-    "evaluation.gain_over": ["cells"],
+    "evaluation.gain_over": ["results"],
     "evaluation.pool_results": ["documents"],
     "evaluation.shot_bars_figure": ["comparison"],
     "evaluation.class_confidence_figure": ["before", "after"],

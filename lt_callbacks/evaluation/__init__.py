@@ -1,9 +1,10 @@
-"""Tables, figures and result documents from plain records; matplotlib, scipy and rich are imported on use only."""
+"""Result documents, comparisons, figures and pages from plain records; large packages are imported on use only."""
 
+from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingResults
 from lt_callbacks.evaluation.comparison.gains import Gain, gain_over
-from lt_callbacks.evaluation.comparison.job_results import Comparison, SettingResults, pool_results
+from lt_callbacks.evaluation.comparison.pool_results import pool_results
 from lt_callbacks.evaluation.comparison.statistics import PairedDifference, mean, paired_difference, sd
-from lt_callbacks.evaluation.comparison.table import Spread, TableRow, summarise
+from lt_callbacks.evaluation.comparison.summary import Spread, TableRow, summarise
 from lt_callbacks.evaluation.figures.class_confidence import class_confidence_figure
 from lt_callbacks.evaluation.figures.class_counts import class_counts_figure
 from lt_callbacks.evaluation.figures.distilled_images import distilled_images_figure
@@ -17,18 +18,21 @@ from lt_callbacks.evaluation.figures.shot_bars import shot_bars_figure
 from lt_callbacks.evaluation.figures.tau_curve import tau_curve_figure
 from lt_callbacks.evaluation.figures.training_curves import training_curves_figure
 from lt_callbacks.evaluation.figures.transition import transition_figure
+from lt_callbacks.evaluation.pages.csv_files import csv_table
+from lt_callbacks.evaluation.pages.markdown_page import markdown_table
+from lt_callbacks.evaluation.pages.method_table import table_note
 from lt_callbacks.evaluation.pages.run_report import write_run_report
-from lt_callbacks.evaluation.pages.table_formats import csv_table, markdown_table, rich_table, table_note
+from lt_callbacks.evaluation.pages.terminal_table import rich_table
 from lt_callbacks.evaluation.records.environment import hardware, versions
 from lt_callbacks.evaluation.records.find_results import find_results
 from lt_callbacks.evaluation.records.json_result import ResultDocument, read_result, write_result
+from lt_callbacks.evaluation.records.method_result import MethodResult
 from lt_callbacks.evaluation.records.result_file import ResultFile
-from lt_callbacks.evaluation.records.results import CellResult
 
 __all__ = [
-    "CellResult",
     "Comparison",
     "Gain",
+    "MethodResult",
     "PairedDifference",
     "ResultDocument",
     "ResultFile",

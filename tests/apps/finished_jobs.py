@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from comparison_documents import METHODS, accuracy_of, settings
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.evaluation import write_result
@@ -35,8 +35,8 @@ def write_run(
     folder: Path, ratio: float, factor: float, seed: int, *, methods: Iterable[str] = tuple(METHODS), **changes: Any
 ) -> Path:
     """A finished run of one seed."""
-    cells = [
-        cell(
+    results = [
+        method_result(
             method,
             seed,
             accuracy_of(method, ratio, factor, seed),
@@ -45,7 +45,7 @@ def write_run(
         for method in methods
     ]
     write_result(
-        folder / "metrics.json", command="lt-train -m", settings=settings(ratio, factor, **changes), cells=cells
+        folder / "metrics.json", command="lt-train -m", settings=settings(ratio, factor, **changes), results=results
     )
     return folder
 

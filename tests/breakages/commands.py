@@ -31,6 +31,24 @@ BREAKAGES = {
         "gain.difference.is_above_zero",
         "tests/evaluation/figures/test_gain_map.py::test_outlines_mark_the_intervals_that_leave_out_zero_on_either_side",
     ),
+    "a name of a run is markup in its page": (
+        "evaluation/pages/html_page.py",
+        "autoescape=True",
+        "autoescape=False",
+        "tests/evaluation/pages/test_html_page.py::test_no_text_becomes_a_tag_or_an_attribute",
+    ),
+    "better than the first is best": (
+        "evaluation/comparison/summary.py",
+        "for other in values if other != method]",
+        "for other in list(values)[:1] if other != method]",
+        "tests/evaluation/comparison/test_summary.py::test_best_needs_an_interval_above_zero_against_every_other_method",
+    ),
+    "a job of an earlier release is another job": (
+        "apps/config/job_record.py",
+        "first_names.get(name, name): value",
+        "name: value",
+        "tests/apps/config/test_job_record.py::test_a_setting_that_was_renamed_keeps_its_place_in_the_hash",
+    ),
     "a solver is taken at its word": (
         "bench/solvers.py",
         "        if not verdict.meets_criterion:",

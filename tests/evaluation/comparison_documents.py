@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import Comparison, ResultDocument, pool_results
 
@@ -25,16 +25,18 @@ def settings(ratio: float = 0.4, factor: float = 10.0, **changes: Any) -> dict[s
     return {**made, **changes}
 
 
-def document(settings: Mapping[str, Any], cells: Iterable[Any]) -> ResultDocument:
+def document(settings: Mapping[str, Any], results: Iterable[Any]) -> ResultDocument:
     """As `read_result` gives it."""
-    cells = tuple(cells)
+    results = tuple(results)
     run = {
         "command": "lt-train -m",
         "date": "2026-11-21T10:20:30+00:00",
         "hardware": {"cpu": "a cpu", "num_cores": 2, "system": "Linux", "gpus": []},
         "versions": {"python": "3.11", "torch": "2.9"},
     }
-    return ResultDocument(settings=dict(settings), notes=None, runs=(run,), cells=cells, cell_runs=(0,) * len(cells))
+    return ResultDocument(
+        settings=dict(settings), notes=None, runs=(run,), results=results, result_runs=(0,) * len(results)
+    )
 
 
 def accuracy_of(method: str, ratio: float, factor: float, seed: int) -> float:
@@ -54,7 +56,7 @@ def sweep(
     return {
         f"{ratio}-{factor}-{seed}/metrics.json": document(
             settings(ratio, factor, **changes),
-            [cell(method, seed, accuracy_of(method, ratio, factor, seed)) for method in methods],
+            [method_result(method, seed, accuracy_of(method, ratio, factor, seed)) for method in methods],
         )
         for ratio in ratios
         for factor in factors

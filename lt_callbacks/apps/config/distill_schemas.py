@@ -130,7 +130,7 @@ class DistillConfig:
         store: Folder of trained networks and distilled sets, shared by all runs.
         output: Folder of the run's files.
         results: JSON document to start or continue; null: ``metrics.json`` of the run.
-        cell: Name of this setting in a document that holds several.
+        setting: Name of this run's setting in a document that holds several.
         threads: Of torch on the CPU; null: torch's own choice.
     """
 
@@ -156,7 +156,7 @@ class DistillConfig:
     store: str = "~/.cache/lt_callbacks"
     output: str = "???"
     results: Optional[str] = None
-    cell: str = ""
+    setting: str = ""
     threads: Optional[int] = None
 
 

@@ -17,6 +17,9 @@ RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 #: Settings that say where and how loudly a job works, not what it computes.
 NOT_A_JOBS = ("output", "store", "results", "logger", "threads")
 
+# Name of a setting in an earlier release -> today's. Jobs of both are the same: hashes are made with the first.
+_RENAMED = {"cell": "setting"}
+
 
 @dataclass(frozen=True)
 class JobRecord:
@@ -62,10 +65,14 @@ def read_job(folder: Path) -> JobRecord | None:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT_VERSION:
         return None
     known = {field.name for field in fields(JobRecord)}
-    return JobRecord(**content) if content.keys() == known else None
+    if content.keys() != known or not isinstance(content["config"], dict):
+        return None
+    config = {_RENAMED.get(name, name): value for name, value in content["config"].items()}
+    return JobRecord(**{**content, "config": config})
 
 
 def job_hash(command: str, settings: Mapping[str, Any]) -> str:
     """64 hexadecimal digits for what a job computes: equal for equal settings, wherever it runs."""
-    kept = {name: value for name, value in settings.items() if name not in NOT_A_JOBS}
+    first_names = {today: first for first, today in _RENAMED.items()}
+    kept = {first_names.get(name, name): value for name, value in settings.items() if name not in NOT_A_JOBS}
     return sha256(canonical_json({"format": FORMAT_VERSION, "command": command, **kept}))

@@ -187,7 +187,7 @@ class TrainConfig:
         store: Folder of trained teachers, shared by all runs.
         output: Folder of the run's files.
         results: JSON document to start or continue; null: ``metrics.json`` of the run.
-        cell: Name of this setting in a document that holds several.
+        setting: Name of this run's setting in a document that holds several.
         test_every_n_epochs: For the curves and the best epoch; nothing is chosen by it. 0: only the end.
         ckpt_path: ``last``: a training that was stopped, or killed, goes on from its last checkpoint; null: anew.
         checkpoint_every_seconds: At the end of an epoch, where so much time went by; 0: of each; null: never.
@@ -218,7 +218,7 @@ class TrainConfig:
     store: str = "~/.cache/lt_callbacks/teachers"
     output: str = "???"
     results: Optional[str] = None
-    cell: str = ""
+    setting: str = ""
     test_every_n_epochs: int = 0
     ckpt_path: Optional[str] = "last"
     checkpoint_every_seconds: Optional[float] = 60.0

@@ -13,7 +13,7 @@ from lt_callbacks.apps.config.errors import without_trace
 from lt_callbacks.apps.config.register import register_schemas
 from lt_callbacks.apps.config.typed import typed
 from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_settings
-from lt_callbacks.apps.distill.pages import show, write_pages, write_relabelled_set
+from lt_callbacks.apps.distill.pages import show, table_rows, write_pages, write_relabelled_set
 from lt_callbacks.apps.distill.rows import RECIPES, num_students
 from lt_callbacks.apps.distill.study import DistillStudy
 from lt_callbacks.apps.shared.drivers import forget_batch_script
@@ -23,7 +23,7 @@ from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.sweep.sweep import is_sweep, refuse_ranks_of_a_sweep, run_sweep_job
 from lt_callbacks.data import Source
 from lt_callbacks.dataset_distillation import DISTILLERS
-from lt_callbacks.evaluation import CellResult, ResultFile
+from lt_callbacks.evaluation import MethodResult, ResultFile
 
 register_schemas()
 
@@ -64,7 +64,7 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     manifest = check_distill_parts(config, source).manifest
 
     output = Path(config.output)
-    results = ResultFile(
+    document = ResultFile(
         config.results or output / "metrics.json",
         command=command or command_line(),
         settings=result_settings(config, manifest),
@@ -73,7 +73,7 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
         seed: [
             method
             for method in config.methods
-            if not results.is_finished(method=RECIPES[method].label, seed=seed, cell=config.cell)
+            if not document.is_finished(method=RECIPES[method].title, seed=seed, setting=config.setting)
         ]
         for seed in range(config.seed, config.seed + config.num_seeds)
     }
@@ -81,19 +81,20 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     total = sum(_num_stages(todo[seed], config, is_shown=seed == config.seed) for seed in todo)
     with RunProgress(total=total, unit="stages") as progress:
         try:
-            shown = _run_seeds(config, source, todo, results, progress)
+            shown = _run_seeds(config, source, todo, document, progress)
             write_relabelled_set(output / "distilled-adsa", shown)
         except (KeyboardInterrupt, SystemExit):
             # Lightning turns the first into the second.
-            progress.say(f"Stopped. The same command with results={results.path} goes on where this one was.")
+            progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")
             raise
-    cells = _table_cells(config, results.cells)
-    write_pages(output, config, cells, shown)
-    show(config, cells, output, results.path)
+    results = _shown_results(config, document.results)
+    rows = table_rows(config, results)
+    write_pages(output, config, results, rows, shown)
+    show(rows, output, document.path)
 
 
 def _run_seeds(
-    config: DistillConfig, source: Source, todo: dict[int, list[str]], results: ResultFile, progress: RunProgress
+    config: DistillConfig, source: Source, todo: dict[int, list[str]], document: ResultFile, progress: RunProgress
 ) -> DistillStudy:
     """Run what each seed lacks; returns the study to show, that of the first seed."""
     first: DistillStudy | None = None
@@ -101,7 +102,7 @@ def _run_seeds(
         study = DistillStudy(config, source, seed, progress)
         study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
         for method in methods:
-            results.append(study.run(method))
+            document.append(study.run(method))
         first = first or study
     return first or study
 
@@ -116,12 +117,16 @@ def _num_stages(methods: list[str], config: DistillConfig, *, is_shown: bool) ->
     return needs_networks * len(config.networks) + needs_set + needs_labels + num_students(methods, config)
 
 
-def _table_cells(config: DistillConfig, cells: tuple[CellResult, ...]) -> list[CellResult]:
+def _shown_results(config: DistillConfig, results: tuple[MethodResult, ...]) -> list[MethodResult]:
     """Those of this run's rows and seeds, in the order of ``methods``: a document may hold more."""
-    labels = [RECIPES[method].label for method in config.methods]
+    titles = [RECIPES[method].title for method in config.methods]
     seeds = range(config.seed, config.seed + config.num_seeds)
-    asked = [cell for cell in cells if cell.seed in seeds and cell.cell == config.cell and cell.method in labels]
-    return sorted(asked, key=lambda cell: labels.index(cell.method))
+    asked = [
+        result
+        for result in results
+        if result.seed in seeds and result.setting == config.setting and result.method in titles
+    ]
+    return sorted(asked, key=lambda result: titles.index(result.method))
 
 
 if __name__ == "__main__":

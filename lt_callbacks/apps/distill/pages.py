@@ -15,7 +15,8 @@ from lt_callbacks.apps.distill.rows import PLAIN, RECIPES
 from lt_callbacks.apps.distill.study import DistillStudy
 from lt_callbacks.distilled_set import SoftLabels
 from lt_callbacks.evaluation import (
-    CellResult,
+    MethodResult,
+    TableRow,
     csv_table,
     per_class_accuracy_figure,
     rich_table,
@@ -83,32 +84,52 @@ def _check_same(folder: Path, raw: SoftLabels, calibration: dict[str, Any]) -> N
         )
 
 
-def write_pages(output: Path, config: DistillConfig, cells: list[CellResult], study: DistillStudy) -> None:
-    """``report.md`` with table and figures, and ``table.csv``."""
+def table_rows(config: DistillConfig, results: list[MethodResult]) -> list[TableRow]:
+    """The rows of the run's table, compared with the plain row where that is asked for; made once, shown everywhere."""
+    return summarise(results, reference=RECIPES[PLAIN].title if PLAIN in config.methods else None)
+
+
+def write_pages(
+    output: Path, config: DistillConfig, results: list[MethodResult], rows: list[TableRow], study: DistillStudy
+) -> None:
+    """Write ``report.md`` with table and figures, and ``table.csv``.
+
+    Args:
+        output: Folder of the run.
+        config: The run's settings.
+        results: Those that the figures show.
+        rows: Of the table, see `table_rows`.
+        study: Of the seed whose distilled set is shown.
+    """
     datamodule = study.datamodule
     figures: dict[str, Any] = {
         "per_class_accuracy": per_class_accuracy_figure(
-            cells, true_counts=datamodule.true_class_counts, class_names=datamodule.class_names
+            results, true_counts=datamodule.true_class_counts, class_names=datamodule.class_names
         ),
         **figures_of(study.tau_fit, study.distilled, class_prior=study.class_prior),
     }
     write_run_report(
         output,
         title=_title(config, study),
-        results=cells,
-        reference=_reference(config),
+        rows=rows,
         settings=asdict(config),
         figures=figures,
     )
-    write_bytes(output / "table.csv", csv_table(summarise(cells, reference=_reference(config))).encode())
+    write_bytes(output / "table.csv", csv_table(rows).encode())
 
 
-def show(config: DistillConfig, cells: list[CellResult], output: Path, results: Path) -> None:
-    """The table on the terminal, and where everything is."""
+def show(rows: list[TableRow], output: Path, results: Path) -> None:
+    """Print the table, and where everything is.
+
+    Args:
+        rows: Of the table.
+        output: Folder of the run.
+        results: The result document.
+    """
     from rich.console import Console
 
     console = Console()
-    console.print(rich_table(summarise(cells, reference=_reference(config))))
+    console.print(rich_table(rows))
     shown = (
         ("Results", results),
         ("Report and figures", output),
@@ -116,10 +137,6 @@ def show(config: DistillConfig, cells: list[CellResult], output: Path, results: 
     )
     for what, where in shown:
         console.print(f"{what}: {where}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _reference(config: DistillConfig) -> str | None:
-    return RECIPES[PLAIN].label if PLAIN in config.methods else None
 
 
 def _title(config: DistillConfig, study: DistillStudy) -> str:

@@ -15,7 +15,7 @@ class Recipe:
     """One row of the table.
 
     Attributes:
-        label: How the table calls it.
+        title: How the table calls it.
         tau: Fixed strength of the calibration; None: none is fixed.
         is_fitted: Whether tau is the one that ADSA fits.
         fit_on: Views that it is fitted on; None: as ``adsa.fit_on`` says.
@@ -24,7 +24,7 @@ class Recipe:
         is_network: Whether the row is the squeezed networks themselves, trained on all real images.
     """
 
-    label: str
+    title: str
     tau: float | None = None
     is_fitted: bool = False
     fit_on: str | None = None

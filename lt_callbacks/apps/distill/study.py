@@ -24,7 +24,7 @@ from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.dataset_distillation import MeanLogits, RealImages, ViewLoader, build_distiller
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, Views, ViewSettings, write_soft_labels
-from lt_callbacks.evaluation import CellResult, mean
+from lt_callbacks.evaluation import MethodResult, mean
 from lt_callbacks.relabel.fit import FITTED_ON, add_observations, fit_of_images, plain_logits
 from lt_callbacks.teachers.isolated_seed import isolated_seed
 
@@ -59,7 +59,7 @@ class DistillStudy:
         self._fits: dict[str, TauFit] = {}
         self._students: dict[float | None, tuple[dict[str, Any], float]] = {}
 
-    def run(self, method: str) -> CellResult:
+    def run(self, method: str) -> MethodResult:
         """Train and score one row's student, or several for the oracle."""
         recipe = RECIPES[method]
         if recipe.is_network:
@@ -68,12 +68,12 @@ class DistillStudy:
             return self._score_oracle(recipe)
         fit_on = recipe.fit_on or self.config.adsa.fit_on
         tau = None if recipe.is_hard else self.fit_tau(fit_on).tau if recipe.is_fitted else recipe.tau
-        found, seconds = self._student(recipe.label, tau)
+        found, seconds = self._student(recipe.title, tau)
         extra: dict[str, Any] = {"tau": tau, "stage_seconds": self._stage_seconds()}
         if recipe.is_fitted:
             extra["fit"] = self._fit_facts(fit_on)
-        return CellResult(
-            method=recipe.label, seed=self.seed, seconds=seconds, cell=self.config.cell, extra=extra, **found
+        return MethodResult(
+            method=recipe.title, seed=self.seed, seconds=seconds, setting=self.config.setting, extra=extra, **found
         )
 
     @cached_property
@@ -226,13 +226,13 @@ class DistillStudy:
             "tau_by_views": others,
         }
 
-    def _student(self, label: str, tau: float | None) -> tuple[dict[str, Any], float]:
+    def _student(self, title: str, tau: float | None) -> tuple[dict[str, Any], float]:
         """Scores and seconds of the student with tau; None: hard labels."""
         if tau not in self._students:
-            self._students[tau] = self._train_student(label, tau)
+            self._students[tau] = self._train_student(title, tau)
         return self._students[tau]
 
-    def _train_student(self, label: str, tau: float | None) -> tuple[dict[str, Any], float]:
+    def _train_student(self, title: str, tau: float | None) -> tuple[dict[str, Any], float]:
         chosen = self.config.student
         loss = student_loss(self.config, is_hard=tau is None)
         loader = ViewLoader(
@@ -245,7 +245,7 @@ class DistillStudy:
             passes_per_epoch=max(1, chosen.num_passes // 20),
             seed=self.seed,
         )
-        name = f"seed {self.seed}, {label}" + ("" if tau is None else f" (tau {tau:.2f})")
+        name = f"seed {self.seed}, {title}" + ("" if tau is None else f" (tau {tau:.2f})")
         with isolated_seed(self.seed * NUM_ROLES + NUM_ROLES - 1), self.progress.training(name) as bar:
             student = build_student(self.config, self.datamodule, loss=loss)
             started = time.monotonic()
@@ -269,28 +269,28 @@ class DistillStudy:
             found["accuracy"] = mean([share for share in found["per_class"] if share is not None])
         return found
 
-    def _score_networks(self, recipe: Recipe) -> CellResult:
+    def _score_networks(self, recipe: Recipe) -> MethodResult:
         with torch.no_grad():
             parts = [(self.teacher(images.to(self.device)).cpu(), label.cpu()) for images, label, _ in self._scored()]
         logits, label = (torch.cat(part) for part in zip(*parts, strict=True))
-        return CellResult(
-            method=recipe.label,
+        return MethodResult(
+            method=recipe.title,
             seed=self.seed,
             seconds=self.seconds.get("squeeze", 0.0),
-            cell=self.config.cell,
+            setting=self.config.setting,
             **self._shares(logits, label),
         )
 
-    def _score_oracle(self, recipe: Recipe) -> CellResult:
+    def _score_oracle(self, recipe: Recipe) -> MethodResult:
         """The best of the fixed taus by accuracy on the test set: what no choice of tau among them can beat."""
         by_tau = {tau: self._student("oracle", tau) for tau in sorted(set(self.config.oracle_taus))}
         best = max(by_tau, key=lambda tau: by_tau[tau][0]["accuracy"])
         found: Mapping[str, Any] = by_tau[best][0]
-        return CellResult(
-            method=recipe.label,
+        return MethodResult(
+            method=recipe.title,
             seed=self.seed,
             seconds=sum(seconds for _, seconds in by_tau.values()),
-            cell=self.config.cell,
+            setting=self.config.setting,
             extra={"tau": best, "by_tau": {f"{tau:g}": scores["accuracy"] for tau, (scores, _) in by_tau.items()}},
             **found,
         )

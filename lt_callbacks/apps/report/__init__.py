@@ -1,0 +1,1 @@
+"""The command `lt-report`: results of finished runs compared in tables, figures and one HTML page."""

@@ -67,13 +67,13 @@ def gain_pictures(comparison: Comparison, compared: Compared, *, group_by: Seque
 def shot_picture(comparison: Comparison, *, group_by: Sequence[str]) -> Picture | None:
     """Bars of many, medium and few, of a selection where there are more settings than panels."""
     shown = selected(comparison, group_by)
-    if not any(cell.many is not None for setting in shown for cell in setting.cells):
+    if not any(result.many is not None for setting in shown for result in setting.results):
         return None
     figure = shot_bars_figure(comparison, settings=shown)
     caption = "Mean over seeds, bar: one standard deviation."
     if len(shown) < len(comparison.settings):
-        labels = "; ".join(setting.label for setting in shown)
-        caption += f" {len(shown)} of {len(comparison.settings)} settings are drawn: {labels}. The table has all."
+        titles = "; ".join(setting.title for setting in shown)
+        caption += f" {len(shown)} of {len(comparison.settings)} settings are drawn: {titles}. The table has all."
     return _picture("shots", figure, "Accuracy on the classes with many, medium and few samples, by method", caption)
 
 
@@ -154,7 +154,7 @@ def _told(at: Mapping[str, Any]) -> str:
 
 def _has_gains(settings: Sequence[SettingResults], compared: Compared) -> bool:
     return any(
-        gain_over(setting.cells, method=compared.method, references=others) is not None
+        gain_over(setting.results, method=compared.method, references=others) is not None
         for setting in settings
         for others in compared.against.values()
     )

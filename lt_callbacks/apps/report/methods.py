@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-#: Labels of `recipes.RECIPES` and `distill_recipes.RECIPES`, which would load torch and Lightning for a few words.
+#: Titles of rows of `apps.train.rows` and `apps.distill.rows`, which would load torch and Lightning for a few words.
 PLAIN, BASE_LOSS, SOFT = "CE", "base loss (", "soft labels"
 D_SINK, TEACHERS, ADSA = "D-SINK", ("f_L alone", "f_N alone"), "ADSA"
 
@@ -15,8 +15,8 @@ class Compared:
     """A method and its rivals.
 
     Attributes:
-        method: Its label.
-        against: Title -> labels of which the best at each setting is the rival.
+        method: Its title in the tables.
+        against: Title of a rival -> methods of which the best at each setting is the rival.
     """
 
     method: str

@@ -34,7 +34,7 @@ def predict(trainer: Trainer, model: LightningModule, loader: Any) -> Prediction
 
 
 def shares(logits: Tensor, label: Tensor, datamodule: LongTailedDataModule) -> dict[str, Any]:
-    """Accuracy overall, by shot group and by class, in percent; the fields of a ``CellResult``."""
+    """Accuracy overall, by shot group and by class, in percent; the fields of a `MethodResult`."""
     metric = ShotAccuracy(class_counts=datamodule.true_class_counts)
     metric.update(logits, label)
     found = metric.compute()

@@ -13,7 +13,7 @@ from lt_callbacks.corruption import Manifest
 
 #: Settings that say where, how often and how loudly a run works, not what it computes.
 NOT_RESULTS: tuple[str, ...] = (
-    *("output", "store", "results", "num_seeds", "seed", "methods", "threads", "logger", "callbacks", "cell"),
+    *("output", "store", "results", "num_seeds", "seed", "methods", "threads", "logger", "callbacks", "setting"),
     *("ckpt_path", "save_networks", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
 )
 
@@ -30,7 +30,7 @@ _LOCAL = ("hydra", "output", "store", "threads")
 
 
 def result_settings(config: TrainConfig | DistillConfig, manifest: Manifest) -> dict[str, Any]:
-    """The settings that all cells of a document have in common.
+    """The settings that all results of a document have in common.
 
     Of an absolute path only the last part is kept, so that a document can be continued on another machine. A manifest
     counts by its content, and what it replaces does not count.

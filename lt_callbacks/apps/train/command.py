@@ -19,13 +19,13 @@ from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.sweep.sweep import is_sweep, refuse_ranks_of_a_sweep, run_sweep_job
 from lt_callbacks.apps.train.checks import check_parts, check_settings
-from lt_callbacks.apps.train.pages import show, write_pages
+from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
-from lt_callbacks.apps.train.rows import label, num_trainings
+from lt_callbacks.apps.train.rows import num_trainings, title
 from lt_callbacks.apps.train.study import InPhases, InProcess, SeedStudy
 from lt_callbacks.apps.train.sweep_objective import objective_value
 from lt_callbacks.data import Source
-from lt_callbacks.evaluation import CellResult, ResultFile
+from lt_callbacks.evaluation import MethodResult, ResultFile
 
 register_schemas()
 
@@ -48,7 +48,7 @@ def composed(config: DictConfig) -> float | None:
 
 
 def run(config: TrainConfig, *, command: str | None = None) -> float | None:
-    """Corrupt, train or reuse teachers, train the methods, compare; every finished cell is on disk at once.
+    """Corrupt, train or reuse teachers, train the methods, compare; every result is on disk at once.
 
     Args:
         config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
@@ -74,32 +74,33 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
             follow(drivers, preemption)
             return None
         output = Path(config.output)
-        results = ResultFile(
+        document = ResultFile(
             config.results or output / "metrics.json",
             command=command or command_line(),
             settings=result_settings(config, manifest),
         )
         try:
-            shown = _run_seeds(config, source, results, drivers, preemption)
+            shown = _run_seeds(config, source, document, drivers, preemption)
         except BaseException as error:
             drivers.finish(error=f"{type(error).__name__}: {error}")
             raise
         drivers.finish()
-    cells = _table_cells(config, results.cells)
-    write_pages(output, config, cells, shown)
-    show(config, cells, output, results.path)
-    return objective_value(config, cells)
+    results = _shown_results(config, document.results)
+    rows = table_rows(config, results)
+    write_pages(output, config, results, rows, shown)
+    show(rows, output, document.path)
+    return objective_value(config, results)
 
 
 def _run_seeds(
-    config: TrainConfig, source: Source, results: ResultFile, drivers: Drivers, preemption: Preemption
+    config: TrainConfig, source: Source, document: ResultFile, drivers: Drivers, preemption: Preemption
 ) -> SeedStudy:
     """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student."""
     todo = {
         seed: [
             method
             for method in config.methods
-            if not results.is_finished(method=label(method, config), seed=seed, cell=config.cell)
+            if not document.is_finished(method=title(method, config), seed=seed, setting=config.setting)
         ]
         for seed in range(config.seed, config.seed + config.num_seeds)
     }
@@ -111,14 +112,14 @@ def _run_seeds(
                 study = SeedStudy(config, source, seed, progress, runner=runner)
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
                 for method in methods:
-                    results.append(study.run(method))
+                    document.append(study.run(method))
                     study.finish(method)
                 if shown is None or shown.student is None:
                     shown = study
         except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning turns the first into the second.
             why = f", {stop.why}" if isinstance(stop, Preempted) else ""
-            progress.say(f"Stopped{why}. The same command with results={results.path} goes on where this one was.")
+            progress.say(f"Stopped{why}. The same command with results={document.path} goes on where this one was.")
             if isinstance(stop, Preempted):
                 requeue(preemption, say=progress.say)
             raise
@@ -134,12 +135,16 @@ def _runner(
     return InPhases(PhaseRunner(drivers=drivers, folder=folder, progress=progress, preemption=preemption))
 
 
-def _table_cells(config: TrainConfig, cells: tuple[CellResult, ...]) -> list[CellResult]:
+def _shown_results(config: TrainConfig, results: tuple[MethodResult, ...]) -> list[MethodResult]:
     """Those of this run's rows and seeds, in the order of ``methods``: a document may hold more."""
-    labels = [label(method, config) for method in config.methods]
+    titles = [title(method, config) for method in config.methods]
     seeds = range(config.seed, config.seed + config.num_seeds)
-    asked = [cell for cell in cells if cell.seed in seeds and cell.cell == config.cell and cell.method in labels]
-    return sorted(asked, key=lambda cell: labels.index(cell.method))
+    asked = [
+        result
+        for result in results
+        if result.seed in seeds and result.setting == config.setting and result.method in titles
+    ]
+    return sorted(asked, key=lambda result: titles.index(result.method))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.train_schemas import TrainConfig
-from lt_callbacks.apps.train.rows import PLAIN, label
+from lt_callbacks.apps.train.rows import PLAIN, title
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.dsink import ProxyLabeler
 from lt_callbacks.evaluation import (
-    CellResult,
+    MethodResult,
+    TableRow,
     class_counts_figure,
     csv_table,
     per_class_accuracy_figure,
@@ -32,8 +33,23 @@ _NUM_SHOWN = 8
 _NUM_RIGHT = 2
 
 
-def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], study: SeedStudy) -> None:
-    """``report.md``, ``table.csv`` and the figures: data, curves, accuracy by class, proxy labels of some samples."""
+def table_rows(config: TrainConfig, results: list[MethodResult]) -> list[TableRow]:
+    """The rows of the run's table, compared with the plain row where that is asked for; made once, shown everywhere."""
+    return summarise(results, reference=title(PLAIN, config) if PLAIN in config.methods else None)
+
+
+def write_pages(
+    output: Path, config: TrainConfig, results: list[MethodResult], rows: list[TableRow], study: SeedStudy
+) -> None:
+    """Write ``report.md``, ``table.csv`` and figures: data, curves, accuracy by class, proxy labels of some samples.
+
+    Args:
+        output: Folder of the run.
+        config: The run's settings.
+        results: Those that the figures show.
+        rows: Of the table, see `table_rows`.
+        study: Of the seed whose data and samples are shown.
+    """
     datamodule = study.datamodule
     given_counts, true_counts = _class_counts(datamodule.manifest)
     names = datamodule.class_names
@@ -43,10 +59,10 @@ def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], stud
             datamodule.manifest.realised_transition, class_names=names, true_counts=true_counts
         ),
         "per_class_accuracy": per_class_accuracy_figure(
-            cells, true_counts=datamodule.true_class_counts, class_names=names
+            results, true_counts=datamodule.true_class_counts, class_names=names
         ),
     }
-    curves = _curves(cells)
+    curves = _curves(results)
     if curves:
         figures["training_curves"] = training_curves_figure(curves)
     if study.student is not None:
@@ -55,26 +71,27 @@ def write_pages(output: Path, config: TrainConfig, cells: list[CellResult], stud
     write_run_report(
         output,
         title=_title(config, datamodule.manifest),
-        results=cells,
-        reference=_reference(config),
+        rows=rows,
         settings=asdict(config),
         figures=figures,
     )
-    write_bytes(output / "table.csv", csv_table(summarise(cells, reference=_reference(config))).encode())
+    write_bytes(output / "table.csv", csv_table(rows).encode())
 
 
-def show(config: TrainConfig, cells: list[CellResult], output: Path, results: Path) -> None:
-    """The table on the terminal, and where everything is."""
+def show(rows: list[TableRow], output: Path, results: Path) -> None:
+    """Print the table, and where everything is.
+
+    Args:
+        rows: Of the table.
+        output: Folder of the run.
+        results: The result document.
+    """
     from rich.console import Console
 
     console = Console()
-    console.print(rich_table(summarise(cells, reference=_reference(config))))
+    console.print(rich_table(rows))
     for what, where in (("Results", results), ("Report, figures and manifests", output)):
         console.print(f"{what}: {where}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _reference(config: TrainConfig) -> str | None:
-    return label(PLAIN, config) if PLAIN in config.methods else None
 
 
 def _title(config: TrainConfig, manifest: Manifest) -> str:
@@ -92,12 +109,12 @@ def _class_counts(manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
     return given, true
 
 
-def _curves(cells: list[CellResult]) -> dict[str, dict[str, Any]]:
+def _curves(results: list[MethodResult]) -> dict[str, dict[str, Any]]:
     """Method -> curves of all its seeds, NaN after the end of one that stopped early; teachers have none."""
     by_method: dict[str, list[dict[str, Any]]] = {}
-    for cell in cells:
-        if "curves" in cell.extra:
-            by_method.setdefault(cell.method, []).append(cell.extra["curves"])
+    for result in results:
+        if "curves" in result.extra:
+            by_method.setdefault(result.method, []).append(result.extra["curves"])
     return {method: _stacked(records) for method, records in by_method.items()}
 
 

@@ -25,14 +25,14 @@ class Recipe:
     """One row of the table.
 
     Attributes:
-        label: How the table calls it; see `label`.
+        title: How the table calls it, unless `title` says otherwise.
         teacher: ``"imbalance"`` or ``"noise"`` where the row is that teacher itself.
         dsink: What is added to the base loss; None: nothing.
         matches_marginal: The row is the teacher, or the D-SINK student, with its predictions on the whole test set
             matched to the class marginal that f_L predicts for it; nothing is trained for it.
     """
 
-    label: str
+    title: str
     teacher: str | None = None
     dsink: MakeDSink | None = None
     matches_marginal: bool = False
@@ -63,11 +63,11 @@ def num_trainings(methods: list[str]) -> int:
     return sum(recipe.is_trained for recipe in recipes) + num_teachers + num_extra
 
 
-def label(method: str, config: TrainConfig) -> str:
-    """How the table calls a method: the plain row is CE only where the base loss is."""
+def title(method: str, config: TrainConfig) -> str:
+    """How the table calls a method: the plain row is CE only where the base loss is cross-entropy."""
     if method == PLAIN and config.objective.name != "cross_entropy":
         return f"base loss ({config.objective.name})"
-    return RECIPES[method].label
+    return RECIPES[method].title
 
 
 def _dsink(**changes: Any) -> MakeDSink:

@@ -19,9 +19,9 @@ from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.cached_teachers import cached_teacher
 from lt_callbacks.apps.train.fit import Trained, Training, finite, fit
 from lt_callbacks.apps.train.phase import Phase, PhaseRunner
-from lt_callbacks.apps.train.rows import RECIPES, label
+from lt_callbacks.apps.train.rows import RECIPES, title
 from lt_callbacks.data import LongTailedDataModule, Source
-from lt_callbacks.evaluation import CellResult
+from lt_callbacks.evaluation import MethodResult
 from lt_callbacks.methods import Classifier
 from lt_callbacks.plugins import DSink
 from lt_callbacks.teachers import CachedTeacher, FrozenTeacher, ModuleTeacher, TeacherStore, load_checkpoint
@@ -38,7 +38,7 @@ _ROLE_OF_GROUP = {"objective": "student", "imbalance_teacher": "imbalance", "noi
 
 # Settings that a training does not depend on: those of its surroundings, and the rows and seeds beside it.
 _NOT_A_TRAININGS = (
-    *("output", "store", "results", "cell", "logger", "threads", "methods", "seed", "num_seeds"),
+    *("output", "store", "results", "setting", "logger", "threads", "methods", "seed", "num_seeds"),
     *("ckpt_path", "save_networks", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
 )
 
@@ -122,7 +122,7 @@ class SeedStudy:
         self._cached: dict[str, CachedTeacher] = {}
         self._store = TeacherStore(Path(self.config.store).expanduser())
 
-    def run(self, method: str) -> CellResult:
+    def run(self, method: str) -> MethodResult:
         """Train (or, for a teacher's own row, look up) one method and score its last epoch on the test set."""
         recipe = RECIPES[method]
         if recipe.matches_marginal:
@@ -271,7 +271,7 @@ class SeedStudy:
         }
 
     def _row_training(self, method: str) -> Training:
-        shown = label(method, self.config)
+        shown = title(method, self.config)
         settings = {name: value for name, value in asdict(self.config).items() if name not in _NOT_A_TRAININGS}
         # The settings too: a folder may be used again, with others.
         identity = sha256(canonical_json([settings, method, self.seed, self.datamodule.manifest.sha256]))
@@ -301,7 +301,7 @@ class SeedStudy:
         seconds: float,
         extra: dict[str, Any],
         curves: Mapping[str, list[float]] | None = None,
-    ) -> CellResult:
+    ) -> MethodResult:
         trainer = build_scoring_trainer(self.config)
         test = predict(trainer, classifier, self.datamodule.test_dataloader())
         train = predict(trainer, classifier, self.datamodule.predict_dataloader())
@@ -313,18 +313,18 @@ class SeedStudy:
             held_out = predict(trainer, classifier, self.datamodule.val_dataloader())
             is_right = held_out.logits.argmax(dim=1) == held_out.label
             extra = {**extra, "val_accuracy": 100 * float(is_right.float().mean())}
-        return CellResult(
-            method=label(method, self.config),
+        return MethodResult(
+            method=title(method, self.config),
             seed=self.seed,
             seconds=seconds,
-            cell=self.config.cell,
+            setting=self.config.setting,
             best_accuracy=max(tested) if tested else None,
             wrong_labels_fitted=wrong_labels_fitted(train, self.datamodule),
             extra=extra,
             **shares(test.logits, test.label, self.datamodule),
         )
 
-    def _score_matched(self, method: str) -> CellResult:
+    def _score_matched(self, method: str) -> MethodResult:
         role = RECIPES[method].teacher
         if role is not None:
             model = self.teacher(role)[0]
@@ -332,11 +332,11 @@ class SeedStudy:
             model = self.student if self.student is not None else self._train_student("dsink")[0]
         scored, imbalance = (self._test_predictions(each) for each in (model, self.teacher("imbalance")[0]))
         plan = sinkhorn(scored.logits.log_softmax(dim=1), imbalance.logits.softmax(dim=1).sum(dim=0)).plan
-        return CellResult(
-            method=label(method, self.config),
+        return MethodResult(
+            method=title(method, self.config),
             seed=self.seed,
             seconds=0.0,
-            cell=self.config.cell,
+            setting=self.config.setting,
             **shares(plan, scored.label, self.datamodule),
         )
 

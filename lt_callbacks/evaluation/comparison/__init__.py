@@ -1,0 +1,1 @@
+"""Results of many runs brought together: which settings differ, means and paired differences, gains, times."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lt_callbacks.evaluation.comparison.statistics import PairedDifference, mean, paired_difference
-from lt_callbacks.evaluation.records.results import CellResult
+from lt_callbacks.evaluation.records.method_result import MethodResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +20,13 @@ class Gain:
     reference: str
 
 
-def gain_over(cells: Sequence[CellResult], *, method: str, references: Sequence[str]) -> Gain | None:
+def gain_over(results: Sequence[MethodResult], *, method: str, references: Sequence[str]) -> Gain | None:
     """``method`` minus the reference with the highest mean accuracy, over the seeds that both have.
 
     The reference is chosen on the test results that the gain is measured on. That favours the reference.
 
     Args:
-        cells: Of one setting.
+        results: Those at one setting.
         method: Name of a method.
         references: Names of others; those that were not run here do not count.
 
@@ -34,8 +34,8 @@ def gain_over(cells: Sequence[CellResult], *, method: str, references: Sequence[
         ``None`` where no seed is common with any reference.
     """
     accuracy: dict[str, dict[int, float]] = {}
-    for cell in cells:
-        accuracy.setdefault(cell.method, {})[cell.seed] = cell.accuracy
+    for result in results:
+        accuracy.setdefault(result.method, {})[result.seed] = result.accuracy
     ours = accuracy.pop(method, {})
     rivals = {name: theirs for name in references if (theirs := accuracy.get(name, {})).keys() & ours.keys()}
     if not rivals:

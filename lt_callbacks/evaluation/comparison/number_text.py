@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lt_callbacks.evaluation.comparison.statistics import PairedDifference
 
 if TYPE_CHECKING:
-    from lt_callbacks.evaluation.comparison.table import Spread
+    from lt_callbacks.evaluation.comparison.summary import Spread
 
 NOTHING = "–"
 
@@ -34,6 +34,11 @@ def difference(found: PairedDifference, *, num_seeds: int) -> str:
         low, high = found.interval
         text += f" [{signed(low)}, {signed(high)}]"
     return text if found.num_pairs == num_seeds else f"{text} (n = {found.num_pairs})"
+
+
+def counted(number: int, word: str) -> str:
+    """Such as ``1 seed`` or ``3 seeds``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float | None) -> str:

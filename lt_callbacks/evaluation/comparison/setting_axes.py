@@ -7,13 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lt_callbacks._errors import ArgumentValueError
+
 #: The axes of a study of noise and imbalance: rows and columns of its maps.
 MAIN = ("noise.ratio", "imbalance.factor")
 
 _DATA = "data.name"
 
 #: Last parts of a key that name a thing; others belong to the thing.
-_NAMES = ("name", "kind", "profile", "cell")
+_NAMES = ("name", "kind", "profile", "setting")
 
 Flat = dict[str, Any]
 
@@ -82,9 +84,10 @@ def find_axes(settings: Sequence[Flat], *, first: Sequence[str] = ()) -> tuple[t
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1, cutoff=0.4)
             way_out = f"Did you mean {near[0]!r}?" if near else "Name it as on the command line."
-            raise ValueError(f"`group_by` must name settings of the results; got {key!r}. {way_out}")
+            raise ArgumentValueError("group_by", rule="name settings of the results", got=repr(key), way_out=way_out)
         if list(first).count(key) > 1:
-            raise ValueError(f"`group_by` must name each setting once; got {key!r} twice. Drop one of the two.")
+            rule, got = "name each setting once", f"{key!r} twice"
+            raise ArgumentValueError("group_by", rule=rule, got=got, way_out="Drop one of the two.")
     column = {key: [identity(flat.get(key)) for flat in settings] for key in keys}
     differing = [key for key in keys if len(set(column[key])) > 1]
     forced = list(first)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentValueError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class PairedDifference:
 
 
 def mean(values: Iterable[float]) -> float:
-    """Arithmetic mean.
+    """Arithmetic mean of finite numbers.
 
     A NaN is an error and not skipped: a run that diverged must not leave the average silently.
 
@@ -79,9 +80,11 @@ def paired_difference(
     confidence = _checks.real("confidence", confidence, above=0, below=1)
     seeds = sorted(values.keys() & reference.keys())
     if not seeds:
-        raise ValueError(
-            f"`values` and `reference` must share at least one seed; got {sorted(values)} and {sorted(reference)}. "
-            "Run both methods with the same seeds."
+        raise ArgumentValueError(
+            "values",
+            rule=f"share at least one seed with `reference`, which has {sorted(reference)}",
+            got=str(sorted(values)),
+            way_out="Run both methods with the same seeds.",
         )
     theirs = _finite("reference", (reference[seed] for seed in seeds))
     ours = _finite("values", (values[seed] for seed in seeds))
@@ -103,11 +106,13 @@ def _student_t(confidence: float, degrees_of_freedom: int) -> float:
 def _finite(name: str, values: Iterable[float]) -> list[float]:
     numbers = [float(value) for value in values]
     if not numbers:
-        raise ValueError(f"`{name}` must hold at least one number; got none.")
+        raise ArgumentValueError(name, rule="hold at least one number", got="none")
     for position, number in enumerate(numbers):
         if not math.isfinite(number):
-            raise ValueError(
-                f"`{name}` must be finite; position {position} is {number}. "
-                "Find out why the run failed, or leave its seed out for all methods."
+            raise ArgumentValueError(
+                name,
+                rule="be finite",
+                got=f"{number} at position {position}",
+                way_out="Find out why the run failed, or leave its seed out for all methods.",
             )
     return numbers

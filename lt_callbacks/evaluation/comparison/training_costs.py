@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lt_callbacks.evaluation.comparison import setting_axes
-from lt_callbacks.evaluation.comparison.job_results import Comparison
+from lt_callbacks.evaluation.comparison.comparison import Comparison
 from lt_callbacks.evaluation.comparison.statistics import mean
-from lt_callbacks.evaluation.records.results import CellResult
+from lt_callbacks.evaluation.records.method_result import MethodResult
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRun:
-    """A teacher of a cell.
+    """A teacher that a result was reached with.
 
     Attributes:
-        seconds: That its training took; None where the cell does not say it.
+        seconds: That its training took; None where the result does not say it.
         is_reused: Whether it came from the store.
     """
 
@@ -27,12 +27,12 @@ class Costs:
     """Wall times of a method's runs.
 
     Attributes:
-        num_runs: Its cells.
+        num_runs: Its results.
         mean_seconds: Of those that trained something; None where none did.
-        longest: Likewise.
-        teachers_trained: By these runs; None where the cells say nothing about teachers.
-        teachers_reused: From the store.
-        teacher_seconds: Mean of those trained; None where none was, or no cell says it.
+        longest: The longest of those; None where none trained anything.
+        teachers_trained: By these runs; None where the results say nothing about teachers.
+        teachers_reused: Taken from the store; None likewise.
+        teacher_seconds: Mean of those trained; None where none was, or no result says it.
     """
 
     num_runs: int
@@ -43,12 +43,13 @@ class Costs:
     teacher_seconds: float | None
 
 
-def teacher_runs(cell: CellResult) -> list[TeacherRun]:
-    """What a cell says about its teachers: ``extra["teachers"]`` of a student, ``extra["reused"]`` of a teacher's row.
+def teacher_runs(result: MethodResult) -> list[TeacherRun]:
+    """What a result says about its teachers.
 
-    A record of another shape says nothing: what a document of another release holds beside its shares is its own.
+    A student's result has them in ``extra["teachers"]``; that of a teacher itself says ``extra["reused"]``. A record of
+    another shape says nothing: what a document of another release holds beside its shares is its own.
     """
-    teachers = cell.extra.get("teachers")
+    teachers = result.extra.get("teachers")
     if isinstance(teachers, Mapping):
         records = [record for record in teachers.values() if isinstance(record, Mapping)]
         return [
@@ -56,18 +57,18 @@ def teacher_runs(cell: CellResult) -> list[TeacherRun]:
             for record in records
             if "reused" in record
         ]
-    if isinstance(cell.extra.get("reused"), bool):
-        return [TeacherRun(seconds=cell.seconds, is_reused=cell.extra["reused"])]
+    if isinstance(result.extra.get("reused"), bool):
+        return [TeacherRun(seconds=result.seconds, is_reused=result.extra["reused"])]
     return []
 
 
-def costs(cells: Sequence[CellResult]) -> Costs:
-    """Costs of cells of one method, at any settings."""
-    runs = [run for cell in cells for run in teacher_runs(cell)]
-    seconds = [cell.seconds for cell in cells if cell.seconds > 0 and not cell.extra.get("reused", False)]
+def costs(results: Sequence[MethodResult]) -> Costs:
+    """Wall times and teachers of the results of one method, at any settings."""
+    runs = [run for result in results for run in teacher_runs(result)]
+    seconds = [result.seconds for result in results if result.seconds > 0 and not result.extra.get("reused", False)]
     trained = [run.seconds for run in runs if not run.is_reused and run.seconds is not None]
     return Costs(
-        num_runs=len(cells),
+        num_runs=len(results),
         mean_seconds=mean(seconds) if seconds else None,
         longest=max(seconds, default=None),
         teachers_trained=sum(not run.is_reused for run in runs) if runs else None,
@@ -84,13 +85,13 @@ def teacher_totals(comparison: Comparison) -> tuple[int, int]:
     found: dict[tuple[str, int, str, str], bool] = {}
     for setting in comparison.settings:
         where = setting_axes.identity(setting.values)
-        for cell, source in zip(setting.cells, setting.sources, strict=True):
-            teachers = cell.extra.get("teachers")
+        for result, source in zip(setting.results, setting.sources, strict=True):
+            teachers = result.extra.get("teachers")
             if isinstance(teachers, Mapping):
-                for role, run in zip(teachers, teacher_runs(cell), strict=False):
-                    found[(source + where, cell.seed, "student", role)] = run.is_reused
-            elif teacher_runs(cell):
-                found[(source + where, cell.seed, "teacher", cell.method)] = cell.extra["reused"]
+                for role, run in zip(teachers, teacher_runs(result), strict=False):
+                    found[(source + where, result.seed, "student", role)] = run.is_reused
+            elif teacher_runs(result):
+                found[(source + where, result.seed, "teacher", result.method)] = result.extra["reused"]
     # a teacher's own row says again what a student's row says of it
     with_students = {key[:2] for key in found if key[2] == "student"}
     counted = [reused for key, reused in found.items() if key[2] == "student" or key[:2] not in with_students]

@@ -1,0 +1,1 @@
+"""Figures of data, training and comparisons, drawn from plain arrays and records."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -25,10 +26,8 @@ def names_of(class_names: Sequence[str] | None, num_classes: int, *, longest: in
     if class_names is None:
         return [str(label) for label in range(num_classes)]
     if len(class_names) != num_classes:
-        raise ValueError(
-            f"`class_names` must hold one name a class ({num_classes}); got {len(class_names)}. "
-            "Leave it out to show class numbers."
-        )
+        rule, got = f"hold one name a class ({num_classes})", str(len(class_names))
+        raise ArgumentValueError("class_names", rule=rule, got=got, way_out="Leave it out to show class numbers.")
     return [name if len(name) <= longest else name[: longest - 1].rstrip(" ,") + "…" for name in class_names]
 
 
@@ -36,17 +35,20 @@ def counts(name: str, values: ArrayLike) -> np.ndarray:
     """``values`` as (C,) int64 counts."""
     array = np.asarray(values)
     if array.ndim != 1 or not array.size:
-        raise ValueError(f"`{name}` must have shape (C,), one count a class; got {array.shape}.")
+        raise ArgumentValueError(name, rule="have shape (C,), one count a class", got=str(array.shape))
     if not np.issubdtype(array.dtype, np.number) or not np.all(np.isfinite(array)):
-        raise ValueError(f"`{name}` must be whole numbers >= 0; got dtype {array.dtype} with values {array.tolist()}.")
+        got = f"dtype {array.dtype} with values {array.tolist()}"
+        raise ArgumentValueError(name, rule="be whole numbers >= 0", got=got)
     wrong = np.flatnonzero((array < 0) | (array != np.round(array)))
     if wrong.size:
-        raise ValueError(
-            f"`{name}` must be whole numbers >= 0; class {wrong[0]} has {array[wrong[0]]}. "
-            "Pass counts of samples, not frequencies."
+        raise ArgumentValueError(
+            name,
+            rule="be whole numbers >= 0",
+            got=f"{array[wrong[0]]} for class {wrong[0]}",
+            way_out="Pass counts of samples, not frequencies.",
         )
     if not array.sum():
-        raise ValueError(f"`{name}` must hold at least one sample; got {len(array)} empty classes.")
+        raise ArgumentValueError(name, rule="hold at least one sample", got=f"{len(array)} empty classes")
     return array.astype(np.int64)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
 from lt_callbacks.evaluation.figures.per_class_accuracy import neighbour_mean
@@ -34,7 +35,7 @@ def class_confidence_figure(
     Args:
         before: (C,) mean probability of the intended class over the class's distilled images, in [0, 1]; NaN where a
             class has no image.
-        after: (C,) likewise, calibrated.
+        after: (C,) the same of the calibrated labels.
         class_counts: (C,) training samples or frequencies > 0 that the calibration divides by.
         class_names: (C,) names; class numbers where left out. Not shown beyond 40 classes.
         title: Title of the figure.
@@ -105,22 +106,23 @@ def _strip(strip: Axes, counts: np.ndarray, *, is_small: bool) -> None:
 def _positive(class_counts: ArrayLike) -> np.ndarray:
     counts = np.asarray(class_counts, dtype=np.float64)
     if counts.ndim != 1 or not counts.size:
-        raise ValueError(f"`class_counts` must have shape (C,), one value a class; got {counts.shape}.")
+        raise ArgumentValueError("class_counts", rule="have shape (C,), one value a class", got=str(counts.shape))
     wrong = np.flatnonzero(~(np.isfinite(counts) & (counts > 0)))
     if wrong.size:
-        raise ValueError(
-            f"`class_counts` must be > 0; class {wrong[0]} has {counts[wrong[0]]:g}. Leave such classes out."
-        )
+        got = f"{counts[wrong[0]]:g} for class {wrong[0]}"
+        raise ArgumentValueError("class_counts", rule="be > 0", got=got, way_out="Leave such classes out.")
     return counts
 
 
 def _probs(name: str, values: ArrayLike, num_classes: int) -> np.ndarray:
     probs = np.asarray(values, dtype=np.float64)
     if probs.shape != (num_classes,):
-        raise ValueError(f"`{name}` must have the shape of `class_counts`, {(num_classes,)}; got {probs.shape}.")
+        rule = f"have the shape of `class_counts`, {(num_classes,)}"
+        raise ArgumentValueError(name, rule=rule, got=str(probs.shape))
     wrong = np.flatnonzero((probs < 0) | (probs > 1))
     if wrong.size:
-        raise ValueError(f"`{name}` must be probabilities in [0, 1]; class {wrong[0]} has {probs[wrong[0]]:.3g}.")
+        got = f"{probs[wrong[0]]:.3g} for class {wrong[0]}"
+        raise ArgumentValueError(name, rule="be probabilities in [0, 1]", got=got)
     if np.isnan(probs).all():
-        raise ValueError(f"`{name}` must hold at least one class with images; got only NaN.")
+        raise ArgumentValueError(name, rule="hold at least one class with images", got="only NaN")
     return probs

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
 
@@ -37,9 +38,11 @@ def class_counts_figure(
     """
     true, given = class_axis.counts("true_counts", true_counts), class_axis.counts("given_counts", given_counts)
     if given.shape != true.shape:
-        raise ValueError(
-            f"`given_counts` must have the shape of `true_counts`, {true.shape}; got {given.shape}. "
-            "Count with `np.bincount(labels, minlength=num_classes)`."
+        raise ArgumentValueError(
+            "given_counts",
+            rule=f"have the shape of `true_counts`, {true.shape}",
+            got=str(given.shape),
+            way_out="Count with `np.bincount(labels, minlength=num_classes)`.",
         )
     names = class_axis.names_of(class_names, len(true))
     order = class_axis.by_count(true)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
 
@@ -48,13 +49,15 @@ def distilled_images_figure(
     per_class = _checks.integer("per_class", per_class, at_least=1)
     num_classes = int(intended.max()) + 1 if class_names is None else len(class_names)
     if intended.max() >= num_classes:
-        raise ValueError(f"`class_names` must name class {int(intended.max())} too; got {num_classes} names.")
+        rule, got = f"name class {int(intended.max())} too", f"{num_classes} names"
+        raise ArgumentValueError("class_names", rule=rule, got=got)
     names = class_axis.names_of(class_names, num_classes, longest=16)
     present = np.unique(intended).tolist()
     rows = present if classes is None else [int(label) for label in classes]
     missing = [label for label in rows if label not in present]
     if missing or not rows:
-        raise ValueError(f"`classes` must be classes with images; got {missing or 'none'}. There are {present[:20]}.")
+        got, way_out = str(missing or "none"), f"There are {present[:20]}."
+        raise ArgumentValueError("classes", rule="be classes with images", got=got, way_out=way_out)
     num_rows = len(rows)
     if num_rows > _MOST_ROWS:
         rows = [rows[place] for place in np.linspace(0, num_rows - 1, _MOST_ROWS).round().astype(int)]
@@ -119,17 +122,19 @@ def _sized(image: np.ndarray) -> np.ndarray:
 def _checked(images: ArrayLike, intended_class: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     pixels, intended = np.asarray(images), np.asarray(intended_class)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not pixels.size:
-        raise ValueError(
-            f"`images` must have shape (N, 1, H, W) or (N, 3, H, W); got {pixels.shape}. Channels come first."
-        )
+        rule = "have shape (N, 1, H, W) or (N, 3, H, W)"
+        raise ArgumentValueError("images", rule=rule, got=str(pixels.shape), way_out="Channels come first.")
     if pixels.dtype != np.uint8 and not (pixels.min() >= 0 and pixels.max() <= 1):
-        raise ValueError(
-            f"`images` must be uint8 or lie in [0, 1]; got {pixels.min():.3g} to {pixels.max():.3g}. "
-            "Undo the normalisation: `images * std + mean`."
+        raise ArgumentValueError(
+            "images",
+            rule="be uint8 or lie in [0, 1]",
+            got=f"{pixels.min():.3g} to {pixels.max():.3g}",
+            way_out="Undo the normalisation: `images * std + mean`.",
         )
     if intended.shape != (len(pixels),) or not np.issubdtype(intended.dtype, np.integer) or intended.min() < 0:
-        raise ValueError(
-            f"`intended_class` must be ({len(pixels)},) integers >= 0, one an image; got shape {intended.shape}, dtype "
-            f"{intended.dtype}."
+        rule, got = (
+            f"be ({len(pixels)},) integers >= 0, one an image",
+            f"shape {intended.shape}, dtype {intended.dtype}",
         )
+        raise ArgumentValueError("intended_class", rule=rule, got=got)
     return pixels, intended

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks.evaluation.comparison.comparison import Comparison
 from lt_callbacks.evaluation.comparison.gains import Gain, gain_over
-from lt_callbacks.evaluation.comparison.job_results import Comparison
 from lt_callbacks.evaluation.comparison.number_text import signed
 from lt_callbacks.evaluation.figures import setting_map
 
@@ -48,15 +49,13 @@ def gain_maps_figure(
     here = setting_map.places(comparison, rows=rows, columns=columns, at=at or {})
     shape = len(comparison.values(rows)), len(comparison.values(columns))
     gains = {
-        name: [gain_over(place[0].cells, method=method, references=others) if place else None for place in here]
+        name: [gain_over(place[0].results, method=method, references=others) if place else None for place in here]
         for name, others in against.items()
     }
     gains = {name: places for name, places in gains.items() if any(places)}
     if not gains:
-        raise ValueError(
-            f"`method` must share seeds with a method of `against`; got {method!r} against {dict(against)}. "
-            "Leave the figure out."
-        )
+        rule, got = "share seeds with a method of `against`", f"{method!r} against {dict(against)}"
+        raise ArgumentValueError("method", rule=rule, got=got, way_out="Leave the figure out.")
     found = [gain for places in gains.values() for gain in places if gain]
     scale = max(_SMALLEST_SCALE, *(abs(gain.difference.mean) for gain in found))
     figure, axes = setting_map.panels(

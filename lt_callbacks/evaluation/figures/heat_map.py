@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lt_callbacks.evaluation.comparison.job_results import Comparison
+from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks.evaluation.comparison.comparison import Comparison
 from lt_callbacks.evaluation.comparison.statistics import mean, sd
 from lt_callbacks.evaluation.figures import setting_map
 
@@ -41,12 +42,13 @@ def accuracy_maps_figure(
     here = setting_map.places(comparison, rows=rows, columns=columns, at=at or {})
     shape = len(comparison.values(rows)), len(comparison.values(columns))
     runs = {
-        method: [[cell.accuracy for setting in place for cell in setting.of(method)] for place in here]
+        method: [[result.accuracy for setting in place for result in setting.of(method)] for place in here]
         for method in (comparison.methods if methods is None else methods)
     }
     runs = {method: places for method, places in runs.items() if any(places)}
     if not runs:
-        raise ValueError(f"`methods` must name methods that were run here; got {methods}. Leave it out for all.")
+        rule, way_out = "name methods that were run here", "Leave it out for all."
+        raise ArgumentValueError("methods", rule=rule, got=str(methods), way_out=way_out)
     means = {
         method: np.array([mean(place) if place else np.nan for place in places]).reshape(shape)
         for method, places in runs.items()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
-from lt_callbacks.evaluation.records.results import CellResult
+from lt_callbacks.evaluation.records.method_result import MethodResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ _MOST_SEPARATE = 20
 
 
 def per_class_accuracy_figure(
-    results: Sequence[CellResult],
+    results: Sequence[MethodResult],
     *,
     true_counts: ArrayLike,
     class_names: Sequence[str] | None = None,
@@ -32,7 +33,7 @@ def per_class_accuracy_figure(
     through the mean of neighbouring classes, since a single class of a hundred says little.
 
     Args:
-        results: Runs of any number of methods and seeds, of one cell; methods are drawn in the order given.
+        results: Of any number of methods and seeds, at one setting; methods are drawn in the order given.
         true_counts: (C,) training samples by true label.
         class_names: (C,) names; class numbers where left out. Not shown beyond 40 classes.
         groups: Name of the group -> its class labels, from head to tail; shaded and named. Left out: many, medium and
@@ -40,8 +41,8 @@ def per_class_accuracy_figure(
         title: Title of the figure.
 
     Raises:
-        ValueError: No results, several cells, another number of classes, or groups that do not cover the classes once
-            in the order of their counts.
+        ValueError: No results, several settings, another number of classes, or groups that do not cover the classes
+            once in the order of their counts.
     """
     counts = class_axis.counts("true_counts", true_counts)
     num_classes = len(counts)
@@ -86,19 +87,21 @@ def neighbour_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.array([np.nan if np.isnan(window).all() else np.nanmean(window) for window in windows])
 
 
-def _by_method(results: Sequence[CellResult], num_classes: int) -> dict[str, np.ndarray]:
+def _by_method(results: Sequence[MethodResult], num_classes: int) -> dict[str, np.ndarray]:
     """Method -> (S, C) percent, NaN where a class has no test samples."""
     if not results:
-        raise ValueError("`results` must hold at least one run; got none.")
-    cells = sorted({result.cell for result in results})
-    if len(cells) > 1:
-        raise ValueError(f"`results` must belong to one cell; got {cells}. Draw one figure for each.")
+        raise ArgumentValueError("results", rule="hold at least one result", got="none")
+    settings = sorted({result.setting for result in results})
+    if len(settings) > 1:
+        way_out = "Draw one figure for each."
+        raise ArgumentValueError("results", rule="belong to one setting", got=str(settings), way_out=way_out)
     by_method: dict[str, list[tuple[float | None, ...]]] = {}
     for result in results:
         if len(result.per_class) != num_classes:
-            raise ValueError(
-                f"`results` must hold one accuracy for each of the {num_classes} classes of `true_counts`; "
-                f"{result.method!r} with seed {result.seed} has {len(result.per_class)}."
+            raise ArgumentValueError(
+                "results",
+                rule=f"hold one accuracy for each of the {num_classes} classes of `true_counts`",
+                got=f"{len(result.per_class)} of {result.method!r} with seed {result.seed}",
             )
         by_method.setdefault(result.method, []).append(result.per_class)
     return {method: np.array(runs, dtype=np.float64) for method, runs in by_method.items()}
@@ -113,17 +116,18 @@ def _members(groups: Mapping[str, Any] | None, counts: np.ndarray) -> dict[str, 
     place = {int(label): position for position, label in enumerate(class_axis.by_count(counts))}
     every = sorted(int(label) for labels in groups.values() for label in labels)
     if every != list(range(len(counts))):
-        raise ValueError(
-            f"`groups` must hold each class from 0 to {len(counts) - 1} once; got {every}. "
-            "Leave `groups` out for thirds of the classes."
-        )
+        rule = f"hold each class from 0 to {len(counts) - 1} once"
+        way_out = "Leave `groups` out for thirds of the classes."
+        raise ArgumentValueError("groups", rule=rule, got=str(every), way_out=way_out)
     members = {name: sorted(map(int, labels), key=place.__getitem__) for name, labels in groups.items() if len(labels)}
     for before, name in itertools.pairwise(members):
         smallest, largest = counts[members[before][-1]], counts[members[name][0]]
         if largest > smallest:
-            raise ValueError(
-                f"`groups` must run from the largest to the smallest classes; group {name!r} has a class of {largest} "
-                f"samples, the group before it one of {smallest}. Group by `true_counts`."
+            raise ArgumentValueError(
+                "groups",
+                rule="run from the largest to the smallest classes",
+                got=f"a group {name!r} with a class of {largest} samples after a group with one of {smallest}",
+                way_out="Group by `true_counts`.",
             )
     return members
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
 
@@ -67,13 +68,11 @@ def proxy_labels_figure(
     num_samples, num_classes = probs["proxy_labels"].shape
     for name, values in probs.items():
         if values.shape != (num_samples, num_classes):
-            raise ValueError(
-                f"`{name}` must have the shape of `proxy_labels`, {(num_samples, num_classes)}; got {values.shape}."
-            )
+            rule = f"have the shape of `proxy_labels`, {(num_samples, num_classes)}"
+            raise ArgumentValueError(name, rule=rule, got=str(values.shape))
     if num_samples > _MOST_SAMPLES:
-        raise ValueError(
-            f"`proxy_labels` must hold at most {_MOST_SAMPLES} samples; got {num_samples}. Pick some: `[:8]`."
-        )
+        rule = f"hold at most {_MOST_SAMPLES} samples"
+        raise ArgumentValueError("proxy_labels", rule=rule, got=str(num_samples), way_out="Pick some: `[:8]`.")
     given = _labels("given_label", given_label, num_samples, num_classes)
     true = None if true_label is None else _labels("true_label", true_label, num_samples, num_classes)
     pictures = _pictures(images, num_samples)
@@ -196,12 +195,14 @@ def _legend(figure: Figure, *, has_true: bool) -> None:
 def _distributions(name: str, values: ArrayLike) -> np.ndarray:
     probs = np.asarray(values, dtype=np.float64)
     if probs.ndim != 2 or not probs.size:
-        raise ValueError(f"`{name}` must have shape (S, C), one row a sample; got {probs.shape}.")
+        raise ArgumentValueError(name, rule="have shape (S, C), one row a sample", got=str(probs.shape))
     off = np.flatnonzero(~((probs >= 0).all(axis=1) & (np.abs(probs.sum(axis=1) - 1) < 1e-2)))
     if off.size:
-        raise ValueError(
-            f"`{name}` rows must be >= 0 and sum to 1; row {off[0]} has minimum {probs[off[0]].min():.3g} and sum "
-            f"{probs[off[0]].sum():.3g}. Pass probabilities: `log_probs.exp()` or `logits.softmax(1)`."
+        raise ArgumentValueError(
+            name,
+            rule="have rows >= 0 that sum to 1",
+            got=f"minimum {probs[off[0]].min():.3g} and sum {probs[off[0]].sum():.3g} in row {off[0]}",
+            way_out="Pass probabilities: `log_probs.exp()` or `logits.softmax(1)`.",
         )
     return probs
 
@@ -209,12 +210,15 @@ def _distributions(name: str, values: ArrayLike) -> np.ndarray:
 def _labels(name: str, values: ArrayLike, num_samples: int, num_classes: int) -> np.ndarray:
     labels = np.asarray(values)
     if labels.shape != (num_samples,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"`{name}` must be ({num_samples},) integers; got shape {labels.shape}, dtype {labels.dtype}.")
+        got = f"shape {labels.shape}, dtype {labels.dtype}"
+        raise ArgumentValueError(name, rule=f"be ({num_samples},) integers", got=got)
     outside = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if outside.size:
-        raise ValueError(
-            f"`{name}` must lie in 0..{num_classes - 1}; sample {outside[0]} has {labels[outside[0]]}. "
-            "Check that labels and probabilities belong to the same data set."
+        raise ArgumentValueError(
+            name,
+            rule=f"lie in 0..{num_classes - 1}",
+            got=f"{labels[outside[0]]} for sample {outside[0]}",
+            way_out="Check that labels and probabilities belong to the same data set.",
         )
     return labels
 
@@ -224,15 +228,15 @@ def _pictures(images: ArrayLike, num_samples: int) -> np.ndarray:
     pixels = np.asarray(images)
     is_grey = pixels.ndim == 3
     if not (is_grey or (pixels.ndim == 4 and pixels.shape[1] in (1, 3))) or len(pixels) != num_samples:
-        raise ValueError(
-            f"`images` must have shape ({num_samples}, H, W), ({num_samples}, 1, H, W) or ({num_samples}, 3, H, W); "
-            f"got {pixels.shape}. Channels come first."
-        )
+        rule = f"have shape ({num_samples}, H, W), ({num_samples}, 1, H, W) or ({num_samples}, 3, H, W)"
+        raise ArgumentValueError("images", rule=rule, got=str(pixels.shape), way_out="Channels come first.")
     pixels = pixels / 255 if pixels.dtype == np.uint8 else pixels.astype(np.float64)
     if not (pixels.min() >= 0 and pixels.max() <= 1):
-        raise ValueError(
-            f"`images` must be uint8 or lie in [0, 1]; got {pixels.min():.3g} to {pixels.max():.3g}. "
-            "Undo the normalisation: `images * std + mean`."
+        raise ArgumentValueError(
+            "images",
+            rule="be uint8 or lie in [0, 1]",
+            got=f"{pixels.min():.3g} to {pixels.max():.3g}",
+            way_out="Undo the normalisation: `images * std + mean`.",
         )
     if is_grey:
         return pixels

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lt_callbacks import _checks, _files
+from lt_callbacks._errors import ArgumentValueError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +29,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 20
     dpi = _checks.real("dpi", dpi, above=0)
     target = Path(path)
     if target.suffix.lower() != ".png":
-        raise ValueError(f"`path` must end in .png; got {target.name!r}. Call `figure.savefig` for other formats.")
+        way_out = "Call `figure.savefig` for other formats."
+        raise ArgumentValueError("path", rule="end in .png", got=repr(target.name), way_out=way_out)
     content = io.BytesIO()
     # without the matplotlib version in the file, equal pictures are equal bytes
     figure.savefig(content, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})

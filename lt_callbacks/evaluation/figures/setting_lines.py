@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.comparison import setting_axes
+from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingResults
 from lt_callbacks.evaluation.comparison.gains import gain_over
-from lt_callbacks.evaluation.comparison.job_results import Comparison, SettingResults
 from lt_callbacks.evaluation.comparison.statistics import mean, sd
 from lt_callbacks.evaluation.figures import figure_style as style
 
@@ -39,7 +40,7 @@ def accuracy_lines_figure(
     places, is_line = _places(axes, line, axis)
     seeds = set()
     for position, method in enumerate(comparison.methods):
-        runs = [[cell.accuracy for cell in setting.of(method)] for setting in line]
+        runs = [[result.accuracy for result in setting.of(method)] for setting in line]
         if not any(runs):
             continue
         seeds |= {len(run) for run in runs if run}
@@ -89,7 +90,7 @@ def gain_lines_figure(
     step = np.diff(places).min() if len(places) > 1 else 1.0
     drawn = 0
     for position, (name, others) in enumerate(against.items()):
-        gains = [gain_over(setting.cells, method=method, references=others) for setting in line]
+        gains = [gain_over(setting.results, method=method, references=others) for setting in line]
         if not any(gains):
             continue
         drawn += 1
@@ -104,10 +105,8 @@ def gain_lines_figure(
         bars = np.nan_to_num([centre - low, high - centre])
         axes.errorbar(x, centre, bars, label=label, linewidth=1.2, markersize=5, elinewidth=1.2, capsize=2.5, **look)
     if not drawn:
-        raise ValueError(
-            f"`method` must share seeds with a method of `against`; got {method!r} against {dict(against)}. "
-            "Leave the figure out."
-        )
+        rule, got = "share seeds with a method of `against`", f"{method!r} against {dict(against)}"
+        raise ArgumentValueError("method", rule=rule, got=got, way_out="Leave the figure out.")
     axes.axhline(0, color=style.GREY, linewidth=0.8, zorder=0)
     shown = f"Gain of {method}" if title is None else title
     style.finish_axes(axes, xlabel=axis, ylabel="percentage points", title=shown)
@@ -123,9 +122,11 @@ def _along(comparison: Comparison, axis: str, at: Mapping[str, Any]) -> list[Set
     values = [setting_axes.identity(setting.values[axis]) for setting in line]
     if len(set(values)) < len(values):
         others = [name for name in comparison.axes if name != axis and name not in at]
-        raise ValueError(
-            f"`at` must say the values of all other axes; got {dict(at)}, which leaves several settings at one value "
-            f"of {axis}. Add {' and '.join(others)}, one figure for each value."
+        raise ArgumentValueError(
+            "at",
+            rule="say the values of all other axes",
+            got=f"{dict(at)}, which leaves several settings at one value of {axis}",
+            way_out=f"Add {' and '.join(others)}, one figure for each value.",
         )
     return sorted(line, key=lambda setting: setting_axes.order(setting.values[axis]))
 

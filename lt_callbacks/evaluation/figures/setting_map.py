@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.comparison import setting_axes
-from lt_callbacks.evaluation.comparison.job_results import Comparison, SettingResults
+from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingResults
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -28,16 +29,19 @@ def places(comparison: Comparison, *, rows: str, columns: str, at: Mapping[str, 
     for name, axis in (("rows", rows), ("columns", columns)):
         _checks.one_of(name, axis, comparison.axes)
     if rows == columns:
-        raise ValueError(f"`columns` must be another axis than `rows`; got {columns!r} for both. Choose two axes.")
+        rule, got = "be another axis than `rows`", f"{columns!r} for both"
+        raise ArgumentValueError("columns", rule=rule, got=got, way_out="Choose two axes.")
     found = []
     for row in comparison.values(rows):
         for column in comparison.values(columns):
             here = comparison.at({**at, rows: row, columns: column})
             if len(here) > 1:
                 others = [axis for axis in comparison.axes if axis not in (rows, columns, *at)]
-                raise ValueError(
-                    f"`at` must say the values of all other axes; {here[0].label} and {here[1].label} have one place. "
-                    f"Add {' and '.join(others)}, one map for each value."
+                raise ArgumentValueError(
+                    "at",
+                    rule="say the values of all other axes",
+                    got=f"{dict(at)}, where {here[0].title} and {here[1].title} have one place",
+                    way_out=f"Add {' and '.join(others)}, one map for each value.",
                 )
             found.append(here)
     return found

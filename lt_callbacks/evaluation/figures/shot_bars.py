@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lt_callbacks.evaluation.comparison.job_results import Comparison, SettingResults
+from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingResults
 from lt_callbacks.evaluation.comparison.statistics import mean, sd
 from lt_callbacks.evaluation.figures import figure_style as style
 
@@ -40,7 +41,8 @@ def shot_bars_figure(
     """
     shown = list(comparison.settings if settings is None else settings)
     if not shown:
-        raise ValueError("`settings` must hold at least one setting; got none. Leave it out for all.")
+        rule, way_out = "hold at least one setting", "Leave it out for all."
+        raise ArgumentValueError("settings", rule=rule, got="none", way_out=way_out)
     wide = 2 if len(shown) == 4 else min(len(shown), 3)
     deep = -(-len(shown) // wide)
     width = max(5.4, 3.5 * wide)
@@ -68,7 +70,7 @@ def shot_bars_figure(
 
 def _names(shown: Sequence[SettingResults]) -> tuple[list[str], list[str]]:
     """What all panels have in common, for the title, and what each has of its own, in lines that fit above it."""
-    parts = [setting.label.split(", ") for setting in shown]
+    parts = [setting.title.split(", ") for setting in shown]
     common = [part for part in parts[0] if len(shown) > 1 and all(part in other for other in parts)]
     own = [", ".join(part for part in each if part not in common) for each in parts]
     return common, ["\n".join(textwrap.wrap(name, _TITLE_WIDTH)) for name in own]

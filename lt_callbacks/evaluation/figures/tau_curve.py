@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def tau_curve_figure(
     if interval is not None:
         low, high = (_checks.real("interval", end) for end in interval)
         if low > high:
-            raise ValueError(f"`interval` must be (low, high); got {interval}. Swap its ends.")
+            raise ArgumentValueError("interval", rule="be (low, high)", got=str(interval), way_out="Swap its ends.")
         axes.axvspan(low, high, color=style.SKY, alpha=0.25, linewidth=0, label=f"interval {low:.2f} to {high:.2f}")
     axes.axvline(1.0, color=style.GREY, linestyle=(0, (1, 1.5)), linewidth=1.2, label="τ = 1")
     axes.plot(places, values, color=style.BLUE, linewidth=1.8)
@@ -82,11 +83,15 @@ def _say_not_identified(axes: Axes, reason: str | None) -> None:
 def _curve(taus: ArrayLike, spread: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     places, values = np.asarray(taus, dtype=np.float64), np.asarray(spread, dtype=np.float64)
     if places.ndim != 1 or len(places) < 2:
-        raise ValueError(f"`taus` must have shape (T,) with T >= 2; got {places.shape}.")
+        raise ArgumentValueError("taus", rule="have shape (T,) with T >= 2", got=str(places.shape))
     if values.shape != places.shape:
-        raise ValueError(f"`spread` must have the shape of `taus`, {places.shape}; got {values.shape}.")
+        rule = f"have the shape of `taus`, {places.shape}"
+        raise ArgumentValueError("spread", rule=rule, got=str(values.shape))
     if not (np.diff(places) > 0).all():
-        raise ValueError("`taus` must rise strictly; got values that do not. Sort both by `taus`.")
-    if not (np.isfinite(places).all() and np.isfinite(values).all()):
-        raise ValueError("`taus` and `spread` must be finite; got NaN or infinity. Leave out classes without images.")
+        way_out = "Sort `taus` and `spread` by `taus`."
+        raise ArgumentValueError("taus", rule="rise strictly", got="values that do not", way_out=way_out)
+    for name, numbers in (("taus", places), ("spread", values)):
+        if not np.isfinite(numbers).all():
+            way_out = "Leave out classes without images."
+            raise ArgumentValueError(name, rule="be finite", got="NaN or infinity", way_out=way_out)
     return places, values

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -37,9 +38,8 @@ def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, tit
     checked = {method: _checked(method, record) for method, record in curves.items()}
     panels = [name for name in _PANELS if any(name in record for record in checked.values())]
     if not panels:
-        raise ValueError(
-            f"`curves` must hold at least one of {', '.join(_PANELS)} for one method; got {list(curves)} without any."
-        )
+        rule, got = f"hold at least one of {', '.join(_PANELS)} for one method", f"{list(curves)} without any"
+        raise ArgumentValueError("curves", rule=rule, got=got)
     width = 0.9 + 3.1 * len(panels)
     figure = style.new_figure(width, 3.2 + 0.2 * style.legend_rows(list(checked), width))
     row = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -71,10 +71,12 @@ def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, tit
 
 def _checked(method: str, record: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
     if "epoch" not in record:
-        raise ValueError(f"`curves[{method!r}]` must hold `epoch`; got {', '.join(record) or 'nothing'}.")
+        got = ", ".join(record) or "nothing"
+        raise ArgumentValueError(f"curves[{method!r}]", rule="hold `epoch`", got=got)
     epoch = np.asarray(record["epoch"], dtype=np.float64)
     if epoch.ndim != 1 or not epoch.size:
-        raise ValueError(f"`curves[{method!r}]['epoch']` must have shape (E,), E >= 1; got {epoch.shape}.")
+        rule = "have shape (E,), E >= 1"
+        raise ArgumentValueError(f"curves[{method!r}]['epoch']", rule=rule, got=str(epoch.shape))
     checked = {"epoch": epoch}
     for name, values in record.items():
         if name == "epoch":
@@ -82,9 +84,11 @@ def _checked(method: str, record: Mapping[str, ArrayLike]) -> dict[str, np.ndarr
         _checks.one_of(f"curves[{method!r}]", name, _PANELS)
         array = np.atleast_2d(np.asarray(values, dtype=np.float64))
         if array.ndim != 2 or array.shape[1] != len(epoch) or not len(array):
-            raise ValueError(
-                f"`curves[{method!r}][{name!r}]` must have shape ({len(epoch)},) or (S, {len(epoch)}), as `epoch`; "
-                f"got {np.shape(values)}. Put NaN where it was not measured."
+            raise ArgumentValueError(
+                f"curves[{method!r}][{name!r}]",
+                rule=f"have shape ({len(epoch)},) or (S, {len(epoch)}), as `epoch`",
+                got=str(np.shape(values)),
+                way_out="Put NaN where it was not measured.",
             )
         checked[name] = array
     return checked

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
 
@@ -45,9 +46,11 @@ def transition_figure(
     if true_counts is not None:
         samples = class_axis.counts("true_counts", true_counts)
         if len(samples) != num_classes:
-            raise ValueError(
-                f"`true_counts` must hold one count a class ({num_classes}); got {len(samples)}. "
-                "Count with `np.bincount(true_labels, minlength=num_classes)`."
+            raise ArgumentValueError(
+                "true_counts",
+                rule=f"hold one count a class ({num_classes})",
+                got=str(len(samples)),
+                way_out="Count with `np.bincount(true_labels, minlength=num_classes)`.",
             )
         rows = [f"{name} ({count})" for name, count in zip(names, samples, strict=True)]
     is_small = num_classes <= _MOST_NUMBERED
@@ -100,21 +103,26 @@ def _heat_map(axes: Axes, percent: np.ndarray) -> None:
 def _matrix(values: ArrayLike) -> np.ndarray:
     matrix = np.array(values, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
-        raise ValueError(f"`transition_matrix` must have shape (C, C), row = true class; got {matrix.shape}.")
+        rule = "have shape (C, C), row = true class"
+        raise ArgumentValueError("transition_matrix", rule=rule, got=str(matrix.shape))
     matrix[(matrix == 0).all(axis=1)] = np.nan
     rows = np.flatnonzero(~np.isnan(matrix).all(axis=1))
     kept = matrix[rows]
     outside = np.argwhere(~((kept >= 0) & (kept <= 1)))
     if outside.size:
         true, given = rows[outside[0][0]], outside[0][1]
-        raise ValueError(
-            f"`transition_matrix` entries must lie in [0, 1]; entry ({true}, {given}) is {matrix[true, given]:g}. "
-            "Divide counts by their row sums."
+        raise ArgumentValueError(
+            "transition_matrix",
+            rule="have entries in [0, 1]",
+            got=f"{matrix[true, given]:g} at ({true}, {given})",
+            way_out="Divide counts by their row sums.",
         )
     off = np.flatnonzero(np.abs(kept.sum(axis=1) - 1) > 1e-6)
     if off.size:
-        raise ValueError(
-            f"`transition_matrix` rows must sum to 1 (row = true class); row {rows[off[0]]} sums to "
-            f"{kept[off[0]].sum():.4g}. A cleanlab `noise_matrix` needs `.T`."
+        raise ArgumentValueError(
+            "transition_matrix",
+            rule="have rows that sum to 1 (row = true class)",
+            got=f"{kept[off[0]].sum():.4g} for row {rows[off[0]]}",
+            way_out="A cleanlab `noise_matrix` needs `.T`.",
         )
     return matrix

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_callbacks import _files
-from lt_callbacks.evaluation.comparison.table import summarise
+from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks.evaluation.comparison.summary import TableRow
 from lt_callbacks.evaluation.figures.save_figure import save_figure
-from lt_callbacks.evaluation.pages.table_formats import markdown_table
-from lt_callbacks.evaluation.records.results import CellResult, json_object
+from lt_callbacks.evaluation.pages.markdown_page import escaped, markdown_table
+from lt_callbacks.evaluation.records.method_result import json_object
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +22,7 @@ def write_run_report(
     folder: str | os.PathLike[str],
     *,
     title: str,
-    results: Sequence[CellResult],
-    reference: str | None,
+    rows: Sequence[TableRow],
     settings: Mapping[str, Any],
     figures: Mapping[str, Figure],
 ) -> Path:
@@ -31,8 +31,7 @@ def write_run_report(
     Args:
         folder: Where ``report.md`` and ``figures/NAME.png`` go; made if missing.
         title: First heading.
-        results: Runs of one cell.
-        reference: Method that the others are compared with, or ``None``.
+        rows: Of the table, as `summarise` makes them.
         settings: Shown as JSON.
         figures: Name -> figure, in the order shown. A name is lower-case letters, digits, `-` and `_`, such as
             ``class_counts``; it becomes file name and heading.
@@ -41,16 +40,16 @@ def write_run_report(
         Path of ``report.md``.
 
     Raises:
-        ValueError: A figure's name cannot be a file name everywhere, or what ``summarise`` refuses.
+        ValueError: A figure's name cannot be a file name everywhere.
+        TypeError: ``settings`` hold what JSON cannot.
     """
     for name in figures:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-            raise ValueError(
-                f"`figures` names must be lower-case letters, digits, '-' and '_'; got {name!r}. "
-                "Put other text in the title of the figure."
-            )
+            rule = "have names of lower-case letters, digits, '-' and '_'"
+            way_out = "Put other text in the title of the figure."
+            raise ArgumentValueError("figures", rule=rule, got=repr(name), way_out=way_out)
     target = Path(folder) / "report.md"
-    parts = [f"# {title}", "## Results", markdown_table(summarise(results, reference=reference)).rstrip()]
+    parts = [f"# {escaped(title, marks=())}", "## Results", markdown_table(rows).rstrip()]
     shown = json.dumps(json_object("settings", settings), indent=2, ensure_ascii=False)
     if figures:
         parts.append("## Figures")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from lt_callbacks._errors import ArgumentError, ArgumentFileError
 from lt_callbacks.evaluation.records.json_result import ResultDocument, read_result
 
 RESULTS = "metrics.json"
@@ -21,28 +22,27 @@ def find_results(places: Iterable[str | os.PathLike[str]]) -> dict[Path, ResultD
         Path -> document, sorted by path; empty where no run has written results yet.
 
     Raises:
-        FileNotFoundError: A place is not there.
+        FileNotFoundError: A place does not exist.
         ValueError: A document is damaged, edited or of another format version.
     """
     documents: dict[Path, Path] = {}
     for place in map(Path, places):
         if not place.exists():
-            raise FileNotFoundError(
-                f"`places` must be folders of finished runs, or result documents; there is no {str(place)!r}. "
-                "Check the path."
-            )
+            rule, got = "be folders of finished runs, or result documents", f"{str(place)!r}, which does not exist"
+            raise ArgumentFileError("places", rule=rule, got=got, way_out="Check the path.")
         for path in [place] if place.is_file() else files_below(place, RESULTS):
             documents.setdefault(path.resolve(), path)
     return {path: _read(path) for path in sorted(documents.values())}
 
 
 def files_below(folder: Path, name: str) -> list[Path]:
-    """All files of this name below ``folder``, at any depth."""
+    """All files called ``name`` below ``folder``, at any depth."""
     return [Path(place) / name for place, _, names in os.walk(folder) if name in names]
 
 
 def _read(path: Path) -> ResultDocument:
     try:
         return read_result(path)
-    except ValueError as error:
-        raise ValueError(f"{error} To leave it out, move it elsewhere or name the other runs one by one.") from error
+    except ArgumentError as error:
+        way_out = f"{error.way_out} To leave it out, move it elsewhere or name the other runs one by one.".lstrip()
+        raise type(error)(error.argument, rule=error.rule, got=error.got, way_out=way_out) from error

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lt_callbacks import _files
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.evaluation.records import environment
-from lt_callbacks.evaluation.records.results import CellResult, json_object
+from lt_callbacks.evaluation.records.method_result import MethodResult, json_object
 
 _FORMAT = "lt_callbacks result"
 FORMAT_VERSION = 1
@@ -20,25 +21,27 @@ FORMAT_VERSION = 1
 class ResultDocument:
     """One experiment as it lies on disk: what was run, where, and what came out.
 
+    On disk the results are the entry ``cells``, each with the position of its run.
+
     Attributes:
-        settings: What all cells have in common.
+        settings: What all results have in common.
         notes: What a reader must know, or ``None``.
-        runs: One entry for each command that added cells: ``command``, ``date`` (UTC, of its first cell),
+        runs: One entry for each command that added results: ``command``, ``date`` (UTC, of its first result),
             ``hardware``, ``versions``. An experiment that was continued elsewhere has several.
-        cells: Finished runs of a method with a seed.
-        cell_runs: For each cell, the position of its entry in ``runs``.
+        results: One for each method, seed and name of a setting that is finished.
+        result_runs: For each result, the position of its entry in ``runs``.
     """
 
     settings: dict[str, Any]
     notes: str | None
     runs: tuple[dict[str, Any], ...]
-    cells: tuple[CellResult, ...]
-    cell_runs: tuple[int, ...]
+    results: tuple[MethodResult, ...]
+    result_runs: tuple[int, ...]
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds of all cells, ascending."""
-        return sorted({cell.seed for cell in self.cells})
+        """Seeds of all results, ascending."""
+        return sorted({result.seed for result in self.results})
 
 
 def write_result(
@@ -46,28 +49,28 @@ def write_result(
     *,
     command: str,
     settings: Mapping[str, Any],
-    cells: Iterable[CellResult],
+    results: Iterable[MethodResult],
     notes: str | None = None,
 ) -> Path:
     """Write a finished experiment as JSON, with machine, versions, date and checksum; an old file is replaced whole.
 
     Args:
         path: The file to write.
-        command: Command line that produces the cells again.
-        settings: What all cells have in common; only what JSON can hold.
-        cells: Finished runs, each method, seed and cell name once.
+        command: Command line that produces the results again.
+        settings: What all results have in common; only what JSON can hold.
+        results: Each method, seed and name of a setting once.
         notes: What a reader must know.
 
     Raises:
-        ValueError, TypeError: No command, settings that JSON cannot hold, or a cell given twice.
+        ValueError, TypeError: No command, settings that JSON cannot hold, or a result given twice.
     """
-    cells = tuple(cells)
+    results = tuple(results)
     document = ResultDocument(
         settings=json_object("settings", settings),
         notes=notes,
         runs=(run_record(command),),
-        cells=cells,
-        cell_runs=(0,) * len(cells),
+        results=results,
+        result_runs=(0,) * len(results),
     )
     return save_document(path, document)
 
@@ -76,12 +79,13 @@ def read_result(path: str | os.PathLike[str]) -> ResultDocument:
     """Read a result document; one that is damaged, edited or of another format version is refused by name.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: The file is not a whole, unedited result document of this format version.
     """
     source = Path(path)
     if not source.is_file():
-        raise FileNotFoundError(f"`path` must be a result document; there is no file {str(source)!r}.")
+        got = f"{str(source)!r}, which does not exist"
+        raise ArgumentFileError("path", rule="be the file of a result document", got=got)
     try:
         content = json.loads(source.read_bytes())
     except ValueError as error:
@@ -89,33 +93,34 @@ def read_result(path: str | os.PathLike[str]) -> ResultDocument:
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise _refused(source, f"has no entry `format` that reads {_FORMAT!r}")
     if content.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"`path` must be a result document of format version {FORMAT_VERSION}; {str(source)!r} has version "
-            f"{content.get('format_version')!r}. Read it with the release that wrote it, or run its command again."
+        raise ArgumentValueError(
+            "path",
+            rule=f"be a result document of format version {FORMAT_VERSION}",
+            got=f"{str(source)!r}, which has version {content.get('format_version')!r}",
+            way_out="Read it with the release that wrote it, or run its command again.",
         )
     recorded = content.pop("sha256", None)
     if recorded != _checksum(content):
         raise _refused(source, "was edited or damaged: its content does not match its checksum")
-    cells = [dict(cell) for cell in content["cells"]]
-    cell_runs = tuple(cell.pop("run") for cell in cells)
+    entries = [dict(entry) for entry in content["cells"]]
+    result_runs = tuple(entry.pop("run") for entry in entries)
     return ResultDocument(
         settings=content["settings"],
         notes=content["notes"],
         runs=tuple(content["runs"]),
-        cells=tuple(CellResult.from_dict(cell) for cell in cells),
-        cell_runs=cell_runs,
+        results=tuple(MethodResult.from_dict(entry) for entry in entries),
+        result_runs=result_runs,
     )
 
 
 def save_document(path: str | os.PathLike[str], document: ResultDocument) -> Path:
-    """Write ``document``; one cell a line, so that a version control system shows what was added."""
+    """Write ``document``; one result a line, so that a version control system shows what was added."""
     seen = set()
-    for cell in document.cells:
-        if cell.key in seen:
-            raise ValueError(
-                f"`cells` must hold each method, seed and cell name once; got {cell.key} twice. Drop one of the two."
-            )
-        seen.add(cell.key)
+    for result in document.results:
+        if result.key in seen:
+            rule, got = "hold each method, seed and name of a setting once", f"{result.key} twice"
+            raise ArgumentValueError("results", rule=rule, got=got, way_out="Drop one of the two.")
+        seen.add(result.key)
     content: dict[str, Any] = {
         "format": _FORMAT,
         "format_version": FORMAT_VERSION,
@@ -124,18 +129,19 @@ def save_document(path: str | os.PathLike[str], document: ResultDocument) -> Pat
         "seeds": document.seeds,
         "runs": list(document.runs),
     }
-    cells = [{**cell.to_dict(), "run": run} for cell, run in zip(document.cells, document.cell_runs, strict=True)]
-    content["sha256"] = _checksum({**content, "cells": cells})
+    positions = zip(document.results, document.result_runs, strict=True)
+    entries = [{**result.to_dict(), "run": run} for result, run in positions]
+    content["sha256"] = _checksum({**content, "cells": entries})
     head = json.dumps(content, indent=2, allow_nan=False).removesuffix("\n}")
-    lines = ",\n".join(f"    {json.dumps(cell, allow_nan=False)}" for cell in cells)
+    lines = ",\n".join(f"    {json.dumps(entry, allow_nan=False)}" for entry in entries)
     text = f'{head},\n  "cells": [\n{lines}\n  ]\n}}\n'
     return _files.write_bytes(path, text.encode())
 
 
 def run_record(command: str) -> dict[str, Any]:
-    """What a document records about the command that is running now."""
+    """What a document records about the command that is running now: its line, the date, machine and versions."""
     if not isinstance(command, str) or not command.strip():
-        raise ValueError(f"`command` must be the command line that makes the result; got {command!r}.")
+        raise ArgumentValueError("command", rule="be the command line that makes the result", got=repr(command))
     return {
         "command": command,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -148,8 +154,10 @@ def _checksum(content: dict[str, Any]) -> str:
     return _files.sha256(_files.canonical_json(content))
 
 
-def _refused(source: Path, why: str) -> ValueError:
-    return ValueError(
-        f"`path` must be a whole and unedited result document; {str(source)!r} {why}. "
-        "Restore it, or delete it and run its command again."
+def _refused(source: Path, why: str) -> ArgumentValueError:
+    return ArgumentValueError(
+        "path",
+        rule="be a whole and unedited result document",
+        got=f"{str(source)!r}, which {why}",
+        way_out="Restore it, or delete it and run its command again.",
     )

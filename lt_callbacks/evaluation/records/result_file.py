@@ -6,20 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.records.json_result import ResultDocument, read_result, run_record, save_document
-from lt_callbacks.evaluation.records.results import CellResult, json_object
+from lt_callbacks.evaluation.records.method_result import MethodResult, json_object
 
 
 class ResultFile:
-    """A result document that grows by one finished cell at a time, so that a long experiment can stop and go on.
+    """A result document that grows by one result at a time, so that a long experiment can stop and go on.
 
     After each ``append`` the file on disk is whole. Several processes may append to one file: each reads it again
-    under a lock (`.NAME.lock` beside it) before it writes. Nothing is written before the first cell.
+    under a lock (`.NAME.lock` beside it) before it writes. Nothing is written before the first result.
 
     Args:
         path: The document; an existing one is continued.
         command: Command line that is running.
-        settings: What all cells have in common. It must equal that of an existing document.
+        settings: What all results have in common. It must equal that of an existing document.
         notes: What a reader must know; replaces the notes of an existing document unless ``None``.
 
     Raises:
@@ -42,52 +43,56 @@ class ResultFile:
         self._document = self._read()
 
     @property
-    def cells(self) -> tuple[CellResult, ...]:
-        """Finished cells, as of the last look at the file."""
-        return self._document.cells
+    def results(self) -> tuple[MethodResult, ...]:
+        """Results in the file, as of the last look at it."""
+        return self._document.results
 
-    def is_finished(self, *, method: str, seed: int, cell: str = "") -> bool:
-        """Whether this cell is in the file, as of the last look at it."""
-        return (method, seed, cell) in {finished.key for finished in self.cells}
+    def is_finished(self, *, method: str, seed: int, setting: str = "") -> bool:
+        """Whether the file holds a result of this method and seed at this setting, as of the last look at it."""
+        return (method, seed, setting) in {finished.key for finished in self.results}
 
-    def append(self, result: CellResult) -> None:
-        """Add a finished cell.
+    def append(self, result: MethodResult) -> None:
+        """Add a result, and write the file.
 
         Raises:
-            ValueError: The cell is there already, or the file was changed by something else meanwhile.
+            ValueError: The result is there already, or the file was changed by something else meanwhile.
         """
         from filelock import FileLock
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(f".{self.path.name}.lock")):
             self._document = self._read()
-            if self.is_finished(method=result.method, seed=result.seed, cell=result.cell):
-                raise ValueError(
-                    f"`result` must be a new cell; {str(self.path)!r} holds {result.key} already. "
-                    "Ask `is_finished` first, or write to another file."
+            if self.is_finished(method=result.method, seed=result.seed, setting=result.setting):
+                raise ArgumentValueError(
+                    "result",
+                    rule=f"be one that {str(self.path)!r} does not hold yet",
+                    got=f"{result.key} again",
+                    way_out="Ask `is_finished` first, or write to another file.",
                 )
             runs, position = _with_run(self._document.runs, run_record(self._command))
             self._document = replace(
                 self._document,
                 runs=runs,
-                cells=(*self._document.cells, result),
-                cell_runs=(*self._document.cell_runs, position),
+                results=(*self._document.results, result),
+                result_runs=(*self._document.result_runs, position),
             )
             save_document(self.path, self._document)
 
     def _read(self) -> ResultDocument:
         if not self.path.exists():
-            return ResultDocument(settings=self._settings, notes=self._notes, runs=(), cells=(), cell_runs=())
+            return ResultDocument(settings=self._settings, notes=self._notes, runs=(), results=(), result_runs=())
         document = read_result(self.path)
         names = sorted(self._settings.keys() | document.settings.keys())
         missing = object()
         other = [n for n in names if self._settings.get(n, missing) != document.settings.get(n, missing)]
         if other:
             name = other[0]
-            raise ValueError(
-                f"`settings` must equal those of the document that is continued; {str(self.path)!r} has "
-                f"{name} = {document.settings.get(name, 'nothing')!r}, got {self._settings.get(name, 'nothing')!r}. "
-                "Write to another file."
+            theirs, ours = (held.get(name, "nothing") for held in (document.settings, self._settings))
+            raise ArgumentValueError(
+                "settings",
+                rule=f"equal those of the document that is continued, {str(self.path)!r} with {name} = {theirs!r}",
+                got=repr(ours),
+                way_out="Write to another file.",
             )
         return document if self._notes is None else replace(document, notes=self._notes)
 

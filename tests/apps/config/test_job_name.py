@@ -71,8 +71,8 @@ def test_a_setting_that_only_a_file_changed_is_another_name():
 
 @pytest.mark.parametrize(
     "override",
-    ["methods=[ce,dsink]", "data.root='/a folder/b'", "data.root='../x'", "cell='a:b*c?<d>|\"'", "~callbacks",
-     "cell='größe'", "+callbacks.a={_target_: x.Y}"],
+    ["methods=[ce,dsink]", "data.root='/a folder/b'", "data.root='../x'", "setting='a:b*c?<d>|\"'", "~callbacks",
+     "setting='größe'", "+callbacks.a={_target_: x.Y}"],
 )  # fmt: skip
 def test_a_name_is_one_that_every_file_system_takes(override):
     found = name(override)
@@ -81,7 +81,7 @@ def test_a_name_is_one_that_every_file_system_takes(override):
 
 
 def test_long_names_are_cut_and_stay_apart():
-    long = f"cell={'x' * 300}"
+    long = f"manifest={'x' * 300}"
     first, second = name(long, "seed=1"), name(long, "seed=2")
     assert first != second
     assert first[:100] == second[:100]

@@ -48,6 +48,7 @@ def test_a_folder_without_a_record_has_no_job(tmp_path):
         lambda content: {name: value for name, value in content.items() if name != "format"},
         lambda content: {name: value for name, value in content.items() if name != "value"},
         lambda content: {**content, "priority": 3},
+        lambda content: {**content, "config": None},
         lambda content: [content],
         lambda content: None,
     ],
@@ -108,3 +109,13 @@ def test_another_command_is_another_job():
 def test_a_setting_that_json_does_not_know_is_refused():
     with pytest.raises(ValueError, match="not JSON compliant"):
         job_hash("lt-train", {"ratio": float("nan")})
+
+
+def test_the_config_of_an_earlier_release_has_todays_names(tmp_path):
+    record(config={**SETTINGS, "cell": "x"}).write(tmp_path)
+    assert read_job(tmp_path).config == {**SETTINGS, "setting": "x"}
+
+
+def test_a_setting_that_was_renamed_keeps_its_place_in_the_hash():
+    assert job_hash("lt-train", {**SETTINGS, "setting": "x"}) == job_hash("lt-train", {**SETTINGS, "cell": "x"})
+    assert job_hash("lt-train", {**SETTINGS, "setting": "x"}) != job_hash("lt-train", {**SETTINGS, "setting": "y"})

@@ -33,7 +33,7 @@ def test_a_composed_config_becomes_the_schemas_objects():
         ("noise=custom", "noise.transition_file"),
         ("noise_teacher=checkpoint", "noise_teacher.checkpoint"),
         ("imbalance_teacher=checkpoint", "imbalance_teacher.checkpoint"),
-        ("cell=???", "cell"),
+        ("setting=???", "setting"),
     ],
 )
 def test_a_setting_without_a_default_is_asked_for(group, name):
@@ -69,6 +69,6 @@ def test_what_may_be_added_passes():
 
 
 def test_a_reference_to_nothing_is_named():
-    expected = "`cell` must have a value; Interpolation key 'no_such_setting' not found. Correct the config."
+    expected = "`setting` must have a value; Interpolation key 'no_such_setting' not found. Correct the config."
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
-        typed(composed("cell=${no_such_setting}"))
+        typed(composed("setting=${no_such_setting}"))

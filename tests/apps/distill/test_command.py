@@ -15,7 +15,7 @@ from lt_callbacks.evaluation import read_result, write_result
 
 METHODS = ("networks", "hard", "soft", "tau_1", "adsa", "oracle")
 ROWS = f"methods=[{','.join(METHODS)}]"
-LABELS = [RECIPES[method].label for method in METHODS]
+LABELS = [RECIPES[method].title for method in METHODS]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def copied(finished, tmp_path):
 
 
 def cells_of(folder):
-    return read_result(folder / "run" / "metrics.json").cells
+    return read_result(folder / "run" / "metrics.json").results
 
 
 def numbers(cell):
@@ -48,7 +48,7 @@ def numbers(cell):
 def drop_cells(path, keep):
     """The document as it was when only ``keep`` cells were finished."""
     document = read_result(path)
-    write_result(path, command="earlier", settings=document.settings, cells=document.cells[:keep])
+    write_result(path, command="earlier", settings=document.settings, results=document.results[:keep])
 
 
 def stages(text):
@@ -63,10 +63,10 @@ def reused(text):
 
 def test_the_document_has_every_cell_with_its_numbers(finished):
     document = read_result(finished / "run" / "metrics.json")
-    assert [(cell.method, cell.seed) for cell in document.cells] == [(label, 0) for label in LABELS]
-    assert all(cell.seconds > 0 and len(cell.per_class) == 10 for cell in document.cells)
-    by_label = {cell.method: cell.extra for cell in document.cells}
-    assert [by_label[RECIPES[method].label]["tau"] for method in ("hard", "soft", "tau_1")] == [None, 0.0, 1.0]
+    assert [(cell.method, cell.seed) for cell in document.results] == [(label, 0) for label in LABELS]
+    assert all(cell.seconds > 0 and len(cell.per_class) == 10 for cell in document.results)
+    by_label = {cell.method: cell.extra for cell in document.results}
+    assert [by_label[RECIPES[method].title]["tau"] for method in ("hard", "soft", "tau_1")] == [None, 0.0, 1.0]
     assert by_label["ADSA"]["stage_seconds"].keys() == {"squeeze", "recover", "relabel"}
     assert {"interval", "identified", "fit_on", "tau_by_views"} <= by_label["ADSA"]["fit"].keys()
     assert set(by_label["oracle tau (test set)"]["by_tau"]) == {"0.5", "1"}
@@ -78,7 +78,7 @@ def test_the_settings_of_a_document_are_all_that_decides_a_result(finished):
     assert settings["networks"] == ["small_cnn"]
     assert settings["student"]["num_passes"] == 12
     assert {"data", "imbalance", "noise", "views", "adsa", "oracle_taus", "score_on", "trainer"} <= settings.keys()
-    assert not {"output", "store", "results", "methods", "seed", "num_seeds", "cell", "threads"} & settings.keys()
+    assert not {"output", "store", "results", "methods", "seed", "num_seeds", "setting", "threads"} & settings.keys()
 
 
 def test_every_file_of_a_run_is_there(finished):
@@ -224,7 +224,11 @@ def test_one_seed_alone_has_the_numbers_that_it_has_among_others(tmp_path, capsy
 
 def test_cells_of_one_document_are_told_apart_by_name_and_a_table_has_its_own(finished, copied, capsys):
     document = copied / "run" / "metrics.json"
-    run(tiny_distill_config(copied, "methods=[hard]", "cell=second", f"output={copied / 'two'}", f"results={document}"))
+    run(
+        tiny_distill_config(
+            copied, "methods=[hard]", "setting=second", f"output={copied / 'two'}", f"results={document}"
+        )
+    )
     assert [cell.key for cell in cells_of(copied)][-1] == ("hard labels", 0, "second")
     report = (copied / "two" / "report.md").read_text()
     assert "| hard labels | 1 |" in report
@@ -262,7 +266,7 @@ def test_the_command_runs_and_the_document_names_it_without_its_folders(tmp_path
     (record,) = document.runs
     assert record["command"].startswith("lt-distill methods=[hard] ")
     assert record["command"].endswith(" corruption_seed=0 seed=5 distiller=herding")
-    assert [(cell.method, cell.seed) for cell in document.cells] == [("hard labels", 5)]
+    assert [(cell.method, cell.seed) for cell in document.results] == [("hard labels", 5)]
     # A corruption seed of 0 is not "none".
     assert Manifest.load(tmp_path / "run" / "manifest-seed5.json").settings["seed"] == 0
     assert json.loads((tmp_path / "run" / "distilled-adsa" / "adsa.json").read_text())["prior_source"]

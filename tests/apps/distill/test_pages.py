@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from tiny_run import tiny_distill_config, tiny_distill_study
 
-from lt_callbacks.apps.distill.pages import show, write_pages, write_relabelled_set
+from lt_callbacks.apps.distill.pages import show, table_rows, write_pages, write_relabelled_set
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels
 
 SETTINGS = ("methods=[soft,adsa]", "noise=symmetric", "noise.ratio=0.2", "adsa.fit_on=plain")
@@ -25,7 +25,7 @@ def pages(tmp_path_factory):
     study = tiny_distill_study(folder, *SETTINGS)
     cells = [study.run(method) for method in study.config.methods]
     write_relabelled_set(folder / "run" / "distilled-adsa", study)
-    write_pages(folder / "run", study.config, cells, study)
+    write_pages(folder / "run", study.config, cells, table_rows(study.config, cells), study)
     return folder / "run", study, cells
 
 
@@ -193,7 +193,7 @@ def test_the_title_says_what_was_distilled(pages):
 def test_the_title_claims_no_settings_that_a_manifest_replaces(pages, copied):
     _, study, cells = pages
     config = replace(study.config, manifest="manifest.json", score_on="removed")
-    write_pages(copied / "other", config, cells, study)
+    write_pages(copied / "other", config, cells, table_rows(config, cells), study)
     assert title(copied / "other").endswith(
         " a class (random_real), from a manifest, scored on the images that the imbalance removed"
     )
@@ -201,13 +201,14 @@ def test_the_title_claims_no_settings_that_a_manifest_replaces(pages, copied):
 
 def test_without_the_plain_row_there_is_nothing_to_compare_with(pages, tmp_path):
     _, study, cells = pages
-    write_pages(tmp_path, tiny_distill_config(tmp_path, "methods=[adsa]"), cells[1:], study)
+    config = tiny_distill_config(tmp_path, "methods=[adsa]")
+    write_pages(tmp_path, config, cells[1:], table_rows(config, cells[1:]), study)
     assert "Difference" not in (tmp_path / "report.md").read_text()
 
 
 def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
     folder, study, cells = pages
-    show(study.config, cells, folder, folder / "metrics.json")
+    show(table_rows(study.config, cells), folder, folder / "metrics.json")
     printed = capsys.readouterr().out
     assert re.search(rf"ADSA +1 +{cells[1].accuracy:.1f}", printed)
     assert f"Results: {folder / 'metrics.json'}\n" in printed

@@ -96,7 +96,7 @@ def test_a_second_run_trains_nothing(made, source):
         ("student.num_passes=3", "student.loss=mse", "adsa.fit_on=plain", "oracle_taus=[7]", "methods=[hard]"),
         # The students' width is not that of the networks.
         ("model.width=8", "distiller=sre2l", "views=crops", "views.num_views=9", "score_on=removed"),
-        ("threads=2", "data.eval_batch_size=50", "num_seeds=2", "cell=x", "trainer.deterministic=false"),
+        ("threads=2", "data.eval_batch_size=50", "num_seeds=2", "setting=x", "trainer.deterministic=false"),
         # The place in the list counts, and what follows it does not.
         ("networks=[small_cnn,resnet8_half]",),
     ],

@@ -21,7 +21,7 @@ from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.data import BatchView
 from lt_callbacks.dataset_distillation import Student, StudentLoss, ViewLoader
 from lt_callbacks.distilled_set import Views, ViewSettings
-from lt_callbacks.evaluation import CellResult
+from lt_callbacks.evaluation import MethodResult
 from lt_callbacks.methods import Optimisation
 from lt_callbacks.models import build_model
 from lt_callbacks.relabel.fit import FITTED_ON
@@ -75,8 +75,8 @@ def test_every_row_is_scored_on_the_test_set(finished):
     study, cells, _ = finished
     test_size = len(study.source.test)
     for method, cell in cells.items():
-        assert isinstance(cell, CellResult)
-        assert (cell.method, cell.seed, cell.cell) == (RECIPES[method].label, 0, "")
+        assert isinstance(cell, MethodResult)
+        assert (cell.method, cell.seed, cell.setting) == (RECIPES[method].title, 0, "")
         assert len(cell.per_class) == 10
         # A share of this test set and of no other.
         assert cell.accuracy * test_size / 100 == pytest.approx(round(cell.accuracy * test_size / 100), abs=1e-3)
@@ -97,8 +97,8 @@ def test_every_stage_is_worked_on_once_for_all_rows(finished):
         "hard labels",
         "soft labels (tau 0.00)",
         "soft labels, tau = 1 (tau 1.00)",
-        *(f"{RECIPES[m].label} (tau {cells[m].extra['tau']:.2f})" for m in ("adsa", "adsa_plain", "adsa_crops")),
-        f"{RECIPES['adsa_mixed'].label} (tau {cells['adsa_mixed'].extra['tau']:.2f})",
+        *(f"{RECIPES[m].title} (tau {cells[m].extra['tau']:.2f})" for m in ("adsa", "adsa_plain", "adsa_crops")),
+        f"{RECIPES['adsa_mixed'].title} (tau {cells['adsa_mixed'].extra['tau']:.2f})",
         "oracle (tau 0.50)",
     ]
     assert len(students) == num_students(list(RECIPES), study.config)

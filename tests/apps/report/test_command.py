@@ -9,7 +9,10 @@ import sys
 import pytest
 from comparison_documents import settings
 from finished_jobs import write_job, write_run, write_sweep
-from result_cells import cell
+from headless_page import CHROMIUM, browser
+from made_results import method_result
+from parsed_page import Parsed
+from report_sections import NASTY
 
 from lt_callbacks.apps.report.command import main
 from lt_callbacks.evaluation import write_result
@@ -42,7 +45,7 @@ def test_a_report_lies_in_the_first_folder(made):
     assert files_in(made) == [*figures, "report.html", "report.md", "results.csv", "table.csv"]
 
 
-def test_all_cells_are_in_the_csv_with_their_files(made):
+def test_all_results_are_in_the_csv_with_their_files(made):
     with (made / "results.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 48
@@ -72,24 +75,6 @@ def test_page_and_markdown_have_the_same_figures(made):
     assert len(re.findall(r"\(figures/\w+\.png\)", (made / "report.md").read_text())) == 3
 
 
-def test_the_terminal_shows_the_table_and_where_everything_is(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
-    root = write_sweep(tmp_path / "sweep", factors=(10.0,), seeds=(0, 1))
-    assert main([str(root), "--output", str(tmp_path / "out")]) == 0
-    told = capsys.readouterr().out
-    assert "2 settings, 4 methods, 2 seeds; 16 results from 4 files." in told
-    assert re.search(r"0\.2 +71\.5±0\.7", told)
-    assert f"Page: {tmp_path / 'out' / 'report.html'}" in told
-
-
-def test_a_table_that_is_too_wide_for_the_terminal_is_long_instead(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "40")
-    assert main([str(write_sweep(tmp_path / "sweep", **ONE, seeds=(0, 1)))]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"all runs +f_N alone +67\.5±0\.7 +2", told)
-    assert "…" not in told
-
-
 def test_failed_and_unfinished_jobs_are_listed_with_their_logs(tmp_path, capsys):
     root = write_sweep(tmp_path / "sweep", **ONE)
     write_job(
@@ -104,7 +89,7 @@ def test_failed_and_unfinished_jobs_are_listed_with_their_logs(tmp_path, capsys)
         assert re.search(rf"^{status}: {name}.* Log: {re.escape(str(root / name / 'job.log'))}$", told, re.MULTILINE)
     page = (root / "report" / "report.html").read_text()
     assert "3 jobs of 7 not done, see Jobs; the results that they had written count." in page
-    assert "ValueError: got &lt;nothing&gt; &amp; &quot;more&quot;" in page
+    assert "ValueError: got &lt;nothing&gt; &amp; &#34;more&#34;" in page
     assert 'href="../bad/job.log"' in page
     assert ">seed=7</td>" in page
     text = (root / "report" / "report.md").read_text()
@@ -123,6 +108,46 @@ def test_runs_without_records_and_files_by_name_are_as_good(tmp_path):
     assert "# digits: accuracy by noise.ratio" in text
     assert "../other.json" in text
     assert "jobs" not in text
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """The report of a sweep whose every name is a script, an attribute or a cell of its own."""
+    root = tmp_path_factory.mktemp("hostile") / "sweep"
+    for ratio in (0.2, 0.4):
+        named = settings(ratio, data={"name": NASTY, "class_names": [NASTY, "b"]}, **{NASTY: NASTY})
+        results = [method_result(method, seed) for method in ("CE", "D-SINK", NASTY) for seed in (0, 1)]
+        folder = root / f"noise.ratio={ratio}"
+        write_result(folder / "metrics.json", command=NASTY, settings=named, results=results, notes=NASTY)
+        write_job(folder)
+    write_job(root / "bad", status="failed", error=NASTY, overrides=[NASTY])
+    assert main([str(root), "--title", NASTY, "--group-by", "data.name"]) == 0
+    return root / "report"
+
+
+def test_no_name_of_a_run_becomes_markup(hostile):
+    found = Parsed((hostile / "report.html").read_text())
+    assert found.all("script") == [{}]
+    assert all(image["src"].startswith("data:image/png;base64,") for image in found.all("img"))
+    assert all(anchor["href"].startswith(("#", "../")) for anchor in found.all("a"))
+    assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
+    # each is there to be read: title, axis, methods, settings, command, notes, error
+    assert sum(NASTY in text for text in found.text) > 15
+    text = (hostile / "report.md").read_text()
+    outside_code = re.sub(r"^```\n.*?\n```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "<" not in re.sub(r"\]\(<[^>]*>\)", "", outside_code)
+    with (hostile / "table.csv").open(newline="") as stream:
+        assert [row["method"] for row in csv.DictReader(stream)] == ["CE", "D-SINK", NASTY] * 2
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+@pytest.mark.ddp
+def test_a_browser_runs_and_loads_nothing_that_a_name_says(hostile):
+    with browser() as tab:
+        tab.open(hostile / "report.html", width=1200, scheme="light")
+        assert tab.ask("document.querySelector('h1').textContent") == NASTY
+        assert NASTY in tab.ask("[...document.querySelectorAll('thead th')].map(head => head.textContent)")
+        assert (tab.complaints, tab.requests) == ([], [(hostile / "report.html").resolve().as_uri()])
 
 
 def test_a_single_setting_has_bars_and_tables_only(tmp_path):
@@ -146,7 +171,7 @@ def test_the_same_run_twice_counts_once_and_is_told(tmp_path):
 def test_contradicting_results_are_an_error_that_names_both_files(tmp_path, capsys):
     root = write_sweep(tmp_path / "sweep", ratios=(0.4,), seeds=(0,))
     target = root / "other" / "metrics.json"
-    write_result(target, command="c", settings=settings(0.4, 10.0), cells=[cell("CE", 0, 1.0)])
+    write_result(target, command="c", settings=settings(0.4, 10.0), results=[method_result("CE", 0, 1.0)])
     told = refused(capsys, [root])
     assert told.startswith("`DIR` must hold each method and seed once at a setting")
     assert "other/metrics.json" in told
@@ -176,9 +201,9 @@ def test_folders_without_results_are_an_error_that_lists_the_jobs(tmp_path, caps
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["missing"], "`DIR` must be folders of finished runs, or result documents; there is no '"),
+        (["missing"], "`DIR` must be folders of finished runs, or result documents; got 'missing', which does not exist."),
         (["sweep", "--group-by", "noise.ration"], "`--group-by` must name settings of the results; got 'noise.ration'. Did you mean 'noise.ratio'?"),
-        (["sweep", "--output", "file"], "is a file. Name another."),
+        (["sweep", "--output", "file"], "`--output` must be a folder; got the file 'file'. Name another."),
         (["sweep", "--output", "run"], "`--output` must not be the folder of a run, whose own report would be lost"),
     ],
 )  # fmt: skip
@@ -220,9 +245,7 @@ def test_equal_results_make_equal_files(tmp_path):
 
 
 def test_the_command_loads_neither_torch_nor_lightning():
-    script = (
-        "import sys, lt_callbacks.apps.report.command; print({'torch', 'lightning', 'matplotlib'} & set(sys.modules))"
-    )
+    script = "import sys, lt_callbacks.apps.report.command; print({'torch', 'lightning', 'matplotlib', 'jinja2'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert shown == "set()\n"
 

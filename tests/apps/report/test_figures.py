@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from comparison_documents import comparison, document, settings, sweep
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.apps.report.figures import accuracy_pictures, gain_pictures, not_drawn, plane, selected, shot_picture
 from lt_callbacks.apps.report.methods import compared_of
@@ -80,11 +80,14 @@ def test_an_asked_setting_that_does_not_vary_spans_nothing():
 
 def test_a_place_by_itself_has_neither_map_nor_line():
     made = {
-        name: document({**settings(), "data": {"name": name}, "model": {"name": model}}, [cell("CE"), cell("D-SINK")])
+        name: document(
+            {**settings(), "data": {"name": name}, "model": {"name": model}},
+            [method_result("CE"), method_result("D-SINK")],
+        )
         for name, model in (("a", "x"), ("b", "y"), ("c", "x"))
     }
     found = pool_results(
-        {**made, "d": document({**settings(), "data": {"name": "a"}, "model": {"name": "y"}}, [cell()])}
+        {**made, "d": document({**settings(), "data": {"name": "a"}, "model": {"name": "y"}}, [method_result()])}
     )
     assert found.axes == ("data.name", "model.name")
     assert len(accuracy_pictures(found, group_by=("data.name",))) == 2
@@ -119,7 +122,7 @@ def test_nine_settings_are_all_shown():
 
 
 def test_without_shot_groups_there_are_no_bars():
-    made = document(settings(), [cell(many=None, medium=None, few=None)])
+    made = document(settings(), [method_result(many=None, medium=None, few=None)])
     assert shot_picture(pool_results({"a": made}), group_by=()) is None
 
 

@@ -6,16 +6,16 @@ from lt_callbacks.apps.config.train_schemas import ObjectiveConfig, TrainConfig
 from lt_callbacks.apps.distill import rows as distill_recipes
 from lt_callbacks.apps.report import methods as compare_methods
 from lt_callbacks.apps.report.methods import compared_of, reference_of
-from lt_callbacks.apps.train.rows import PLAIN, RECIPES, label
+from lt_callbacks.apps.train.rows import PLAIN, RECIPES, title
 
 
 def test_the_names_are_those_of_the_commands():
-    labels = [RECIPES[name].label for name in (PLAIN, "dsink", "imbalance_teacher", "noise_teacher")]
-    assert labels == [compare_methods.PLAIN, compare_methods.D_SINK, *compare_methods.TEACHERS]
-    distilled = [distill_recipes.RECIPES[name].label for name in (distill_recipes.PLAIN, "adsa")]
+    titles = [RECIPES[name].title for name in (PLAIN, "dsink", "imbalance_teacher", "noise_teacher")]
+    assert titles == [compare_methods.PLAIN, compare_methods.D_SINK, *compare_methods.TEACHERS]
+    distilled = [distill_recipes.RECIPES[name].title for name in (distill_recipes.PLAIN, "adsa")]
     assert distilled == [compare_methods.SOFT, compare_methods.ADSA]
     other = TrainConfig(objective=ObjectiveConfig(name="gce"))
-    assert label(PLAIN, other).startswith(compare_methods.BASE_LOSS)
+    assert title(PLAIN, other).startswith(compare_methods.BASE_LOSS)
 
 
 @pytest.mark.parametrize(

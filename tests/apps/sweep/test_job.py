@@ -38,7 +38,7 @@ def test_a_job_runs_from_its_record_alone_and_says_how_it_ended(tmp_path):
     document = read_result(tmp_path / "run" / "metrics.json")
     assert after == JobRecord(**{**asdict(before), "status": "done", "seconds": after.seconds, "value": after.value})
     assert after.seconds > 0
-    assert after.value == pytest.approx(document.cells[0].extra["val_accuracy"])
+    assert after.value == pytest.approx(document.results[0].extra["val_accuracy"])
     assert document.settings["noise"]["ratio"] == 0.2
     assert document.runs[0]["command"] == "lt-train noise.ratio=0.2"
 

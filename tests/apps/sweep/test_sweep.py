@@ -158,7 +158,7 @@ def test_launchers_give_the_same_numbers(tmp_path, launcher):
         found[name] = {
             (document.settings["noise"]["ratio"], *cell.key): cell.per_class
             for document in documents
-            for cell in document.cells
+            for cell in document.results
         }
     assert len(found[launcher]) == 8
     assert found[launcher] == found["sequential"]
@@ -173,7 +173,7 @@ def test_optuna_chooses_by_the_held_out_share(tmp_path):
     best = OmegaConf.load(tmp_path / "sweep" / "optimization_results.yaml")
     held_out = {}
     for place, job in jobs_of(tmp_path / "sweep").items():
-        (cell,) = (cell for cell in read_result(place / "metrics.json").cells if cell.method == "D-SINK")
+        (cell,) = (cell for cell in read_result(place / "metrics.json").results if cell.method == "D-SINK")
         assert job["value"] == pytest.approx(cell.extra["val_accuracy"])
         held_out[job["config"]["dsink"]["alpha"]] = job["value"]
     assert best.best_value == pytest.approx(max(held_out.values()))

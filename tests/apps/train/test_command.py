@@ -34,12 +34,12 @@ def copied(finished, folder):
 def drop_cells(path, keep):
     """The document as it was when only ``keep`` cells were finished."""
     document = read_result(path)
-    write_result(path, command="earlier", settings=document.settings, cells=document.cells[:keep])
+    write_result(path, command="earlier", settings=document.settings, results=document.results[:keep])
 
 
 def test_the_document_has_every_cell_with_its_numbers(finished):
     document = read_result(finished / "run" / "metrics.json")
-    assert [(cell.method, cell.seed) for cell in document.cells] == [(label, 0) for label in LABELS]
+    assert [(cell.method, cell.seed) for cell in document.results] == [(label, 0) for label in LABELS]
     assert document.settings["noise"] == {
         "kind": "symmetric",
         "ratio": 0.4,
@@ -48,7 +48,7 @@ def test_the_document_has_every_cell_with_its_numbers(finished):
         "transition_file": None,
     }
     assert document.settings["trainer"]["max_epochs"] == 2
-    assert all(cell.seconds > 0 for cell in document.cells)
+    assert all(cell.seconds > 0 for cell in document.results)
 
 
 def test_every_file_of_a_run_is_there(finished):
@@ -89,8 +89,8 @@ def test_a_stopped_run_goes_on_with_what_is_missing(finished, tmp_path, capsys):
         "[4/4] seed 0, D-SINK",
     ]
     whole, continued = (read_result(place / "run" / "metrics.json") for place in (finished, folder))
-    assert [cell.per_class for cell in continued.cells] == [cell.per_class for cell in whole.cells]
-    assert [cell.key for cell in continued.cells] == [cell.key for cell in whole.cells]
+    assert [cell.per_class for cell in continued.results] == [cell.per_class for cell in whole.results]
+    assert [cell.key for cell in continued.results] == [cell.key for cell in whole.results]
 
 
 def test_a_document_is_not_continued_with_other_settings(finished, tmp_path):
@@ -103,7 +103,7 @@ def test_several_runs_add_to_one_document(tmp_path, capsys):
     document = tmp_path / "shared.json"
     for seed in (0, 1):
         run(tiny_config(tmp_path / str(seed), "methods=[ce]", f"seed={seed}", f"results={document}"))
-    assert [cell.seed for cell in read_result(document).cells] == [0, 1]
+    assert [cell.seed for cell in read_result(document).results] == [0, 1]
     # A run's own table has its own seeds.
     assert "| CE | 1 |" in (tmp_path / "1" / "run" / "report.md").read_text()
     capsys.readouterr()
@@ -112,7 +112,7 @@ def test_several_runs_add_to_one_document(tmp_path, capsys):
     # Both seeds were finished by the others: nothing is trained.
     assert printed.err == ""
     assert f"Results: {document}" in printed.out
-    assert len(read_result(document).cells) == 2
+    assert len(read_result(document).results) == 2
     assert "| CE | 2 |" in (tmp_path / "both" / "run" / "report.md").read_text()
     # Where all was finished elsewhere, the manifests of all seeds are there none the less.
     assert sorted(path.name for path in (tmp_path / "both" / "run").glob("*.json")) == [
@@ -124,8 +124,8 @@ def test_several_runs_add_to_one_document(tmp_path, capsys):
 def test_cells_of_one_document_are_told_apart_by_name(tmp_path):
     document = tmp_path / "shared.json"
     for cell in ("first", "second"):
-        run(tiny_config(tmp_path / cell, "methods=[ce]", f"cell={cell}", f"results={document}"))
-    assert [cell.key for cell in read_result(document).cells] == [("CE", 0, "first"), ("CE", 0, "second")]
+        run(tiny_config(tmp_path / cell, "methods=[ce]", f"setting={cell}", f"results={document}"))
+    assert [cell.key for cell in read_result(document).results] == [("CE", 0, "first"), ("CE", 0, "second")]
 
 
 def test_threads_are_those_asked_for(tmp_path):
@@ -143,7 +143,7 @@ def test_threads_are_those_asked_for(tmp_path):
 def test_the_command_runs_seed_0_if_told_to(tmp_path, monkeypatch):
     assert type_command(monkeypatch, tmp_path, "methods=[ce]", "seed=0", "corruption_seed=7") == 0
     document = read_result(tmp_path / "run" / "metrics.json")
-    assert [cell.seed for cell in document.cells] == [0]
+    assert [cell.seed for cell in document.results] == [0]
     assert Manifest.load(tmp_path / "run" / "manifest-seed0.json").settings["seed"] == 7
     # A corruption seed of 0 is not "none".
     assert type_command(monkeypatch, tmp_path / "b", "methods=[ce]", "seed=5", "corruption_seed=0") == 0
@@ -215,11 +215,11 @@ def test_an_error_in_the_middle_keeps_what_was_finished(tmp_path, monkeypatch, c
     shown = capsys.readouterr().err
     assert "The proxy labels of epoch 0 are near-uniform" in shown
     assert "Traceback" not in shown
-    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").cells] == ["CE"]
+    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").results] == ["CE"]
 
     # The same command without the alarm goes on from there, with the teachers that were trained.
     assert type_command(monkeypatch, tmp_path, "methods=[ce,dsink]") == 0
-    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").cells] == ["CE", "D-SINK"]
+    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").results] == ["CE", "D-SINK"]
     assert [line.partition(": ")[0] for line in capsys.readouterr().err.splitlines() if line.startswith("[")] == [
         "[1/3] seed 0, noise teacher (elr)",
         "[2/3] seed 0, imbalance teacher (logit_adjustment)",
@@ -246,7 +246,7 @@ def test_who_stops_a_run_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
     document = tmp_path / "run" / "metrics.json"
     told = f"Stopped. The same command with results={document} goes on where this one was.\n"
     assert capsys.readouterr().err.endswith(told)
-    assert [cell.method for cell in read_result(document).cells] == ["CE"]
+    assert [cell.method for cell in read_result(document).results] == ["CE"]
 
 
 @pytest.mark.ddp
@@ -259,15 +259,15 @@ def test_a_sweep_writes_a_folder_for_each_job_with_its_settings(tmp_path, monkey
         manifest = Manifest.load(file.parent / "manifest-seed0.json")
         settings = (document.settings["noise"]["ratio"], document.settings["imbalance"]["factor"])
         assert (manifest.settings["noise"]["ratio"], manifest.settings["imbalance"]["factor"]) == settings
-        assert [cell.method for cell in document.cells] == ["CE"]
+        assert [cell.method for cell in document.results] == ["CE"]
         assert (file.parent / "report.md").exists()
-        found[settings] = document.cells[0].accuracy
+        found[settings] = document.results[0].accuracy
     assert sorted(found) == [(0.2, 10), (0.4, 10)]
 
     # A job of a sweep is the run that it says it is.
     run(tiny_config(tmp_path / "alone", "methods=[ce]", "noise.ratio=0.4", "imbalance.factor=10"))
     alone = read_result(tmp_path / "alone" / "run" / "metrics.json")
-    assert alone.cells[0].accuracy == found[0.4, 10]
+    assert alone.results[0].accuracy == found[0.4, 10]
 
 
 def test_settings_of_a_document_are_json(finished):

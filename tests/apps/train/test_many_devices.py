@@ -49,7 +49,7 @@ def test_the_document_is_that_of_any_run(two_devices):
     folder, _ = two_devices
     document = read_result(folder / "run" / "metrics.json")
     assert document.settings["trainer"]["devices"] == 2
-    (cell,) = document.cells
+    (cell,) = document.results
     # Scored once: every test sample counts once.
     assert len(cell.extra["curves"]["train_loss"]) == 2
     assert cell.seconds > 0
@@ -128,7 +128,7 @@ def test_ranks_that_a_launcher_started_are_those_of_the_job(tmp_path, launcher):
     for ranks in ranks_of(tmp_path / "run"):
         assert [(rank["rank"], rank["world_size"]) for rank in ranks] == [(0, 2), (1, 2)]
     assert len(ranks_of(tmp_path / "run")) == 4
-    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").cells] == ["CE", "D-SINK"]
+    assert [cell.method for cell in read_result(tmp_path / "run" / "metrics.json").results] == ["CE", "D-SINK"]
 
 
 @pytest.mark.slow

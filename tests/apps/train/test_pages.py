@@ -18,10 +18,11 @@ from lt_callbacks.apps.train.pages import (
     _pixels,
     _shown_samples,
     show,
+    table_rows,
     write_pages,
 )
 from lt_callbacks.corruption import Manifest
-from lt_callbacks.evaluation import CellResult
+from lt_callbacks.evaluation import MethodResult
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     study = tiny_study(folder, "methods=[ce,dsink]", "test_every_n_epochs=2")
     cells = [study.run(method) for method in study.config.methods]
-    write_pages(folder / "run", study.config, cells, study)
+    write_pages(folder / "run", study.config, cells, table_rows(study.config, cells), study)
     return folder / "run", study, cells
 
 
@@ -68,7 +69,8 @@ def test_the_title_does_not_claim_settings_that_a_manifest_replaces(tmp_path):
     made = tiny_study(tmp_path, "imbalance=none", "noise=none").datamodule.manifest
     path = made.save(tmp_path / "clean.json")
     study = tiny_study(tmp_path, f"manifest={path}", "methods=[ce]")
-    write_pages(tmp_path / "run", study.config, [study.run("ce")], study)
+    results = [study.run("ce")]
+    write_pages(tmp_path / "run", study.config, results, table_rows(study.config, results), study)
     title = (tmp_path / "run" / "report.md").read_text().partition("\n")[0]
     assert title == f"# digits: from a manifest, 0.0 % of {len(made):,} labels wrong"
     assert Manifest.load(path) == study.datamodule.manifest
@@ -86,7 +88,7 @@ def test_without_a_dsink_student_there_is_no_picture_of_its_labels(pages, tmp_pa
     _, study, cells = pages
     config = tiny_config(tmp_path, "methods=[dsink]")
     fresh = tiny_study(tmp_path)
-    write_pages(tmp_path, config, cells[1:], fresh)
+    write_pages(tmp_path, config, cells[1:], table_rows(config, cells[1:]), fresh)
     assert "proxy_labels" not in (tmp_path / "report.md").read_text()
     # Without CE there is nothing to compare with.
     assert "Difference" not in (tmp_path / "report.md").read_text()
@@ -94,7 +96,7 @@ def test_without_a_dsink_student_there_is_no_picture_of_its_labels(pages, tmp_pa
 
 def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
     folder, study, cells = pages
-    show(study.config, cells, folder, folder / "metrics.json")
+    show(table_rows(study.config, cells), folder, folder / "metrics.json")
     printed = capsys.readouterr().out
     assert re.search(rf"D-SINK +1 +{cells[1].accuracy:.1f}", printed)
     assert f"Results: {folder / 'metrics.json'}\n" in printed
@@ -109,15 +111,15 @@ def test_class_counts_are_those_of_the_manifest():
 
 
 def test_curves_of_seeds_that_stopped_early_are_filled_up():
-    def cell(method, seed, **curves):
+    def method_result(method, seed, **curves):
         extra = {"curves": curves} if curves else {}
         shares = {"accuracy": 1, "many": 1, "medium": 1, "few": 1, "per_class": [1]}
-        return CellResult(method=method, seed=seed, seconds=0, extra=extra, **shares)
+        return MethodResult(method=method, seed=seed, seconds=0, extra=extra, **shares)
 
     cells = [
-        cell("CE", 0, epoch=[1, 2], train_loss=[0.5, None]),
-        cell("CE", 1, epoch=[1, 2, 3], train_loss=[0.4, 0.3, 0.2]),
-        cell("f_N alone", 0),
+        method_result("CE", 0, epoch=[1, 2], train_loss=[0.5, None]),
+        method_result("CE", 1, epoch=[1, 2, 3], train_loss=[0.4, 0.3, 0.2]),
+        method_result("f_N alone", 0),
     ]
     curves = _curves(cells)
     assert list(curves) == ["CE"]

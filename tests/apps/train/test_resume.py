@@ -47,7 +47,7 @@ def test_ten_kills_do_not_change_a_bit(tmp_path, capsys):
 
     name = "networks/dsink-seed0.safetensors"
     assert (killed / "run" / name).read_bytes() == (tmp_path / "whole" / "run" / name).read_bytes()
-    one, two = (read_result(place / "run" / "metrics.json").cells[0] for place in (tmp_path / "whole", killed))
+    one, two = (read_result(place / "run" / "metrics.json").results[0] for place in (tmp_path / "whole", killed))
     assert one.per_class == two.per_class
     assert one.extra["curves"] == two.extra["curves"]
     # In the training of a teacher, which the store keeps, and in that of the student.

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from lt_callbacks.apps.config.train_schemas import DSinkConfig, ObjectiveConfig, TrainConfig
-from lt_callbacks.apps.train.rows import PLAIN, RECIPES, label, num_trainings
+from lt_callbacks.apps.train.rows import PLAIN, RECIPES, num_trainings, title
 from lt_callbacks.plugins import DSink, NaiveDistillation
 from lt_callbacks.teachers import ModuleTeacher
 
@@ -68,17 +68,17 @@ def test_every_row_with_a_loss_of_its_own_is_tested_here():
     assert {name for name, recipe in RECIPES.items() if recipe.dsink is not None} == {*CHANGES, "naive"}
 
 
-def test_labels_tell_the_rows_of_a_document_apart():
-    labels = [label(method, TrainConfig()) for method in RECIPES]
-    assert len(set(labels)) == len(labels)
-    assert label("ce", TrainConfig()) == "CE"
-    assert label("dsink", TrainConfig()) == "D-SINK"
+def test_titles_tell_the_rows_of_a_document_apart():
+    titles = [title(method, TrainConfig()) for method in RECIPES]
+    assert len(set(titles)) == len(titles)
+    assert title("ce", TrainConfig()) == "CE"
+    assert title("dsink", TrainConfig()) == "D-SINK"
 
 
 def test_the_plain_row_is_called_ce_only_if_it_is():
     config = TrainConfig(objective=ObjectiveConfig(name="gce"))
-    assert label(PLAIN, config) == "base loss (gce)"
-    assert label("dsink", config) == "D-SINK"
+    assert title(PLAIN, config) == "base loss (gce)"
+    assert title("dsink", config) == "D-SINK"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_four_jobs_at_once_train_their_teacher_once(tmp_path):
     said = [process.communicate(timeout=280)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
     assert [event["event"] for event in store_events(tmp_path)] == ["training", "stored"]
-    cells = [read_result(tmp_path / f"job{n}" / "metrics.json").cells[0] for n in range(4)]
+    cells = [read_result(tmp_path / f"job{n}" / "metrics.json").results[0] for n in range(4)]
     assert sorted(cell.extra["reused"] for cell in cells) == [False, True, True, True]
     assert len({cell.per_class for cell in cells}) == 1
 
@@ -54,7 +54,7 @@ def test_a_job_killed_in_the_middle_of_the_teacher_does_not_block_the_others(tmp
     events = store_events(tmp_path)
     assert [event["event"] for event in events] == ["training", "training", "stored"]
     assert events[0]["process"] == first.pid
-    cells = [read_result(tmp_path / f"job{n}" / "metrics.json").cells[0] for n in range(1, 4)]
+    cells = [read_result(tmp_path / f"job{n}" / "metrics.json").results[0] for n in range(1, 4)]
     assert sorted(cell.extra["reused"] for cell in cells) == [False, True, True]
     # Who took over went on where the dead one was, and nothing of it is left.
     assert not (tmp_path / "store" / "jobs" / "unfinished").exists() or not list(

@@ -11,7 +11,7 @@ from tiny_run import tiny_study
 
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.rows import RECIPES
-from lt_callbacks.evaluation import CellResult
+from lt_callbacks.evaluation import MethodResult
 from lt_callbacks.teachers import ModuleTeacher, TeacherStore
 from lt_callbacks.transport import sinkhorn
 
@@ -37,8 +37,8 @@ def numbers(cell):
 def test_every_row_is_scored_on_the_test_set(finished):
     study, cells, _ = finished
     for method, cell in cells.items():
-        assert isinstance(cell, CellResult)
-        assert (cell.method, cell.seed, cell.cell) == (RECIPES[method].label, 0, "")
+        assert isinstance(cell, MethodResult)
+        assert (cell.method, cell.seed, cell.setting) == (RECIPES[method].title, 0, "")
         assert len(cell.per_class) == 10
         test_size = len(study.source.test)
         # A share of this test set and of no other.

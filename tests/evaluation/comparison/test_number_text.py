@@ -4,7 +4,7 @@ import pytest
 
 from lt_callbacks.evaluation.comparison import number_text
 from lt_callbacks.evaluation.comparison.statistics import PairedDifference
-from lt_callbacks.evaluation.comparison.table import Spread
+from lt_callbacks.evaluation.comparison.summary import Spread
 
 
 @pytest.mark.parametrize(("value", "text"), [(2.34, "+2.3"), (-2.34, "−2.3"), (0.0, "+0.0")])

@@ -58,11 +58,13 @@ def test_only_common_seeds_count():
 def test_errors_name_the_argument():
     with pytest.raises(ValueError, match=re.escape("`values` must hold at least one number; got none.")):
         mean([])
-    with pytest.raises(ValueError, match=re.escape("`values` must be finite; position 1 is nan. Find out why")):
+    with pytest.raises(ValueError, match=re.escape("`values` must be finite; got nan at position 1. Find out why")):
         sd([1.0, float("nan")])
-    with pytest.raises(ValueError, match=re.escape("share at least one seed; got [0] and [1]. Run both")):
+    with pytest.raises(
+        ValueError, match=re.escape("share at least one seed with `reference`, which has [1]; got [0]. Run both")
+    ):
         paired_difference({0: 1.0}, {1: 1.0})
-    with pytest.raises(ValueError, match=re.escape("`reference` must be finite; position 0 is inf.")):
+    with pytest.raises(ValueError, match=re.escape("`reference` must be finite; got inf at position 0.")):
         paired_difference({0: 1.0}, {0: float("inf")})
     with pytest.raises(ValueError, match=re.escape("`confidence` must be a finite number > 0 and < 1; got 95")):
         paired_difference({0: 1.0}, {0: 1.0}, confidence=95)

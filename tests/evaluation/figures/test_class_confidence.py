@@ -71,9 +71,9 @@ def test_many_classes_are_drawn_as_faint_points_and_a_neighbour_mean():
     ("before", "changes", "text"),
     [
         (BEFORE[1:], {}, "`before` must have the shape of `class_counts`, (3,); got (2,)."),
-        ([0.2, 1.4, 0.1], {}, "`before` must be probabilities in [0, 1]; class 1 has 1.4."),
+        ([0.2, 1.4, 0.1], {}, "`before` must be probabilities in [0, 1]; got 1.4 for class 1."),
         ([np.nan] * 3, {}, "`before` must hold at least one class with images"),
-        (BEFORE, {"class_counts": [5, 0, 1]}, "`class_counts` must be > 0; class 1 has 0."),
+        (BEFORE, {"class_counts": [5, 0, 1]}, "`class_counts` must be > 0; got 0 for class 1."),
         (BEFORE, {"class_counts": [[5, 1]]}, "`class_counts` must have shape (C,), one value a class; got (1, 2)."),
         (BEFORE, {"class_names": ["a"]}, "`class_names` must hold one name a class (3); got 1."),
     ],

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from comparison_documents import comparison, document, settings, sweep
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import gain_maps_figure, paired_difference, pool_results
 
@@ -31,7 +31,7 @@ def grid(gains):
                 [
                     run
                     for seed, gain in enumerate(values)
-                    for run in (cell("CE", seed, 50), cell("D-SINK", seed, 50 + gain))
+                    for run in (method_result("CE", seed, 50), method_result("D-SINK", seed, 50 + gain))
                 ],
             )
             for (ratio, factor), values in gains.items()

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from comparison_documents import METHODS, accuracy_of, comparison, document, settings, sweep
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import accuracy_maps_figure, pool_results
 
@@ -64,8 +64,8 @@ def test_what_was_not_run_is_masked():
 
 def test_a_method_that_was_run_nowhere_here_has_no_map():
     documents = {
-        "a": document(settings(0.2, 10, dsink={"alpha": 1}), [cell("CE"), cell("D-SINK")]),
-        "b": document(settings(0.4, 100, dsink={"alpha": 10}), [cell("CE")]),
+        "a": document(settings(0.2, 10, dsink={"alpha": 1}), [method_result("CE"), method_result("D-SINK")]),
+        "b": document(settings(0.4, 100, dsink={"alpha": 10}), [method_result("CE")]),
     }
     found = pool_results(documents, group_by=["dsink.alpha"])
     assert list(maps(accuracy_maps_figure(found, **PLANE, at={"dsink.alpha": 10}))) == ["CE"]
@@ -92,7 +92,7 @@ def test_numbers_can_be_read_on_their_colour():
     ],
 )
 def test_errors_name_the_argument(options, text):
-    documents = {f"{alpha}": document(settings(dsink={"alpha": alpha}), [cell()]) for alpha in (1, 10)}
+    documents = {f"{alpha}": document(settings(dsink={"alpha": alpha}), [method_result()]) for alpha in (1, 10)}
     found = pool_results(documents, group_by=["noise.ratio", "imbalance.factor"])
     with pytest.raises(ValueError, match=re.escape(text)):
         accuracy_maps_figure(found, **{**PLANE, **options})

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import per_class_accuracy_figure
 from lt_callbacks.evaluation.figures.per_class_accuracy import neighbour_mean
@@ -14,9 +14,9 @@ COUNTS = [5, 100, 30]
 
 def runs():
     return [
-        cell("A", 0, per_class=(10.0, 90.0, 50.0)),
-        cell("B", 0, per_class=(30.0, 80.0, 60.0)),
-        cell("A", 1, per_class=(20.0, 94.0, 56.0)),
+        method_result("A", 0, per_class=(10.0, 90.0, 50.0)),
+        method_result("B", 0, per_class=(30.0, 80.0, 60.0)),
+        method_result("A", 1, per_class=(20.0, 94.0, 56.0)),
     ]
 
 
@@ -56,13 +56,15 @@ def test_groups_are_shaded_thirds_unless_given():
 
 
 def test_a_class_without_test_samples_is_left_out():
-    axes = per_class_accuracy_figure([cell(per_class=(10.0, None, 50.0))], true_counts=COUNTS).axes[0]
+    axes = per_class_accuracy_figure([method_result(per_class=(10.0, None, 50.0))], true_counts=COUNTS).axes[0]
     np.testing.assert_array_equal(axes.containers[0].lines[0].get_ydata(), [np.nan, 50.0, 10.0])
 
 
 def test_many_classes_are_drawn_as_faint_points_and_a_neighbour_mean():
     accuracy = np.random.default_rng(0).uniform(0, 100, 60)
-    axes = per_class_accuracy_figure([cell(per_class=tuple(accuracy))], true_counts=np.arange(60, 0, -1)).axes[0]
+    axes = per_class_accuracy_figure([method_result(per_class=tuple(accuracy))], true_counts=np.arange(60, 0, -1)).axes[
+        0
+    ]
     points, line = axes.lines
     np.testing.assert_allclose(points.get_ydata(), accuracy)
     assert points.get_alpha() < 0.5
@@ -80,11 +82,19 @@ def test_neighbour_mean_skips_nan():
 @pytest.mark.parametrize(
     ("results", "changes", "text"),
     [
-        ([], {}, "`results` must hold at least one run; got none."),
-        ([cell(), cell("B", cell="x")], {}, "`results` must belong to one cell; got ['', 'x']."),
-        ([cell()], {"true_counts": [1, 2]}, "the 2 classes of `true_counts`; 'CE' with seed 0 has 3."),
-        ([cell()], {"groups": {"many": [0, 1]}}, "`groups` must hold each class from 0 to 2 once; got [0, 1]."),
-        ([cell()], {"groups": {"few": [0], "rest": [1, 2]}}, "group 'rest' has a class of 100 samples"),
+        ([], {}, "`results` must hold at least one result; got none."),
+        (
+            [method_result(), method_result("B", setting="x")],
+            {},
+            "`results` must belong to one setting; got ['', 'x'].",
+        ),
+        ([method_result()], {"true_counts": [1, 2]}, "the 2 classes of `true_counts`; got 3 of 'CE' with seed 0."),
+        (
+            [method_result()],
+            {"groups": {"many": [0, 1]}},
+            "`groups` must hold each class from 0 to 2 once; got [0, 1].",
+        ),
+        ([method_result()], {"groups": {"few": [0], "rest": [1, 2]}}, "got a group 'rest' with a class of 100 samples"),
     ],
 )
 def test_errors_name_the_argument(results, changes, text):

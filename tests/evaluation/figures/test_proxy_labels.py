@@ -110,11 +110,14 @@ def test_top_classes_by_largest_probability_in_any_row():
     [
         ({"noise_probs": np.zeros(3)}, "`noise_probs` must have shape (S, C), one row a sample; got (3,)."),
         ({"student_probs": np.full((2, 5), 0.2)}, "`student_probs` must have the shape of `proxy_labels`, (2, 4)"),
-        ({"imbalance_probs": np.log(np.full((2, 4), 0.25))}, "row 0 has minimum -1.39 and sum -5.55. Pass probab"),
-        ({"proxy_labels": np.full((2, 4), np.nan)}, "`proxy_labels` rows must be >= 0 and sum to 1; row 0"),
+        ({"imbalance_probs": np.log(np.full((2, 4), 0.25))}, "got minimum -1.39 and sum -5.55 in row 0. Pass probab"),
+        (
+            {"proxy_labels": np.full((2, 4), np.nan)},
+            "`proxy_labels` must have rows >= 0 that sum to 1; got minimum nan and sum nan in row 0.",
+        ),
         ({"given_label": [0.0, 1.0]}, "`given_label` must be (2,) integers; got shape (2,), dtype float64."),
         ({"given_label": [0]}, "`given_label` must be (2,) integers; got shape (1,)"),
-        ({"true_label": [0, 4]}, "`true_label` must lie in 0..3; sample 1 has 4. Check that"),
+        ({"true_label": [0, 4]}, "`true_label` must lie in 0..3; got 4 for sample 1. Check that"),
         ({"images": np.zeros((2, 5, 6, 3))}, "got (2, 5, 6, 3). Channels come first."),
         ({"images": np.zeros((3, 5, 6))}, "`images` must have shape (2, H, W)"),
         ({"images": np.full((2, 5, 6), -2.0)}, "`images` must be uint8 or lie in [0, 1]; got -2 to -2. Undo the"),

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from comparison_documents import accuracy_of, comparison, document, settings
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import accuracy_lines_figure, gain_lines_figure, paired_difference, pool_results
 
@@ -21,7 +21,7 @@ def alphas(values, gains=(1.0, 2.0)):
                 [
                     run
                     for seed, gain in enumerate(gains)
-                    for run in (cell("CE", seed, 50), cell("D-SINK", seed, 50 + gain))
+                    for run in (method_result("CE", seed, 50), method_result("D-SINK", seed, 50 + gain))
                 ],
             )
             for alpha in values
@@ -64,7 +64,7 @@ def test_factors_stand_at_equal_ratios():
 
 def test_words_have_no_distance_and_no_line():
     made = {
-        kind: document(settings(noise={"kind": kind}), [cell("CE", s, 50 + s) for s in (0, 1)])
+        kind: document(settings(noise={"kind": kind}), [method_result("CE", s, 50 + s) for s in (0, 1)])
         for kind in ("pair", "asym")
     }
     axes = accuracy_lines_figure(pool_results(made), axis="noise.kind").axes[0]
@@ -77,8 +77,8 @@ def test_words_have_no_distance_and_no_line():
 
 def test_a_method_that_was_not_run_everywhere_has_a_gap():
     made = {
-        "a": document(settings(0.2), [cell("CE"), cell("D-SINK", 0, 60)]),
-        "b": document(settings(0.4), [cell("CE")]),
+        "a": document(settings(0.2), [method_result("CE"), method_result("D-SINK", 0, 60)]),
+        "b": document(settings(0.4), [method_result("CE")]),
     }
     axes = accuracy_lines_figure(pool_results(made), axis="noise.ratio").axes[0]
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [60, np.nan])

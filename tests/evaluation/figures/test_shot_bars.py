@@ -5,20 +5,20 @@ import re
 import numpy as np
 import pytest
 from comparison_documents import document, settings
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import pool_results, shot_bars_figure
 from lt_callbacks.evaluation.figures.figure_style import method_style
 
 CELLS = [
-    cell("CE", 0, many=90.0, medium=50.0, few=10.0),
-    cell("CE", 1, many=94.0, medium=56.0, few=20.0),
-    cell("D-SINK", 0, many=80.0, medium=60.0, few=30.0),
+    method_result("CE", 0, many=90.0, medium=50.0, few=10.0),
+    method_result("CE", 1, many=94.0, medium=56.0, few=20.0),
+    method_result("D-SINK", 0, many=80.0, medium=60.0, few=30.0),
 ]
 
 
 def found(**by_ratio):
-    return pool_results({name: document(settings(ratio), cells) for name, (ratio, cells) in by_ratio.items()})
+    return pool_results({name: document(settings(ratio), results) for name, (ratio, results) in by_ratio.items()})
 
 
 def test_bars_are_means_side_by_side_in_each_group():
@@ -58,8 +58,8 @@ def test_chosen_settings_alone_are_drawn():
 
 
 def test_a_group_without_classes_has_no_bar():
-    cells = [cell("CE", 0, many=None, medium=50.0, few=10.0)]
-    (bars,) = shot_bars_figure(found(a=(0.2, cells))).axes[0].containers
+    results = [method_result("CE", 0, many=None, medium=50.0, few=10.0)]
+    (bars,) = shot_bars_figure(found(a=(0.2, results))).axes[0].containers
     np.testing.assert_array_equal([bar.get_height() for bar in bars], [np.nan, 50, 10])
 
 

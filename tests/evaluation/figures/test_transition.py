@@ -56,9 +56,9 @@ def test_the_input_is_left_alone():
     ("matrix", "text"),
     [
         (np.ones((2, 3)), "`transition_matrix` must have shape (C, C), row = true class; got (2, 3)."),
-        (np.array([[0.5, 0.5], [0.4, 0.5]]), "row 1 sums to 0.9. A cleanlab `noise_matrix` needs `.T`."),
-        (np.array([[0.0, 0.0], [1.2, -0.2]]), "entry (1, 0) is 1.2. Divide counts by their row sums."),
-        (np.array([[np.nan, 1.0], [0.5, 0.5]]), "entry (0, 0) is nan."),
+        (np.array([[0.5, 0.5], [0.4, 0.5]]), "got 0.9 for row 1. A cleanlab `noise_matrix` needs `.T`."),
+        (np.array([[0.0, 0.0], [1.2, -0.2]]), "got 1.2 at (1, 0). Divide counts by their row sums."),
+        (np.array([[np.nan, 1.0], [0.5, 0.5]]), "got nan at (0, 0)."),
     ],
 )
 def test_what_is_no_transition_matrix_is_refused(matrix, text):

@@ -2,34 +2,16 @@ from __future__ import annotations
 
 import base64
 import re
-from html.parser import HTMLParser
 
 import pytest
 from headless_page import CHROMIUM, browser
+from parsed_page import Parsed
 from report_sections import NASTY, numbers_table, png, sections, wide_table
 
 from lt_callbacks.evaluation.pages.html_page import html_page
 from lt_callbacks.evaluation.pages.report_blocks import Facts, Picture, Section, Table, TableCell
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
-
-
-class Parsed(HTMLParser):
-    """Tags with their attributes, and the text."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.tags, self.text = [], []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def page(*blocks):

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import re
 
+from made_results import method_result
+from method_rows import method_rows
 from report_sections import NASTY, numbers_table, png, sections
 
+from lt_callbacks.evaluation import markdown_table, summarise
 from lt_callbacks.evaluation.pages.markdown_page import markdown_page
 from lt_callbacks.evaluation.pages.report_blocks import Code, Facts, Paragraph, Picture, Section, Table, TableCell
 
@@ -68,3 +71,62 @@ def test_no_text_can_be_taken_for_markup():
 def test_a_link_keeps_its_address_whole():
     rows = [[TableCell(text="log", link="a b/<c>.log")]]
     assert "[log](<a b/%3Cc%3E.log>)" in page(Table(headings=("A",), groups=[("", rows)]))
+
+
+def test_markdown_is_exact():
+    # differences 21, 20, 22: mean 21, sd 1, t(0.975; 2) = 4.3027, half width 4.3027 / sqrt(3) = 2.4841
+    assert markdown_table(method_rows()) == (
+        "| Method | Seeds | All | Many | Medium | Wrong labels fitted | Difference to CE |\n"
+        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| CE | 3 | 52.0 ± 2.0 | 80.0 ± 0.0 | 50.0 ± 0.0 | 91.0 ± 1.0 | reference |\n"
+        "| D-SINK \\| a\\_b [x] | 3 | **73.0 ± 2.6** | 80.0 ± 0.0 | 50.0 ± 0.0 | 5.0 ± 0.0 | +21.0 [+18.5, +23.5] |\n"
+        "\n"
+        "Percent of the test set after the last epoch, mean ± sd over seeds. Wrong labels fitted: percent of the "
+        "wrongly labelled training samples predicted as their given label. Difference to CE: percentage points of "
+        "All, paired by seed, with 95 % Student-t interval. Bold: the paired 95 % interval against every other method "
+        "lies above 0.\n"
+    )
+
+
+def test_a_method_is_no_markup_in_its_table_either():
+    (line,) = [
+        line
+        for line in markdown_table(summarise([method_result(NASTY)], reference=None)).splitlines()
+        if "onerror" in line
+    ]
+    assert "<" not in line
+    assert len(re.findall(r"(?<!\\)\|", line)) == 7
+    text = markdown_table(
+        summarise([method_result("[a](http://x.invalid)\n# b"), method_result("[a][b]")], reference=None)
+    )
+    assert "| [a\\](http://x.invalid) # b | 1 |" in text
+    assert "| [a\\][b] | 1 |" in text
+
+
+def test_one_method_with_one_seed_claims_nothing():
+    assert markdown_table(summarise([method_result("CE")], reference=None)) == (
+        "| Method | Seeds | All | Many | Medium | Few |\n"
+        "| :--- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| CE | 1 | 50.0 | 80.0 | 50.0 | 20.0 |\n"
+        "\n"
+        "Percent of the test set after the last epoch, mean ± sd over seeds.\n"
+    )
+
+
+def test_fewer_pairs_than_seeds_are_shown():
+    results = [
+        method_result("A", 0, 10.0),
+        method_result("A", 1, 20.0),
+        method_result("B", 1, 30.0),
+        method_result("B", 2, 50.0),
+        method_result("C", 5, 1.0),
+    ]
+    lines = markdown_table(summarise(results, reference="A")).splitlines()
+    assert lines[3].endswith("| +10.0 (n = 1) |")
+    assert lines[4].endswith("| – |")
+
+
+def test_a_share_that_one_method_lacks_is_a_dash():
+    results = [method_result("A", 0, wrong_labels_fitted=3.0), method_result("B", 0)]
+    line = markdown_table(summarise(results, reference=None)).splitlines()[3]
+    assert line == "| B | 1 | 50.0 | 80.0 | 50.0 | 20.0 | – |"

@@ -3,19 +3,18 @@ from __future__ import annotations
 import re
 
 import pytest
+from made_results import method_result
 from PIL import Image
-from result_cells import cell
 
 from lt_callbacks.evaluation import class_counts_figure, markdown_table, summarise, write_run_report
 
-RESULTS = [cell("CE", 0, 50.0), cell("D-SINK", 0, 70.0)]
+ROWS = summarise([method_result("CE", 0, 50.0), method_result("D-SINK", 0, 70.0)], reference="CE")
 
 
 def write(folder, **changes):
     values = {
         "title": "Digits",
-        "results": RESULTS,
-        "reference": "CE",
+        "rows": ROWS,
         "settings": {"ratio": 0.4},
         "figures": {"class_counts": class_counts_figure([3, 1], [2, 2])},
     }
@@ -24,7 +23,7 @@ def write(folder, **changes):
 
 def test_report_holds_table_figures_by_relative_path_and_settings(tmp_path):
     path = write(tmp_path / "run")
-    table = markdown_table(summarise(RESULTS, reference="CE"))
+    table = markdown_table(ROWS)
     assert path.read_text() == (
         "# Digits\n\n## Results\n\n"
         f"{table}\n"
@@ -47,9 +46,17 @@ def test_a_report_without_figures_has_no_heading_for_them(tmp_path):
     assert "## Figures" not in write(tmp_path, figures={}).read_text()
 
 
+def test_a_title_is_no_html(tmp_path):
+    path = write(tmp_path, title="<script>alert(1)</script> & co\n# pair_flip")
+    assert path.read_text().startswith("# &lt;script>alert(1)&lt;/script> &amp; co # pair_flip\n\n## Results")
+
+
 @pytest.mark.parametrize("name", ["../out", "Class counts", "", "_a"])
 def test_names_that_are_no_file_names_are_refused(tmp_path, name):
-    with pytest.raises(ValueError, match=re.escape(f"lower-case letters, digits, '-' and '_'; got {name!r}.")):
+    with pytest.raises(
+        ValueError,
+        match=re.escape(f"`figures` must have names of lower-case letters, digits, '-' and '_'; got {name!r}."),
+    ):
         write(tmp_path, figures={name: class_counts_figure([3, 1], [2, 2])})
     assert not list(tmp_path.iterdir())
 

@@ -1,23 +1,26 @@
 from __future__ import annotations
 
-import csv
-import io
-
 import pytest
-from comparison_documents import METHODS, accuracy_of, comparison, document, settings
-from result_cells import cell
+from comparison_documents import METHODS, comparison, document, settings
+from made_results import method_result
 
 from lt_callbacks.evaluation import paired_difference, pool_results
+from lt_callbacks.evaluation.comparison.setting_rows import summarise_settings
+from lt_callbacks.evaluation.pages import setting_tables
 from lt_callbacks.evaluation.pages.setting_tables import (
-    accuracy_table,
     costs_table,
     gains_table,
-    results_csv,
-    shares_table,
-    summary_csv,
 )
 
 AGAINST = {"better teacher": ["f_L alone", "f_N alone"], "CE": ["CE"]}
+
+
+def accuracy_table(found, *, reference):
+    return setting_tables.accuracy_table(found, summarise_settings(found, reference=reference))
+
+
+def shares_table(found, *, reference):
+    return setting_tables.shares_table(found, summarise_settings(found, reference=reference))
 
 
 def texts(rows):
@@ -52,8 +55,8 @@ def test_the_best_is_marked_only_where_every_paired_interval_lies_above_zero():
 
 def test_what_was_not_run_is_a_dash_and_unequal_seeds_are_told():
     made = {
-        "a": document(settings(0.2), [cell("CE", 0), cell("CE", 1), cell("D-SINK", 0)]),
-        "b": document(settings(0.4), [cell("CE")]),
+        "a": document(settings(0.2), [method_result("CE", 0), method_result("CE", 1), method_result("D-SINK", 0)]),
+        "b": document(settings(0.4), [method_result("CE")]),
     }
     ((_, rows),) = accuracy_table(pool_results(made), reference=None).groups
     assert texts(rows) == [["0.2", "50.0 ± 0.0", "50.0", "1 to 2"], ["0.4", "50.0", "–", "1"]]
@@ -66,16 +69,22 @@ def test_the_note_knows_a_single_seed():
 
 
 def test_a_single_setting_has_a_name_too():
-    table = accuracy_table(pool_results({"a": document(settings(), [cell()])}), reference=None)
+    table = accuracy_table(pool_results({"a": document(settings(), [method_result()])}), reference=None)
     assert (table.headings[0], table.groups[0][1][0][0].text) == ("Setting", "all runs")
 
 
 def test_shares_have_a_group_a_setting_and_only_the_columns_that_exist():
     made = {
         "a": document(
-            settings(0.2), [cell("CE", 0, 50), cell("D-SINK", 0, 53), cell("CE", 1, 50), cell("D-SINK", 1, 52)]
+            settings(0.2),
+            [
+                method_result("CE", 0, 50),
+                method_result("D-SINK", 0, 53),
+                method_result("CE", 1, 50),
+                method_result("D-SINK", 1, 52),
+            ],
         ),
-        "b": document(settings(0.4), [cell("D-SINK", 0, few=None)]),
+        "b": document(settings(0.4), [method_result("D-SINK", 0, few=None)]),
     }
     table = shares_table(pool_results(made), reference="CE")
     assert table.headings == ("Method", "Seeds", "All", "Many", "Medium", "Few", "Difference to CE", "Time")
@@ -115,7 +124,11 @@ def test_gains_name_the_better_teacher_and_say_which_side_of_zero():
 
 
 def test_fewer_pairs_than_seeds_are_told():
-    made = {"a": document(settings(), [cell("CE", 0), cell("D-SINK", 0, 60), cell("D-SINK", 1, 62)])}
+    made = {
+        "a": document(
+            settings(), [method_result("CE", 0), method_result("D-SINK", 0, 60), method_result("D-SINK", 1, 62)]
+        )
+    }
     table = gains_table(pool_results(made), method="D-SINK", against=AGAINST)
     assert table.groups[0][1][0][3].text == "+10.0 (n = 1)"
     assert "there is no interval" in table.note
@@ -129,7 +142,8 @@ def test_costs_are_those_of_all_settings():
     teachers = {"noise": {"seconds": 30.0, "reused": False}, "imbalance": {"seconds": 0.1, "reused": True}}
     made = {
         str(ratio): document(
-            settings(ratio), [cell("CE", seconds=seconds), cell("D-SINK", seconds=90, extra={"teachers": teachers})]
+            settings(ratio),
+            [method_result("CE", seconds=seconds), method_result("D-SINK", seconds=90, extra={"teachers": teachers})],
         )
         for ratio, seconds in ((0.2, 2.0), (0.4, 4.0))
     }
@@ -138,44 +152,3 @@ def test_costs_are_those_of_all_settings():
         ["CE", "2", "3.0 s", "4.0 s", "–", "–", "–"],
         ["D-SINK", "2", "1 min 30 s", "1 min 30 s", "2", "2", "30 s"],
     ]
-
-
-def test_results_csv_has_a_line_a_cell_in_full_precision():
-    teachers = {"noise": {"seconds": 30.5, "reused": False}, "imbalance": {"seconds": 0.1, "reused": True}}
-    made = {
-        "a/metrics.json": document(settings(0.2, 10), [cell("CE", 0, 100 / 3, few=None)]),
-        "b/metrics.json": document(
-            settings(0.4, 10), [cell("D-SINK", 1, extra={"teachers": teachers}, best_accuracy=60.0)]
-        ),
-    }
-    first, second = csv.DictReader(io.StringIO(results_csv(pool_results(made))))
-    assert float(first["accuracy"]) == 100 / 3
-    assert {name: first[name] for name in ("noise.ratio", "method", "seed", "few", "teachers_reused", "file")} == {
-        "noise.ratio": "0.2", "method": "CE", "seed": "0", "few": "", "teachers_reused": "", "file": "a/metrics.json"
-    }  # fmt: skip
-    assert (second["teachers_reused"], second["teacher_seconds"], second["best_epoch_accuracy"]) == (
-        "1",
-        "30.5",
-        "60.0",
-    )
-
-
-def test_summary_csv_has_a_line_a_setting_and_method():
-    rows = list(csv.DictReader(io.StringIO(summary_csv(comparison(), reference="CE"))))
-    assert len(rows) == 16
-    last = rows[-1]
-    assert (last["noise.ratio"], last["imbalance.factor"], last["method"], last["num_seeds"]) == (
-        "0.4",
-        "100",
-        "D-SINK",
-        "3",
-    )
-    expected = sum(accuracy_of("D-SINK", 0.4, 100, seed) for seed in range(3)) / 3
-    assert float(last["accuracy_mean"]) == pytest.approx(expected)
-    assert float(last["difference_mean"]) == pytest.approx(7.0)
-
-
-def test_a_setting_without_the_reference_has_no_differences():
-    made = {"a": document(settings(0.2), [cell("CE")]), "b": document(settings(0.4), [cell("D-SINK")])}
-    rows = list(csv.DictReader(io.StringIO(summary_csv(pool_results(made), reference="CE"))))
-    assert [row["difference_mean"] for row in rows] == ["", ""]

@@ -3,13 +3,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import find_results, write_result
 
 
 def write(path):
-    return write_result(path, command="c", settings={"where": path.parent.name}, cells=[cell()])
+    return write_result(path, command="c", settings={"where": path.parent.name}, results=[method_result()])
 
 
 def test_documents_are_found_at_any_depth_in_the_order_of_their_paths(tmp_path):
@@ -36,7 +36,9 @@ def test_a_folder_without_results_gives_none(tmp_path):
 
 
 def test_a_place_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"^`places` must be .*; there is no '.*missing'\. Check the path\.$"):
+    with pytest.raises(
+        FileNotFoundError, match=r"^`places` must be .*; got '.*missing', which does not exist\. Check the path\.$"
+    ):
         find_results([tmp_path, tmp_path / "missing"])
 
 

@@ -5,11 +5,11 @@ import re
 from datetime import datetime, timezone
 
 import pytest
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import hardware, read_result, versions, write_result
 
-CELLS = [cell("CE", 1), cell("CE", 0), cell("D-SINK", 1, extra={"alpha": 10})]
+RESULTS = [method_result("CE", 1), method_result("CE", 0), method_result("D-SINK", 1, extra={"alpha": 10})]
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def path(tmp_path):
         tmp_path / "results" / "digits.json",
         command="lt-train seed=0,1",
         settings={"ratio": 0.4, "epochs": (30, 60)},
-        cells=CELLS,
+        results=RESULTS,
         notes="a note",
     )
 
@@ -39,19 +39,19 @@ def test_document_says_what_where_and_when(path):
 
 def test_reading_gives_back_what_was_written(path):
     document = read_result(path)
-    assert document.cells == tuple(CELLS)
-    assert (document.notes, document.seeds, document.cell_runs) == ("a note", [0, 1], (0, 0, 0))
+    assert document.results == tuple(RESULTS)
+    assert (document.notes, document.seeds, document.result_runs) == ("a note", [0, 1], (0, 0, 0))
     assert document.settings == {"ratio": 0.4, "epochs": [30, 60]}
 
 
-def test_one_cell_a_line(path):
+def test_one_result_a_line(path):
     lines = path.read_text().splitlines()
     assert sum(line.startswith('    {"method": "CE", "seed": ') for line in lines) == 2
 
 
-def test_an_experiment_without_cells_can_be_read(tmp_path):
-    path = write_result(tmp_path / "none.json", command="c", settings={}, cells=[])
-    assert read_result(path).cells == ()
+def test_an_experiment_without_results_can_be_read(tmp_path):
+    path = write_result(tmp_path / "none.json", command="c", settings={}, results=[])
+    assert read_result(path).results == ()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,10 @@ def test_an_experiment_without_cells_can_be_read(tmp_path):
         (lambda text: text.replace('"accuracy": 50.0', '"accuracy": 90.0', 1), "was edited or damaged"),
         (lambda text: text.replace('"ratio": 0.4', '"ratio": 0.2'), "was edited or damaged"),
         (lambda text: re.sub(r'\s*"sha256": "\w+",', "", text), "was edited or damaged"),
-        (lambda text: text.replace('"format_version": 1', '"format_version": 2'), "has version 2. Read it with the"),
+        (
+            lambda text: text.replace('"format_version": 1', '"format_version": 2'),
+            "which has version 2. Read it with the",
+        ),
     ],
 )
 def test_damaged_edited_and_foreign_files_are_refused_by_name(path, damage, text):
@@ -81,16 +84,19 @@ def test_bytes_that_are_no_text_are_refused(path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is no file '.*missing\.json'"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"^`path` must be the file of a result document; got '.*missing\.json', which does not exist\.$",
+    ):
         read_result(tmp_path / "missing.json")
 
 
 def test_what_cannot_be_written_leaves_the_old_file(path):
     before = path.read_bytes()
     with pytest.raises(ValueError, match=re.escape("got ('CE', 0, '') twice. Drop one of the two.")):
-        write_result(path, command="c", settings={}, cells=[cell(), cell()])
+        write_result(path, command="c", settings={}, results=[method_result(), method_result()])
     with pytest.raises(ValueError, match="`command` must be the command line that makes the result; got ' '"):
-        write_result(path, command=" ", settings={}, cells=[])
+        write_result(path, command=" ", settings={}, results=[])
     with pytest.raises(TypeError, match="`settings` must hold only what JSON can"):
-        write_result(path, command="c", settings={"a": object()}, cells=[])
+        write_result(path, command="c", settings={"a": object()}, results=[])
     assert path.read_bytes() == before

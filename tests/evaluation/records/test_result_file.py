@@ -4,7 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import ResultFile, read_result, write_result
 
@@ -15,88 +15,90 @@ def open_file(folder, **changes):
     return ResultFile(folder / "digits.json", **{"command": "lt-train", "settings": SETTINGS, **changes})
 
 
-def test_nothing_is_written_before_the_first_cell(tmp_path):
-    assert open_file(tmp_path).cells == ()
+def test_nothing_is_written_before_the_first_result(tmp_path):
+    assert open_file(tmp_path).results == ()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_stopped_experiment_goes_on_where_it_was(tmp_path):
-    open_file(tmp_path).append(cell("CE", 0))
+    open_file(tmp_path).append(method_result("CE", 0))
     file = open_file(tmp_path)
     trained = []
     for seed in (0, 1):
         for method in ("CE", "D-SINK"):
             if not file.is_finished(method=method, seed=seed):
-                file.append(cell(method, seed))
+                file.append(method_result(method, seed))
                 trained.append((method, seed))
     assert trained == [("D-SINK", 0), ("CE", 1), ("D-SINK", 1)]
     document = read_result(tmp_path / "digits.json")
-    assert [(entry.method, entry.seed) for entry in document.cells] == [("CE", 0), *trained]
+    assert [(entry.method, entry.seed) for entry in document.results] == [("CE", 0), *trained]
     assert len(document.runs) == 1
 
 
-def test_cells_of_other_names_are_other_cells(tmp_path):
+def test_results_at_other_settings_are_other_results(tmp_path):
     file = open_file(tmp_path)
-    file.append(cell("CE", 0, cell="ratio 0.2"))
-    assert file.is_finished(method="CE", seed=0, cell="ratio 0.2")
+    file.append(method_result("CE", 0, setting="ratio 0.2"))
+    assert file.is_finished(method="CE", seed=0, setting="ratio 0.2")
     assert not file.is_finished(method="CE", seed=0)
-    assert not file.is_finished(method="CE", seed=0, cell="ratio 0.4")
+    assert not file.is_finished(method="CE", seed=0, setting="ratio 0.4")
 
 
-def test_each_cell_names_the_command_that_made_it(tmp_path):
-    open_file(tmp_path, command="lt-train seed=0").append(cell(seed=0))
-    open_file(tmp_path, command="lt-train seed=1").append(cell(seed=1))
-    open_file(tmp_path, command="lt-train seed=0").append(cell(seed=2))
+def test_each_result_names_the_command_that_made_it(tmp_path):
+    open_file(tmp_path, command="lt-train seed=0").append(method_result(seed=0))
+    open_file(tmp_path, command="lt-train seed=1").append(method_result(seed=1))
+    open_file(tmp_path, command="lt-train seed=0").append(method_result(seed=2))
     document = read_result(tmp_path / "digits.json")
     assert [run["command"] for run in document.runs] == ["lt-train seed=0", "lt-train seed=1"]
-    assert document.cell_runs == (0, 1, 0)
+    assert document.result_runs == (0, 1, 0)
 
 
-def test_cells_added_by_others_meanwhile_are_kept(tmp_path):
+def test_results_added_by_others_meanwhile_are_kept(tmp_path):
     ours, theirs = open_file(tmp_path), open_file(tmp_path)
-    theirs.append(cell(seed=0))
-    ours.append(cell(seed=1))
-    assert [entry.seed for entry in ours.cells] == [0, 1]
-    with pytest.raises(ValueError, match=re.escape("holds ('CE', 1, '') already. Ask `is_finished` first")):
-        theirs.append(cell(seed=1))
+    theirs.append(method_result(seed=0))
+    ours.append(method_result(seed=1))
+    assert [entry.seed for entry in ours.results] == [0, 1]
+    with pytest.raises(
+        ValueError, match=re.escape("does not hold yet; got ('CE', 1, '') again. Ask `is_finished` first")
+    ):
+        theirs.append(method_result(seed=1))
 
 
 def test_many_writers_lose_nothing(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda seed: open_file(tmp_path).append(cell(seed=seed)), range(16)))
+        list(pool.map(lambda seed: open_file(tmp_path).append(method_result(seed=seed)), range(16)))
     assert read_result(tmp_path / "digits.json").seeds == list(range(16))
 
 
 def test_notes_are_kept_or_replaced(tmp_path):
-    open_file(tmp_path, notes="old").append(cell(seed=0))
-    open_file(tmp_path).append(cell(seed=1))
+    open_file(tmp_path, notes="old").append(method_result(seed=0))
+    open_file(tmp_path).append(method_result(seed=1))
     assert read_result(tmp_path / "digits.json").notes == "old"
-    open_file(tmp_path, notes="new").append(cell(seed=2))
+    open_file(tmp_path, notes="new").append(method_result(seed=2))
     assert read_result(tmp_path / "digits.json").notes == "new"
 
 
 def test_other_settings_are_refused(tmp_path):
-    open_file(tmp_path).append(cell())
-    with pytest.raises(ValueError, match=re.escape("ratio = 0.4, got 0.2. Write to another file.")):
+    open_file(tmp_path).append(method_result())
+    with pytest.raises(ValueError, match=re.escape("ratio = 0.4; got 0.2. Write to another file.")):
         open_file(tmp_path, settings={**SETTINGS, "ratio": 0.2})
-    with pytest.raises(ValueError, match=re.escape("alpha = 'nothing', got 10. Write to another file.")):
+    with pytest.raises(ValueError, match=re.escape("alpha = 'nothing'; got 10. Write to another file.")):
         open_file(tmp_path, settings={**SETTINGS, "alpha": 10})
 
 
 def test_files_of_write_result_can_be_continued(tmp_path):
-    write_result(tmp_path / "digits.json", command="lt-train", settings=SETTINGS, cells=[cell(seed=0)])
+    write_result(tmp_path / "digits.json", command="lt-train", settings=SETTINGS, results=[method_result(seed=0)])
     file = open_file(tmp_path)
-    file.append(cell(seed=1))
-    assert [entry.seed for entry in file.cells] == [0, 1]
+    file.append(method_result(seed=1))
+    assert [entry.seed for entry in file.results] == [0, 1]
 
 
 def test_damaged_files_are_refused_before_and_during_the_experiment(tmp_path):
     file = open_file(tmp_path)
-    file.append(cell(seed=0))
+    file.append(method_result(seed=0))
     text = file.path.read_text()
     file.path.write_text(text[:-20])
-    with pytest.raises(ValueError, match=r"digits\.json' is damaged or truncated"):
+    with pytest.raises(ValueError, match=r"digits\.json', which is damaged or truncated"):
         open_file(tmp_path)
-    with pytest.raises(ValueError, match=r"digits\.json' is damaged or truncated"):
-        file.append(cell(seed=1))
+    with pytest.raises(ValueError, match=r"digits\.json', which is damaged or truncated"):
+        file.append(method_result(seed=1))
     assert file.path.read_text() == text[:-20]

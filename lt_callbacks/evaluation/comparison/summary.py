@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.comparison.statistics import PairedDifference, mean, paired_difference, sd
-from lt_callbacks.evaluation.records.results import CellResult
+from lt_callbacks.evaluation.records.method_result import MethodResult
 
 ACCURACIES = ("accuracy", "many", "medium", "few")
 SHARES = (*ACCURACIES, "wrong_labels_fitted", "best_accuracy")
@@ -41,18 +42,18 @@ class TableRow:
     best: frozenset[str]
 
 
-def summarise(results: Sequence[CellResult], *, reference: str | None) -> list[TableRow]:
+def summarise(results: Sequence[MethodResult], *, reference: str | None) -> list[TableRow]:
     """One row a method, in the order in which the methods first appear.
 
     A method is best only if its paired 95 % interval against *each* other method lies above 0. Since all of these must
     hold at once, no correction for the number of comparisons is needed; where evidence is short, nobody is best.
 
     Args:
-        results: Finished runs of one cell, at most one for each method and seed.
+        results: Those at one setting, at most one for each method and seed.
         reference: Method that the others are compared with, or ``None`` for no comparison.
 
     Raises:
-        ValueError: No results, several cells, a run given twice, an unknown reference, or a share that only some
+        ValueError: No results, several settings, a result given twice, an unknown reference, or a share that only some
             seeds of a method have.
     """
     by_method = _by_method(results)
@@ -76,35 +77,33 @@ def summarise(results: Sequence[CellResult], *, reference: str | None) -> list[T
     return rows
 
 
-def _by_method(results: Sequence[CellResult]) -> dict[str, list[CellResult]]:
+def _by_method(results: Sequence[MethodResult]) -> dict[str, list[MethodResult]]:
     if not results:
-        raise ValueError("`results` must hold at least one run; got none.")
-    cells = sorted({result.cell for result in results})
-    if len(cells) > 1:
-        raise ValueError(
-            f"`results` must belong to one cell, since averages over settings mean nothing; got {cells}. "
-            "Make one table for each."
-        )
-    by_method: dict[str, list[CellResult]] = {}
+        raise ArgumentValueError("results", rule="hold at least one result", got="none")
+    settings = sorted({result.setting for result in results})
+    if len(settings) > 1:
+        rule = "belong to one setting, since averages over settings mean nothing"
+        raise ArgumentValueError("results", rule=rule, got=str(settings), way_out="Make one table for each.")
+    by_method: dict[str, list[MethodResult]] = {}
     seen = set()
     for result in results:
         if result.key in seen:
-            raise ValueError(
-                f"`results` must hold each method and seed once; got {result.method!r} with seed {result.seed} twice. "
-                "Drop one of the two."
-            )
+            rule, got = "hold each method and seed once", f"{result.method!r} with seed {result.seed} twice"
+            raise ArgumentValueError("results", rule=rule, got=got, way_out="Drop one of the two.")
         seen.add(result.key)
         by_method.setdefault(result.method, []).append(result)
     return by_method
 
 
-def _by_seed(name: str, runs: Sequence[CellResult]) -> dict[int, float]:
+def _by_seed(name: str, runs: Sequence[MethodResult]) -> dict[int, float]:
     values = {run.seed: getattr(run, name) for run in runs}
     without = [seed for seed, value in values.items() if value is None]
     if without and len(without) < len(values):
-        raise ValueError(
-            f"`{name}` must be given for every seed of a method or for none; {runs[0].method!r} has none for seed "
-            f"{without[0]}. Compute it, or drop it from the other seeds."
+        raise ArgumentValueError(
+            name,
+            rule="be given for every seed of a method or for none",
+            got=f"none for seed {without[0]} of {runs[0].method!r}",
+            way_out="Compute it, or drop it from the other seeds.",
         )
     return {} if without else values
 

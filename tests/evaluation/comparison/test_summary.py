@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from result_cells import cell
+from made_results import method_result
 
 from lt_callbacks.evaluation import summarise
 
 
 def runs(method, accuracies, **changes):
-    return [cell(method, seed, accuracy, **changes) for seed, accuracy in enumerate(accuracies)]
+    return [method_result(method, seed, accuracy, **changes) for seed, accuracy in enumerate(accuracies)]
 
 
 def test_rows_hold_mean_sd_and_paired_difference_in_the_order_given():
@@ -28,7 +28,7 @@ def test_rows_hold_mean_sd_and_paired_difference_in_the_order_given():
 
 
 def test_order_follows_first_appearance_even_when_seeds_alternate():
-    results = [cell("B", 0), cell("A", 0), cell("B", 1), cell("A", 1)]
+    results = [method_result("B", 0), method_result("A", 0), method_result("B", 1), method_result("A", 1)]
     assert [row.method for row in summarise(results, reference=None)] == ["B", "A"]
 
 
@@ -44,8 +44,8 @@ def test_best_needs_an_interval_above_zero_against_every_other_method():
 
 def test_best_is_decided_for_each_column():
     results = [
-        *[cell("A", seed, 60.0 + seed, few=40.0 + seed) for seed in range(3)],
-        *[cell("B", seed, 70.0 + 1.1 * seed, few=20.0 + 1.1 * seed) for seed in range(3)],
+        *[method_result("A", seed, 60.0 + seed, few=40.0 + seed) for seed in range(3)],
+        *[method_result("B", seed, 70.0 + 1.1 * seed, few=20.0 + 1.1 * seed) for seed in range(3)],
     ]
     a, b = summarise(results, reference=None)
     assert a.best == {"few"}
@@ -54,25 +54,30 @@ def test_best_is_decided_for_each_column():
 
 def test_nobody_is_best_alone_or_with_one_seed():
     assert summarise(runs("CE", [50.0, 60.0]), reference=None)[0].best == frozenset()
-    assert all(not row.best for row in summarise([cell("A", 0, 10.0), cell("B", 0, 90.0)], reference="A"))
+    assert all(
+        not row.best for row in summarise([method_result("A", 0, 10.0), method_result("B", 0, 90.0)], reference="A")
+    )
 
 
 def test_methods_without_a_common_seed_are_not_compared():
-    reference, other = summarise([cell("A", 0, 10.0), cell("B", 1, 90.0)], reference="A")
+    reference, other = summarise([method_result("A", 0, 10.0), method_result("B", 1, 90.0)], reference="A")
     assert reference.difference is None
     assert other.difference is None
 
 
 def test_errors_name_what_is_wrong():
-    with pytest.raises(ValueError, match="`results` must hold at least one run; got none."):
+    with pytest.raises(ValueError, match="`results` must hold at least one result; got none."):
         summarise([], reference=None)
     with pytest.raises(
         ValueError, match=re.escape("`reference` must be one of 'D-SINK'; got 'D-SNK'. Did you mean 'D-SINK'?")
     ):
-        summarise([cell("D-SINK")], reference="D-SNK")
+        summarise([method_result("D-SINK")], reference="D-SNK")
     with pytest.raises(ValueError, match=re.escape("'CE' with seed 0 twice. Drop one of the two.")):
-        summarise([cell("CE"), cell("CE")], reference=None)
+        summarise([method_result("CE"), method_result("CE")], reference=None)
     with pytest.raises(ValueError, match=re.escape("got ['', 'ratio 0.4']. Make one table for each.")):
-        summarise([cell("CE"), cell("CE", 1, cell="ratio 0.4")], reference=None)
-    with pytest.raises(ValueError, match=re.escape("`few` must be given for every seed of a method or for none; 'CE'")):
-        summarise([cell("CE", 0), cell("CE", 1, few=None)], reference=None)
+        summarise([method_result("CE"), method_result("CE", 1, setting="ratio 0.4")], reference=None)
+    with pytest.raises(
+        ValueError,
+        match=re.escape("`few` must be given for every seed of a method or for none; got none for seed 1 of 'CE'."),
+    ):
+        summarise([method_result("CE", 0), method_result("CE", 1, few=None)], reference=None)

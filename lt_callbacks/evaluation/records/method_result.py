@@ -8,13 +8,17 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from lt_callbacks import _checks
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 _SHARES = ("accuracy", "many", "medium", "few", "best_accuracy", "wrong_labels_fitted")
 _REQUIRED_SHARES = ("accuracy",)
 
+# Fields whose name on disk is that of an earlier release, so that older documents stay readable.
+_ON_DISK = {"setting": "cell"}
+
 
 @dataclass(frozen=True, kw_only=True)
-class CellResult:
+class MethodResult:
     """What one method reached with one seed: the unit that tables, figures and JSON documents are made of.
 
     All shares are percentages of the test set after the last epoch, unless said otherwise. NaN is refused everywhere:
@@ -24,15 +28,15 @@ class CellResult:
         method: Name of the method, as it shall appear in tables.
         seed: Training seed; equal seeds of two methods are a pair.
         accuracy: Percent of all test samples.
-        many: Percent over the classes with the most training samples; ``medium`` and ``few`` alike.
-        medium: See ``many``.
-        few: See ``many``.
+        many: Percent over the classes with the most training samples.
+        medium: Percent over the classes between many and few.
+        few: Percent over the classes with the fewest training samples.
         per_class: (C,) percent for each class, in label order.
         seconds: Wall time of the training, >= 0.
         best_accuracy: Percent at the best epoch. It is chosen by looking at the test set: for information only.
         wrong_labels_fitted: Percent of the wrongly labelled training samples that the model predicts as their given
             (wrong) label. 0 means that nothing wrong was memorised.
-        cell: Name of the setting, where a document holds several; results of different cells are never averaged.
+        setting: Name of the setting, where a document holds several; results at different settings are never averaged.
         extra: Anything else that JSON can hold.
 
     Raises:
@@ -49,14 +53,15 @@ class CellResult:
     seconds: float
     best_accuracy: float | None = None
     wrong_labels_fitted: float | None = None
-    cell: str = ""
+    setting: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _set(self, "method", _text("method", self.method))
         if not self.method:
-            raise ValueError("`method` must not be empty; got ''. Give the name that the table shall show.")
-        _set(self, "cell", _text("cell", self.cell))
+            way_out = "Give the name that the table shall show."
+            raise ArgumentValueError("method", rule="not be empty", got="''", way_out=way_out)
+        _set(self, "setting", _text("setting", self.setting))
         _set(self, "seed", _checks.integer("seed", self.seed))
         for name in _SHARES:
             _set(self, name, _percent(name, getattr(self, name), optional=name not in _REQUIRED_SHARES))
@@ -66,60 +71,68 @@ class CellResult:
 
     @property
     def key(self) -> tuple[str, int, str]:
-        """Identity within a document: method, seed, cell."""
-        return self.method, self.seed, self.cell
+        """Identity within a document: method, seed, setting."""
+        return self.method, self.seed, self.setting
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON holds them; ``from_dict`` restores an equal object."""
-        values = asdict(self)
+        """The fields under their names on disk; ``from_dict`` restores an equal object."""
+        values = {_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
         values["per_class"] = list(self.per_class)
         return values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CellResult:
-        """The inverse of ``to_dict``; unknown and missing names are refused."""
+    def from_dict(cls, values: Mapping[str, Any]) -> MethodResult:
+        """The result that ``to_dict`` made ``values`` of; unknown and missing names are refused."""
         if not isinstance(values, Mapping):
-            raise TypeError(f"`values` must be a mapping of field names to values; got {type(values).__name__}.")
-        known = [entry.name for entry in fields(cls)]
+            rule, got = "be a mapping of field names to values", type(values).__name__
+            raise ArgumentTypeError("values", rule=rule, got=got)
+        entries = {_ON_DISK.get(entry.name, entry.name): entry for entry in fields(cls)}
         for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
+            if name not in entries:
+                near = difflib.get_close_matches(str(name), list(entries), n=1)
                 way_out = f"Did you mean {near[0]!r}?" if near else "Put what is not a field under `extra`."
-                raise ValueError(f"`values` may only hold the fields {', '.join(known)}; got {name!r}. {way_out}")
-        required = [entry.name for entry in fields(cls) if entry.default is entry.default_factory is MISSING]
+                rule = f"hold the fields {', '.join(entries)} only"
+                raise ArgumentValueError("values", rule=rule, got=repr(name), way_out=way_out)
+        required = [name for name, entry in entries.items() if entry.default is entry.default_factory is MISSING]
         missing = [name for name in required if name not in values]
         if missing:
-            raise ValueError(
-                f"`values` must hold {', '.join(required)}; got no {', '.join(missing)}. "
-                "Use None for the share of an empty group."
+            raise ArgumentValueError(
+                "values",
+                rule=f"hold {', '.join(required)}",
+                got=f"no {', '.join(missing)}",
+                way_out="Use None for the share of an empty group.",
             )
-        return cls(**values)
+        return cls(**{entries[name].name: value for name, value in values.items()})
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
     """A copy of ``value`` as it will come back from a JSON file, so that equality survives the round trip."""
+    rule = "be a mapping with text keys"
     if not isinstance(value, Mapping):
-        raise TypeError(f"`{name}` must be a mapping with text keys; got {value!r}.")
+        raise ArgumentTypeError(name, rule=rule, got=repr(value))
     for key in value:
         if not isinstance(key, str):
-            raise TypeError(f"`{name}` must be a mapping with text keys; got the key {key!r}. Use `str(key)`.")
+            raise ArgumentTypeError(name, rule=rule, got=f"the key {key!r}", way_out="Use `str(key)`.")
     try:
         copy: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"`{name}` must hold only what JSON can (finite numbers, text, lists, mappings); got {value!r}: {error}. "
-            "Convert arrays with `.tolist()`, NaN to None."
+        kind = ArgumentTypeError if isinstance(error, TypeError) else ArgumentValueError
+        raise kind(
+            name,
+            rule="hold only what JSON can (finite numbers, text, lists, mappings)",
+            got=f"{value!r}: {error}",
+            way_out="Convert arrays with `.tolist()`, NaN to None.",
         ) from error
     return copy
 
 
-def _set(result: CellResult, name: str, value: object) -> None:
+def _set(result: MethodResult, name: str, value: object) -> None:
     object.__setattr__(result, name, value)
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"`{name}` must be text; got {value!r}.")
+        raise ArgumentTypeError(name, rule="be text", got=repr(value))
     return value
 
 
@@ -132,8 +145,8 @@ def _percent(name: str, value: object, *, optional: bool) -> float | None:
 
 def _percents(name: str, values: object) -> tuple[float | None, ...]:
     if isinstance(values, (str, numbers.Number)) or not isinstance(values, Iterable):
-        raise TypeError(f"`{name}` must be a sequence of percentages, one a class; got {values!r}.")
+        raise ArgumentTypeError(name, rule="be a sequence of percentages, one a class", got=repr(values))
     shares = tuple(_percent(f"{name}[{label}]", value, optional=True) for label, value in enumerate(values))
     if not shares:
-        raise ValueError(f"`{name}` must hold one percentage a class; got an empty sequence.")
+        raise ArgumentValueError(name, rule="hold one percentage a class", got="an empty sequence")
     return shares

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lt_callbacks.evaluation import CellResult
+from lt_callbacks.evaluation import MethodResult
 
 
-def cell(method: str = "CE", seed: int = 0, accuracy: float = 50.0, **changes: Any) -> CellResult:
+def method_result(method: str = "CE", seed: int = 0, accuracy: float = 50.0, **changes: Any) -> MethodResult:
     values: dict[str, Any] = {
         "method": method,
         "seed": seed,
@@ -18,4 +18,4 @@ def cell(method: str = "CE", seed: int = 0, accuracy: float = 50.0, **changes: A
         "per_class": (80.0, 50.0, 20.0),
         "seconds": 1.5,
     }
-    return CellResult(**{**values, **changes})
+    return MethodResult(**{**values, **changes})

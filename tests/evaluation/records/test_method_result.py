@@ -6,38 +6,40 @@ import re
 
 import numpy as np
 import pytest
-from result_cells import cell
+from made_results import method_result
 
-from lt_callbacks.evaluation import CellResult
+from lt_callbacks.evaluation import MethodResult
 
 
 def test_round_trip_through_json_restores_an_equal_object():
-    result = cell(
+    result = method_result(
         many=None,
         best_accuracy=51.25,
         wrong_labels_fitted=3.0,
         per_class=(80.0, None, 20.0),
-        cell="ratio 0.4",
+        setting="ratio 0.4",
         extra={"alpha": 10, "steps": (1, 2), "nested": {"on": True, "none": None}},
     )
-    restored = CellResult.from_dict(json.loads(json.dumps(result.to_dict())))
+    restored = MethodResult.from_dict(json.loads(json.dumps(result.to_dict())))
     assert restored == result
     assert restored.per_class == (80.0, None, 20.0)
     assert restored.extra["steps"] == [1, 2]
 
 
 def test_defaults_may_be_left_out():
-    values = cell().to_dict()
+    values = method_result().to_dict()
     for name in ("best_accuracy", "wrong_labels_fitted", "cell", "extra"):
         del values[name]
-    restored = CellResult.from_dict(values)
+    restored = MethodResult.from_dict(values)
     assert restored.best_accuracy is None
     assert restored.wrong_labels_fitted is None
-    assert (restored.cell, restored.extra) == ("", {})
+    assert (restored.setting, restored.extra) == ("", {})
 
 
 def test_numpy_numbers_become_python_numbers():
-    result = cell(seed=np.int64(3), accuracy=np.float32(12.5), per_class=np.array([1.0, 2.0]), seconds=np.float64(2))
+    result = method_result(
+        seed=np.int64(3), accuracy=np.float32(12.5), per_class=np.array([1.0, 2.0]), seconds=np.float64(2)
+    )
     assert json.loads(json.dumps(result.to_dict()))["per_class"] == [1.0, 2.0]
     assert type(result.seed) is int
     assert type(result.accuracy) is float
@@ -45,7 +47,7 @@ def test_numpy_numbers_become_python_numbers():
 
 def test_later_changes_of_the_caller_do_not_reach_the_result():
     extra = {"steps": [1]}
-    result = cell(extra=extra)
+    result = method_result(extra=extra)
     extra["steps"].append(2)
     result.to_dict()["extra"]["steps"].append(3)
     assert result.extra == {"steps": [1]}
@@ -53,9 +55,9 @@ def test_later_changes_of_the_caller_do_not_reach_the_result():
         result.seed = 1  # type: ignore[misc]
 
 
-def test_key_tells_cells_apart():
-    assert cell("CE", 3, cell="a").key == ("CE", 3, "a")
-    assert cell("CE", 3, cell="a").key != cell("CE", 3, cell="b").key
+def test_key_tells_results_apart():
+    assert method_result("CE", 3, setting="a").key == ("CE", 3, "a")
+    assert method_result("CE", 3, setting="a").key != method_result("CE", 3, setting="b").key
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_key_tells_cells_apart():
     [
         ({"method": 3}, TypeError, "`method` must be text; got 3."),
         ({"method": ""}, ValueError, "`method` must not be empty"),
-        ({"cell": None}, TypeError, "`cell` must be text; got None."),
+        ({"setting": None}, TypeError, "`setting` must be text; got None."),
         ({"seed": 1.0}, TypeError, "`seed` must be an integer; got 1.0."),
         ({"seed": True}, TypeError, "`seed` must be an integer; got True."),
         ({"accuracy": None}, TypeError, "`accuracy` must be a finite number >= 0 and <= 100; got None."),
@@ -84,17 +86,17 @@ def test_key_tells_cells_apart():
 )
 def test_wrong_fields_are_refused_by_name(changes, error, text):
     with pytest.raises(error, match=re.escape(text)):
-        cell(**changes)
+        method_result(**changes)
 
 
 def test_unknown_and_missing_names_are_refused():
-    values = cell().to_dict()
+    values = method_result().to_dict()
     with pytest.raises(ValueError, match=r"got 'acuracy'\. Did you mean 'accuracy'\?"):
-        CellResult.from_dict({**values, "acuracy": 1.0})
+        MethodResult.from_dict({**values, "acuracy": 1.0})
     with pytest.raises(ValueError, match=r"got 'zzz'\. Put what is not a field under `extra`\."):
-        CellResult.from_dict({**values, "zzz": 1.0})
+        MethodResult.from_dict({**values, "zzz": 1.0})
     del values["few"], values["seconds"]
     with pytest.raises(ValueError, match=r"`values` must hold method, .*; got no few, seconds\."):
-        CellResult.from_dict(values)
+        MethodResult.from_dict(values)
     with pytest.raises(TypeError, match="`values` must be a mapping of field names to values; got list"):
-        CellResult.from_dict([1])  # type: ignore[arg-type]
+        MethodResult.from_dict([1])  # type: ignore[arg-type]
