@@ -90,8 +90,8 @@ class ResultFile:
             theirs, ours = (held.get(name, "nothing") for held in (document.settings, self._settings))
             raise ArgumentValueError(
                 "settings",
-                rule=f"equal those of the document that is continued, {str(self.path)!r} with {name} = {theirs!r}",
-                got=repr(ours),
+                rule="equal those of the document that is continued",
+                got=f"{name} = {ours!r} where {str(self.path)!r} has {theirs!r}",
                 way_out="Write to another file.",
             )
         return document if self._notes is None else replace(document, notes=self._notes)

@@ -12,9 +12,9 @@ def test_titles_tell_the_rows_of_a_document_apart():
     assert len(set(titles)) == len(titles)
 
 
-def test_the_row_to_compare_with_has_titles_as_the_networks_give_them():
+def test_the_row_to_compare_with_has_labels_as_the_networks_give_them():
     assert RECIPES[PLAIN].tau == 0.0
-    assert RECIPES[PLAIN].title == "soft titles"
+    assert RECIPES[PLAIN].title == "soft labels"
 
 
 def test_every_kind_of_view_that_tau_can_be_fitted_on_has_a_row():
@@ -32,7 +32,7 @@ def test_each_row_is_of_one_kind():
 
 
 @pytest.mark.parametrize(
-    ("method", "needs_set", "needs_titles"),
+    ("method", "needs_set", "needs_labels"),
     [
         ("networks", False, False),
         ("hard", True, False),
@@ -43,8 +43,8 @@ def test_each_row_is_of_one_kind():
         ("oracle", True, True),
     ],
 )
-def test_what_must_be_there_first(method, needs_set, needs_titles):
-    assert (RECIPES[method].needs_set, RECIPES[method].needs_titles) == (needs_set, needs_titles)
+def test_what_must_be_there_first(method, needs_set, needs_labels):
+    assert (RECIPES[method].needs_set, RECIPES[method].needs_labels) == (needs_set, needs_labels)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,6 @@ def test_what_must_be_there_first(method, needs_set, needs_titles):
         (["adsa", "adsa_mixed"], 1),
     ],
 )
-def test_equal_titles_are_learned_once(methods, total):
+def test_equal_labels_are_learned_once(methods, total):
     config = DistillConfig(adsa=AdsaConfig(fit_on="mixed"), oracle_taus=[0.5, 1.0, 2.0, 0.5])
     assert num_students(methods, config) == total
