@@ -21,7 +21,7 @@ from lt_callbacks.evaluation.records.find_results import RESULTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``lt-report DIR... [--output FOLDER] [--title T] [--group-by KEY,...]``; returns the exit code."""
+    """Run ``lt-report DIR... [--output FOLDER] [--title T] [--group-by KEY,...]``; returns the exit code."""
     arguments = _parser().parse_args(argv)
     group_by = tuple(key.strip() for key in (arguments.group_by or "").split(",") if key.strip())
     try:

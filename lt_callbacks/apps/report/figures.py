@@ -31,7 +31,7 @@ NAMES = ("accuracy_map", "gain_map", "accuracy_line", "gain_line", "shots")
 
 
 def accuracy_pictures(comparison: Comparison, *, group_by: Sequence[str]) -> list[Picture]:
-    """Mean accuracy over the settings; nothing for a single one."""
+    """Maps or lines of the mean accuracy over the settings; none for a single setting."""
     pictures = []
     for end, at in _combinations(comparison, group_by):
         rows, columns = plane(comparison, group_by)
@@ -47,7 +47,7 @@ def accuracy_pictures(comparison: Comparison, *, group_by: Sequence[str]) -> lis
 
 
 def gain_pictures(comparison: Comparison, compared: Compared, *, group_by: Sequence[str]) -> list[Picture]:
-    """How much better the compared method is; nothing for a single setting, or where no seeds are common."""
+    """Maps or lines of the compared method's gain; none for a single setting, or where no seeds are common."""
     pictures = []
     for end, at in _combinations(comparison, group_by):
         rows, columns = plane(comparison, group_by)
@@ -65,7 +65,7 @@ def gain_pictures(comparison: Comparison, compared: Compared, *, group_by: Seque
 
 
 def shot_picture(comparison: Comparison, *, group_by: Sequence[str]) -> Picture | None:
-    """Bars of many, medium and few, of a selection where there are more settings than panels."""
+    """Bars of many, medium and few, at a selection of the settings where there are more than panels; None without."""
     shown = selected(comparison, group_by)
     if not any(result.many is not None for setting in shown for result in setting.results):
         return None
@@ -135,7 +135,7 @@ def _combinations(comparison: Comparison, group_by: Sequence[str]) -> Iterator[t
 
 
 def _drawn(comparison: Comparison, group_by: Sequence[str]) -> list[dict[str, Any]]:
-    """Without those that have one place only: no map and no line."""
+    """Values of the other axes, one mapping a figure, without those that have one place only: no map and no line."""
     return [at for at in _others(comparison, group_by).values() if len(comparison.at(at)) > 1]
 
 

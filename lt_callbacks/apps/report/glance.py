@@ -8,7 +8,7 @@ from lt_callbacks.evaluation.comparison.number_text import counted
 
 
 def default_title(comparison: Comparison) -> str:
-    """Such as ``digits: accuracy by noise.ratio and imbalance.factor``."""
+    """Title of a report that was given none, such as ``digits: accuracy by noise.ratio and imbalance.factor``."""
     data = comparison.common.get("data.name")
     start = f"{data}: accuracy" if data else "Accuracy"
     axes = list(comparison.axes)

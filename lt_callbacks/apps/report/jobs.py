@@ -11,7 +11,7 @@ _LONGEST_ERROR = 400
 
 
 def about_jobs(material: Material) -> list[Block]:
-    """A table of the jobs that are not done and lists of the other troubles; nothing where all is well."""
+    """Blocks about jobs: a table of those that are not done, lists of other troubles; none where all is well."""
     blocks: list[Block] = [_unfinished(material)] if material.unfinished else []
     folders = {(material.base / name).parent.resolve() for name in material.documents}
     elsewhere = [

@@ -24,13 +24,16 @@ class Compared:
 
 
 def reference_of(methods: Sequence[str]) -> str | None:
-    """The plain row, which all others are compared with; None where no row is one."""
+    """Title of the plain row, which all others are compared with; None where no row is one."""
     plain = [method for method in methods if method in (PLAIN, SOFT) or method.startswith(BASE_LOSS)]
     return plain[0] if len(plain) == 1 else PLAIN if PLAIN in plain else None
 
 
 def compared_of(methods: Sequence[str]) -> Compared | None:
-    """D-SINK against the better of its teachers and the plain row, ADSA against the soft labels as they are."""
+    """The pair that a report is about; None where there is none.
+
+    D-SINK against the better of its teachers and the plain row, or ADSA against the soft labels as they are.
+    """
     reference = reference_of(methods)
     if D_SINK in methods:
         teachers = tuple(teacher for teacher in TEACHERS if teacher in methods)

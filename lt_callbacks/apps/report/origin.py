@@ -13,7 +13,7 @@ from lt_callbacks.evaluation.pages.report_blocks import Block, Code, Facts, Para
 
 
 def about_settings(found: Comparison) -> list[Block]:
-    """The axes, what follows them, and what all runs share."""
+    """Blocks about the settings: the axes, what follows them, and what all runs share."""
     blocks: list[Block] = []
     if found.axes:
         axes = {axis: ", ".join(setting_axes.text(value) for value in found.values(axis)) for axis in found.axes}
@@ -29,7 +29,7 @@ def about_settings(found: Comparison) -> list[Block]:
 
 
 def about_origin(material: Material) -> list[Block]:
-    """Which commands made the results, when and on what machine, and in which files they lie."""
+    """Blocks about which commands made the results, when and on what machine, and in which files they lie."""
     documents = material.documents.values()
     runs = [run for document in documents for run in document.runs]
     commands = list(dict.fromkeys(run["command"] for run in runs))

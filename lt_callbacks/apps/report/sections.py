@@ -31,7 +31,7 @@ def sections_of(material: Material) -> list[Section]:
 
 
 def about_unaffected(found: Comparison) -> list[str]:
-    """Sentences about methods that an axis does not enter."""
+    """Sentences about methods whose results are the same at all values of an axis."""
     return [
         f"The same at every {axis}, which does not enter: {', '.join(methods)}."
         for axis, methods in found.unaffected().items()

@@ -26,12 +26,12 @@ class SettingResults:
 
     @property
     def title(self) -> str:
-        """Such as ``noise.ratio=0.4, imbalance.factor=100``; empty where the comparison has one setting."""
+        """The axes with their values here, such as ``noise.ratio=0.4, imbalance.factor=100``; empty without axes."""
         return ", ".join(f"{axis}={setting_axes.text(value)}" for axis, value in self.values.items())
 
     @property
     def short_title(self) -> str:
-        """The values alone, such as ``0.4 / 100``."""
+        """The values of the axes alone, such as ``0.4 / 100``."""
         return " / ".join(setting_axes.text(value) for value in self.values.values())
 
     def of(self, method: str) -> list[MethodResult]:
@@ -73,7 +73,7 @@ class Comparison:
     repeated: tuple[str, ...]
 
     def values(self, axis: str) -> list[Any]:
-        """Values of an axis, ascending."""
+        """Values that an axis takes in the comparison, ascending."""
         found = {setting_axes.identity(setting.values[axis]): setting.values[axis] for setting in self.settings}
         return sorted(found.values(), key=setting_axes.order)
 

@@ -13,19 +13,19 @@ NOTHING = "–"
 
 
 def signed(value: float) -> str:
-    """One decimal with its sign; a minus as wide as the plus."""
+    """A number with one decimal and its sign; the minus is as wide as the plus."""
     return f"{value:+.1f}".replace("-", "−")
 
 
 def spread(found: Spread | None) -> str:
-    """Such as ``75.8 ± 2.8``; without the second number for a single seed."""
+    """Mean and standard deviation, such as ``75.8 ± 2.8``; the mean alone for a single seed."""
     if found is None:
         return NOTHING
     return f"{found.mean:.1f}" if found.sd is None else f"{found.mean:.1f} ± {found.sd:.1f}"
 
 
 def difference(found: PairedDifference, *, num_seeds: int) -> str:
-    """Such as ``+2.3 [+0.4, +4.2]``; without an interval for a single pair.
+    """A paired difference, such as ``+2.3 [+0.4, +4.2]``; without an interval for a single pair.
 
     Of fewer pairs than ``num_seeds`` it says how many: a row's mean and its difference then rest on different runs.
     """
@@ -37,12 +37,12 @@ def difference(found: PairedDifference, *, num_seeds: int) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """Such as ``1 seed`` or ``3 seeds``."""
+    """A number with its noun, such as ``1 seed`` or ``3 seeds``."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float | None) -> str:
-    """Such as ``0.4 s``, ``12 s``, ``3 min 05 s`` or ``2 h 07 min``."""
+    """Seconds as people write them: ``0.4 s``, ``12 s``, ``3 min 05 s`` or ``2 h 07 min``; a dash for ``None``."""
     if seconds is None:
         return NOTHING
     if seconds < 9.95:

@@ -19,7 +19,7 @@ _Pool = dict[tuple[str, int], tuple[MethodResult, str]]
 
 
 def pool_results(documents: Mapping[str, ResultDocument], *, group_by: Sequence[str] = ()) -> Comparison:
-    """Results of equal settings are pooled, whichever documents they lie in; settings that differ become axes.
+    """Pool the results of equal settings, whichever documents they lie in; settings that differ become axes.
 
     A share that only some seeds of a method have at a setting is left out there: its mean would be of other seeds than
     that of the accuracy.

@@ -21,7 +21,7 @@ Flat = dict[str, Any]
 
 
 def flatten(settings: Mapping[str, Any], *, prefix: str = "") -> Flat:
-    """Nested groups as dotted keys.
+    """Nested groups of settings as one mapping with dotted keys.
 
     ``null`` and empty groups are left out: a setting that a release added with ``null``, or a group that a manifest
     replaced by it, is the same as one that is not there.
@@ -36,12 +36,12 @@ def flatten(settings: Mapping[str, Any], *, prefix: str = "") -> Flat:
 
 
 def identity(value: Any) -> str:
-    """Equal for equal values only; ``True`` is not 1, and lists can be compared too."""
+    """Text that is equal for equal values only; ``True`` is not 1, and lists can be compared too."""
     return json.dumps(value, sort_keys=True)
 
 
 def text(value: Any) -> str:
-    """A value as it is typed on the command line."""
+    """A setting's value as it is typed on the command line."""
     if value is None:
         return "null"
     if isinstance(value, float):
@@ -50,7 +50,7 @@ def text(value: Any) -> str:
 
 
 def order(value: Any) -> tuple[int, float, str]:
-    """Key to sort by: numbers by size, then words, ``null`` last."""
+    """Key that sorts the values of a setting: numbers by size, then words, ``null`` last."""
     if value is None:
         return 2, 0.0, ""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -59,12 +59,12 @@ def order(value: Any) -> tuple[int, float, str]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` has a place on a line."""
+    """Whether ``value`` is a number, which has a place on a line; a bool is none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def find_axes(settings: Sequence[Flat], *, first: Sequence[str] = ()) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Keys in which settings differ, and those that need no axis, because they follow one.
+    """Keys in which settings differ, told apart by whether they are axes or follow one.
 
     A key follows an axis where each value of the axis comes with one value of the key: with ``noise.ratio`` 0, 0.2 and
     0.4, a ``noise.kind`` that is `none` at 0 and `symmetric` otherwise. The axes that stay tell all settings apart.

@@ -22,7 +22,7 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
-    """One method over all its seeds.
+    """A row of the table: one method over all its seeds.
 
     Attributes:
         method: Name of the method.
@@ -43,7 +43,7 @@ class TableRow:
 
 
 def summarise(results: Sequence[MethodResult], *, reference: str | None) -> list[TableRow]:
-    """One row a method, in the order in which the methods first appear.
+    """The rows of a table, one a method, in the order in which the methods first appear.
 
     A method is best only if its paired 95 % interval against *each* other method lies above 0. Since all of these must
     hold at once, no correction for the number of comparisons is needed; where evidence is short, nobody is best.

@@ -31,7 +31,7 @@ class Costs:
         mean_seconds: Of those that trained something; None where none did.
         longest: The longest of those; None where none trained anything.
         teachers_trained: By these runs; None where the results say nothing about teachers.
-        teachers_reused: Taken from the store; None likewise.
+        teachers_reused: Taken from the store; None where the results say nothing about teachers.
         teacher_seconds: Mean of those trained; None where none was, or no result says it.
     """
 

@@ -32,7 +32,11 @@ def names_of(class_names: Sequence[str] | None, num_classes: int, *, longest: in
 
 
 def counts(name: str, values: ArrayLike) -> np.ndarray:
-    """``values`` as (C,) int64 counts."""
+    """Counts of samples as a (C,) int64 array.
+
+    Raises:
+        ValueError: Another shape, negative or fractional counts, or no sample at all.
+    """
     array = np.asarray(values)
     if array.ndim != 1 or not array.size:
         raise ArgumentValueError(name, rule="have shape (C,), one count a class", got=str(array.shape))

@@ -47,19 +47,19 @@ def legend_rows(labels: Sequence[str], width: float) -> int:
 
 
 def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend under all axes, in as few rows as fit."""
+    """Put a legend under all axes, in as few rows as fit."""
     num_rows = legend_rows(labels, figure.get_figwidth())
     columns = -(-len(labels) // num_rows)
     figure.legend(handles, labels, fontsize=TICK_SIZE, frameon=False, loc="outside lower center", ncols=columns)
 
 
 def add_note(axes: Axes, text: str) -> None:
-    """A quiet line above the right end of the axes that says what is drawn."""
+    """Write a quiet line above the right end of the axes that says what is drawn."""
     axes.set_title(text, fontsize=TICK_SIZE, loc="right", color="#444444")
 
 
 def finish_axes(axes: Axes, *, xlabel: str = "", ylabel: str = "", title: str = "", grid: str | None = "y") -> None:
-    """Labels, sizes and a quiet frame."""
+    """Give axes their labels, sizes and a quiet frame."""
     axes.set_facecolor("white")
     axes.set_xlabel(xlabel, fontsize=LABEL_SIZE)
     axes.set_ylabel(ylabel, fontsize=LABEL_SIZE)

@@ -82,7 +82,7 @@ def frame(axes: Axes, comparison: Comparison, *, rows: str, columns: str, title:
 
 
 def paint(axes: Axes, values: np.ndarray, *, colours: str, lowest: float, highest: float) -> Any:
-    """The coloured cells of ``values`` (R, K), the first row at the bottom; NaN is grey."""
+    """Draw ``values`` (R, K) as coloured cells, the first row at the bottom; NaN is grey."""
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
 
@@ -97,7 +97,7 @@ def paint(axes: Axes, values: np.ndarray, *, colours: str, lowest: float, highes
 
 
 def write(axes: Axes, image: Any, row: int, column: int, value: float, large: str, small: str) -> None:
-    """Number and small print of one cell, in black or white, whichever can be read on its colour."""
+    """Print a number and small print on one cell, in black or white, whichever can be read on its colour."""
     red, green, blue, _ = image.cmap(image.norm(value))
     # relative luminance of sRGB
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
@@ -111,7 +111,7 @@ def write(axes: Axes, image: Any, row: int, column: int, value: float, large: st
 
 
 def colour_bar(figure: Figure, image: Any, axes: Sequence[Axes], label: str) -> None:
-    """One scale for all maps of the figure."""
+    """Draw one colour scale for all maps of a figure."""
     bar = figure.colorbar(image, ax=list(axes), fraction=0.04, pad=0.02, aspect=30)
     bar.set_label(label, fontsize=style.LABEL_SIZE)
     bar.ax.tick_params(labelsize=style.TICK_SIZE)

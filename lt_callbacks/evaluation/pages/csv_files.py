@@ -32,13 +32,13 @@ def csv_table(rows: Sequence[TableRow]) -> str:
 
 
 def summary_csv(comparison: Comparison, settings: Sequence[SettingRows]) -> str:
-    """One line a setting and method: the values of the axes, then the columns of `csv_table`."""
+    """All rows of a comparison as CSV, one line a setting and method: its axes, then the columns of `csv_table`."""
     lines = [[*_axis_values(found.setting), *_row_values(row)] for found in settings for row in found.rows]
     return _csv([[*comparison.axes, *_ROW_HEADINGS], *lines])
 
 
 def results_csv(comparison: Comparison) -> str:
-    """One line a result: axes, method, seed, all shares in percent, wall times in seconds, the document it is from.
+    """All results of a comparison as CSV: axes, method, seed, shares in percent, wall times in seconds, document.
 
     ``teachers_reused`` counts the teachers of a result that came from the store, ``teacher_seconds`` is what the others
     took; both are empty where the result does not say it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class TableCell:
-    """One entry of a table.
+    """One cell of a table: its text, and what it is sorted by.
 
     Attributes:
         text: As shown.
@@ -27,7 +27,7 @@ class TableCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows in one or more groups.
+    """A table of a report: rows in one or more groups.
 
     Attributes:
         headings: Of the columns; the first column names the rows.
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure.
+    """A figure of a report, drawn already.
 
     Attributes:
         name: Of its file, without the extension.
@@ -65,7 +65,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Paragraph:
-    """Text; a list of short sentences where ``items`` are given."""
+    """A paragraph of text, with a list of short sentences where ``items`` are given."""
 
     text: str = ""
     items: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Paragraph:
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """Lines as they are typed."""
+    """Lines as they are typed in a terminal."""
 
     text: str
 

@@ -23,7 +23,7 @@ from lt_callbacks.evaluation.pages.report_blocks import Table, TableCell
 
 
 def accuracy_table(comparison: Comparison, settings: Sequence[SettingRows]) -> Table:
-    """Mean accuracy, one row a setting, one column a method."""
+    """Table of the mean accuracy, one row a setting, one column a method."""
     lines = []
     for position, found in enumerate(settings):
         line = [_name(found.setting, position)]
@@ -41,7 +41,7 @@ def accuracy_table(comparison: Comparison, settings: Sequence[SettingRows]) -> T
 
 
 def shares_table(comparison: Comparison, settings: Sequence[SettingRows]) -> Table:
-    """All shares of each method, one group a setting."""
+    """Table of all shares of each method, one group a setting."""
     every = [row for found in settings for row in found.rows]
     shares, reference = shown_shares(every), reference_of(every)
     groups = []
@@ -72,7 +72,7 @@ def shares_table(comparison: Comparison, settings: Sequence[SettingRows]) -> Tab
 
 
 def gains_table(comparison: Comparison, *, method: str, against: Mapping[str, Sequence[str]]) -> Table | None:
-    """Paired differences of a method, one row a setting; ``None`` where there are none.
+    """Table of a method's paired differences, one row a setting; ``None`` where there are none.
 
     Args:
         comparison: Pooled results.
@@ -107,7 +107,7 @@ def gains_table(comparison: Comparison, *, method: str, against: Mapping[str, Se
 
 
 def costs_table(comparison: Comparison) -> Table:
-    """Wall time of each method over all settings, and how many of its teachers had to be trained."""
+    """Table of each method's wall time over all settings, and of how many of its teachers had to be trained."""
     headings = ["Method", "Runs", "Mean time a training", "Longest", "Teachers trained", "Teachers reused"]
     headings.append("Mean time a trained teacher")
     lines = []

@@ -12,7 +12,7 @@ _PACKAGES = ("torch", "lightning", "torchvision", "numpy")
 
 
 def hardware() -> dict[str, Any]:
-    """Processor model, cores this process may use, operating system, names of the visible GPUs."""
+    """The machine: processor model, cores this process may use, operating system, names of the visible GPUs."""
     return {"cpu": _cpu(), "num_cores": _num_cores(), "system": platform.system(), "gpus": _gpus()}
 
 

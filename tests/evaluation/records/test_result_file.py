@@ -79,7 +79,9 @@ def test_notes_are_kept_or_replaced(tmp_path):
 
 def test_other_settings_are_refused(tmp_path):
     open_file(tmp_path).append(method_result())
-    with pytest.raises(ValueError, match=r"; got ratio = 0\.2 where '.*digits\.json' has 0\.4\. Write to another file\."):
+    with pytest.raises(
+        ValueError, match=r"; got ratio = 0\.2 where '.*digits\.json' has 0\.4\. Write to another file\."
+    ):
         open_file(tmp_path, settings={**SETTINGS, "ratio": 0.2})
     with pytest.raises(ValueError, match=r"; got alpha = 10 where '.*digits\.json' has 'nothing'\. Write"):
         open_file(tmp_path, settings={**SETTINGS, "alpha": 10})
