@@ -6,7 +6,8 @@ import torch
 
 # Test files import the helpers that lie beside them.
 for folder in Path(__file__).parent.rglob("*"):
-    if folder.is_dir() and folder.name != "__pycache__":
+    # breakages is a package of its own, one of whose files has the name of a helper.
+    if folder.is_dir() and folder.name not in ("__pycache__", "breakages"):
         sys.path.append(str(folder))
 sys.path.append(str(Path(__file__).parent))
 
