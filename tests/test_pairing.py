@@ -16,9 +16,6 @@ ELSEWHERE = {
     "bench/ours.py": "bench/test_measure.py",
     "bench/show.py": "bench/test_command.py",
     "bench/step_profile.py": "bench/test_step.py",
-    # Both are what a fit goes through.
-    "adsa/problem.py": "adsa/test_fit_tau.py",
-    "adsa/tau_fit.py": "adsa/test_fit_tau.py",
     "transport/result.py": "transport/test_sinkhorn.py",
     # The phases of one solve.
     "transport/exponentiated.py": "transport/test_scaling.py",

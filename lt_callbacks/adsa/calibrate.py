@@ -7,7 +7,58 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import real
-from lt_callbacks.adsa.class_prior import centred_log_prior, normalised_prior
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+
+
+def normalised_prior(class_prior: Any, *, name: str = "class_prior") -> Tensor:
+    """(C,) float64 on the CPU, sum 1, from counts or frequencies of at least two classes, all finite and > 0.
+
+    A class without training samples has no finite log prior; it cannot be adjusted for and is refused by name.
+
+    Raises:
+        TypeError: Not numbers.
+        ValueError: Not one positive, finite number a class.
+    """
+    try:
+        # The device first: not every one knows float64.
+        values = class_prior.detach().cpu() if isinstance(class_prior, Tensor) else class_prior
+        prior = torch.as_tensor(values, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentTypeError(
+            name,
+            rule="be (C,) counts or frequencies",
+            got=str(type(class_prior).__name__),
+            way_out="Pass the number of training samples of each class.",
+        ) from error
+    if prior.ndim != 1 or len(prior) < 2:
+        raise ArgumentValueError(
+            name,
+            rule="have shape (C,) with C >= 2",
+            got=str(tuple(prior.shape)),
+            way_out="Pass the number of training samples of each class.",
+        )
+    wrong = ~(prior.isfinite() & (prior > 0))
+    if bool(wrong.any()):
+        first = int(wrong.nonzero()[0])
+        raise ArgumentValueError(
+            name,
+            rule="be finite and > 0",
+            got=f"{float(prior[first])} for class {first}",
+            way_out="A class without training samples has no prior to correct for: leave it out, or give it a small "
+            "count.",
+        )
+    # Dividing by the largest first keeps the sum finite whatever the unit.
+    prior = prior / prior.max()
+    return prior / prior.sum()
+
+
+def centred_log_prior(prior: Tensor) -> Tensor:
+    """(C,) log pi - mean log pi of a normalised prior; exact zeros where all classes are alike."""
+    # Equal entries give equal logarithms, yet their mean may differ in the last bit.
+    if bool((prior == prior[0]).all()):
+        return torch.zeros_like(prior)
+    log_prior = prior.log()
+    return log_prior - log_prior.mean()
 
 
 def calibrate(logits: Tensor, class_prior: Any, tau: float | Tensor, *, target_prior: Any = None) -> Tensor:
@@ -39,14 +90,16 @@ def calibrate(logits: Tensor, class_prior: Any, tau: float | Tensor, *, target_p
     """
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise TypeError(f"`logits` must be a floating tensor; got {got}. Pass the outputs before the softmax.")
+        raise ArgumentTypeError(
+            "logits", rule="be a floating tensor", got=str(got), way_out="Pass the outputs before the softmax."
+        )
     prior = normalised_prior(class_prior)
     _check_classes("class_prior", prior, logits)
     wide = logits if logits.dtype == torch.float64 else logits.float()
     if isinstance(tau, Tensor):
         if tau.ndim != 0:
-            raise ValueError(
-                f"`tau` must be a number or a 0-d tensor; got shape {tuple(tau.shape)}. Pass one strength."
+            raise ArgumentValueError(
+                "tau", rule="be a number or a 0-d tensor", got=f"shape {tuple(tau.shape)}", way_out="Pass one strength."
             )
         strength: float | Tensor = tau.to(wide)
     else:
@@ -61,7 +114,9 @@ def calibrate(logits: Tensor, class_prior: Any, tau: float | Tensor, *, target_p
 
 def _check_classes(name: str, prior: Tensor, logits: Tensor) -> None:
     if logits.ndim == 0 or logits.shape[-1] != len(prior):
-        raise ValueError(
-            f"`{name}` must have one entry a class; got {len(prior)} for logits of shape {tuple(logits.shape)}. "
-            "Logits hold the classes last."
+        raise ArgumentValueError(
+            name,
+            rule="have one entry a class",
+            got=f"{len(prior)} for logits of shape {tuple(logits.shape)}",
+            way_out="Logits hold the classes last.",
         )

@@ -6,8 +6,7 @@ import math
 import torch
 from torch import Tensor
 
-from lt_callbacks.adsa.class_curves import ClassCurves
-from lt_callbacks.adsa.corrected_spread import corrected_score
+from lt_callbacks.adsa.class_curves import ClassCurves, corrected_score
 
 #: Coverage that the intervals aim for.
 CONFIDENCE = 0.95

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentValueError
+
 #: More are refused: they mean a prior or an interval far outside what a data set has. The bound also keeps
 #: (highest - lowest) * (largest - smallest log prior) below 300, so that exponentials fit a float64.
 MAX_NODES = 500
@@ -64,9 +66,11 @@ def chebyshev_nodes(lowest: float, highest: float, *, log_prior_range: float) ->
         rate = math.asinh(math.pi / (log_prior_range * half))
         num_nodes = max(num_nodes, math.ceil(_LOG_PRECISION / rate) + 4)
     if num_nodes > MAX_NODES:
-        raise ValueError(
-            f"`class_prior` must not be so uneven for tau in [{lowest:g}, {highest:g}]; got a largest entry "
-            f"exp({log_prior_range:.1f}) times the smallest. Narrow `lowest` to `highest`, or check the prior."
+        raise ArgumentValueError(
+            "class_prior",
+            rule=f"not be so uneven for tau in [{lowest:g}, {highest:g}]",
+            got=f"a largest entry exp({log_prior_range:.1f}) times the smallest",
+            way_out="Narrow `lowest` to `highest`, or check the prior.",
         )
     # Sines of symmetric angles are exactly symmetric.
     angles = math.pi / 2 * (2 * torch.arange(num_nodes, dtype=torch.float64) - (num_nodes - 1)) / (num_nodes - 1)

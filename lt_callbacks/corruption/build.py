@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption.given_labels import load_given_labels
 from lt_callbacks.corruption.label_noise import corrupt_labels
 from lt_callbacks.corruption.labels import checked_labels
@@ -49,8 +50,11 @@ def build_manifest(
     labels = checked_labels("labels", labels, num_classes=num_classes, hint="Correct `num_classes` or the labels.")
     order = tuple(range(num_classes)) if imbalance.class_order is None else tuple(imbalance.class_order)
     if len(order) != num_classes:
-        raise ValueError(
-            f"`class_order` must hold each of the {num_classes} classes once; got {len(order)}. Head class first."
+        raise ArgumentValueError(
+            "class_order",
+            rule=f"hold each of the {num_classes} classes once",
+            got=str(len(order)),
+            way_out="Head class first.",
         )
     indices = longtail_indices(
         labels, imbalance_factor=imbalance.factor, seed=seed, profile=imbalance.profile, class_order=order

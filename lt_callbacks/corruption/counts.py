@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentValueError
 
 #: How class sizes fall from the head (rank 0) to the tail (rank C-1).
 PROFILES = ("exponential", "step", "none")
@@ -59,8 +60,10 @@ def checked_profile(
         factor_name, factor, at_least=1, hint="It is head size over tail size: pass 100 for a multiplier of 0.01."
     )
     if profile == "none" and factor != 1:
-        raise ValueError(
-            f"`{factor_name}` must be 1 with `{profile_name}` 'none'; got {factor:g}. Choose another "
-            "profile for a long tail."
+        raise ArgumentValueError(
+            factor_name,
+            rule=f"be 1 with `{profile_name}` 'none'",
+            got=f"{factor:g}",
+            way_out="Choose another profile for a long tail.",
         )
     return profile, factor

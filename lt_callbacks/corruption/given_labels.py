@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.corruption.labels import checked_labels
 
 SUFFIXES = (".npy", ".npz", ".pt", ".txt")
@@ -45,7 +46,7 @@ def load_given_labels(
     path = Path(path)
     one_of("given_labels_file", path.suffix, SUFFIXES, hint=f"The kind of {path.name!r} is told from its suffix.")
     if not path.is_file():
-        raise FileNotFoundError(f"`given_labels_file` must be a file; got {str(path)!r}. Check the path.")
+        raise ArgumentFileError("given_labels_file", rule="be a file", got=repr(str(path)), way_out="Check the path.")
     with _named_failure(path):
         content = _read(path)
     _check_key(content, key, path)
@@ -56,10 +57,11 @@ def load_given_labels(
     source = path.name if key is None else f"{path.name}[{key}]"
     labels = checked_labels("given_labels_file", labels, num_classes=num_classes, hint=f"Read from {source!r}.")
     if len(labels) != num_samples:
-        raise ValueError(
-            f"`given_labels_file` must hold one label for each of the {num_samples} samples of the full original "
-            f"training set; got {len(labels)} in {path.name!r}. Do not subset the file: the positions kept by the "
-            "imbalance are looked up in it."
+        raise ArgumentValueError(
+            "given_labels_file",
+            rule=f"hold one label for each of the {num_samples} samples of the full original training set",
+            got=f"{len(labels)} in {path.name!r}",
+            way_out="Do not subset the file: the positions kept by the imbalance are looked up in it.",
         )
     return labels
 
@@ -108,9 +110,11 @@ def _check_key(content: Any, key: str | None, path: Path) -> None:
         hint = f"{path.name!r} holds named arrays: choose one." if key is None else ""
         one_of("given_labels_key", key, [str(name) for name in content], hint=hint)
     elif key is not None:
-        raise ValueError(
-            f"`given_labels_key` must be left out for a file that holds one array; got {key!r} for "
-            f"{path.name!r}. Remove it."
+        raise ArgumentValueError(
+            "given_labels_key",
+            rule="be left out for a file that holds one array",
+            got=f"{key!r} for {path.name!r}",
+            way_out="Remove it.",
         )
 
 
@@ -121,7 +125,9 @@ def _named_failure(path: Path) -> Iterator[None]:
         yield
     except READ_ERRORS as error:
         reason = (str(error) or type(error).__name__).splitlines()[0].strip().rstrip(".")
-        raise ValueError(
-            f"`given_labels_file` must be a whole file of plain arrays; got {path.name!r}: {reason}. Write the labels "
-            "again with `numpy.save(path, labels)`."
+        raise ArgumentValueError(
+            "given_labels_file",
+            rule="be a whole file of plain arrays",
+            got=f"{path.name!r}: {reason}",
+            way_out="Write the labels again with `numpy.save(path, labels)`.",
         ) from error

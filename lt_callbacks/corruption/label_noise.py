@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption.hashing import hashed_uniform
 from lt_callbacks.corruption.labels import checked_labels, integer_array
 from lt_callbacks.corruption.transitions import checked_transition
@@ -72,13 +73,18 @@ def _checked_positions(positions: ArrayLike | None, num_samples: int) -> NDArray
         return np.arange(num_samples)
     array = integer_array("positions", positions)
     if len(array) != num_samples:
-        raise ValueError(
-            f"`positions` must hold one position a label ({num_samples}); got {len(array)}. Pass the kept positions."
+        raise ArgumentValueError(
+            "positions",
+            rule=f"hold one position a label ({num_samples})",
+            got=str(len(array)),
+            way_out="Pass the kept positions.",
         )
     unique, count = np.unique(array, return_counts=True)
     if len(unique) != num_samples:
-        raise ValueError(
-            f"`positions` must be distinct; got {unique[np.argmax(count)]} {count.max()} times. Samples that share a "
-            "position would share their noise."
+        raise ArgumentValueError(
+            "positions",
+            rule="be distinct",
+            got=f"{unique[np.argmax(count)]} {count.max()} times",
+            way_out="Samples that share a position would share their noise.",
         )
     return array

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+
 
 def integer_array(name: str, values: ArrayLike, *, hint: str = "") -> NDArray[np.int64]:
     """Return ``values`` as a new (N,) int64 array after checking that they are integers >= 0.
@@ -20,13 +22,13 @@ def integer_array(name: str, values: ArrayLike, *, hint: str = "") -> NDArray[np
     """
     array = np.asarray(values)
     if array.ndim != 1:
-        raise ValueError(f"`{name}` must have shape (N,); got shape {array.shape}. {hint}".rstrip())
+        raise ArgumentValueError(name, rule="have shape (N,)", got=f"shape {array.shape}", way_out=hint)
     if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"`{name}` must be integers; got dtype {array.dtype}. {hint}".rstrip())
+        raise ArgumentTypeError(name, rule="be integers", got=f"dtype {array.dtype}", way_out=hint)
     result = array.astype(np.int64)
     if result.size and result.min() < 0:
         where = int(np.argmin(result))
-        raise ValueError(f"`{name}` must be >= 0; got {result[where]} at index {where}. {hint}".rstrip())
+        raise ArgumentValueError(name, rule="be >= 0", got=f"{result[where]} at index {where}", way_out=hint)
     return result
 
 
@@ -41,10 +43,10 @@ def checked_labels(
     """
     labels = integer_array(name, values, hint=hint)
     if labels.size == 0:
-        raise ValueError(f"`{name}` must hold at least one label; got none. {hint}".rstrip())
+        raise ArgumentValueError(name, rule="hold at least one label", got="none", way_out=hint)
     if num_classes is not None and labels.max() >= num_classes:
         where = int(np.argmax(labels))
-        raise ValueError(
-            f"`{name}` must be in 0..{num_classes - 1}; got {labels[where]} at index {where}. {hint}".rstrip()
+        raise ArgumentValueError(
+            name, rule=f"be in 0..{num_classes - 1}", got=f"{labels[where]} at index {where}", way_out=hint
         )
     return labels

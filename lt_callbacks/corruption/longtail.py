@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption.counts import checked_profile, class_counts
 from lt_callbacks.corruption.hashing import hashed_uniform
 from lt_callbacks.corruption.labels import checked_labels, integer_array
@@ -54,9 +55,11 @@ def longtail_indices(
     if order is None:
         order = np.arange(len(available))
     if available.min() == 0:
-        raise ValueError(
-            f"`labels` must hold at least one sample of every class; got none of class {int(np.argmin(available))} "
-            f"(of {len(available)}). Add samples, or renumber the classes without it."
+        raise ArgumentValueError(
+            "labels",
+            rule="hold at least one sample of every class",
+            got=f"none of class {int(np.argmin(available))} (of {len(available)})",
+            way_out="Add samples, or renumber the classes without it.",
         )
     keep = _kept_counts(available, order, factor=factor, profile=profile)
 
@@ -75,9 +78,11 @@ def _kept_counts(
     by_rank = class_counts(n_max, len(order), imbalance_factor=factor, profile=profile)
     if by_rank[-1] == 0:
         rank = int(np.argmin(by_rank))
-        raise ValueError(
-            f"`imbalance_factor` must leave at least one sample in every class; got {factor:g}, which leaves class "
-            f"{order[rank]} with none (the head, class {order[0]}, has {n_max}). Use at most {n_max}."
+        raise ArgumentValueError(
+            "imbalance_factor",
+            rule="leave at least one sample in every class",
+            got=f"{factor:g}, which leaves class {order[rank]} with none (the head, class {order[0]}, has {n_max})",
+            way_out=f"Use at most {n_max}.",
         )
     keep = np.empty_like(by_rank)
     keep[order] = by_rank
@@ -87,7 +92,10 @@ def _kept_counts(
 def _checked_order(class_order: Sequence[int]) -> NDArray[np.int64]:
     order = integer_array("class_order", np.asarray(class_order))
     if len(order) < 2 or not np.array_equal(np.sort(order), np.arange(len(order))):
-        raise ValueError(
-            f"`class_order` must hold each of 0..C-1 once, C >= 2; got {order.tolist()}. Put the head class first."
+        raise ArgumentValueError(
+            "class_order",
+            rule="hold each of 0..C-1 once, C >= 2",
+            got=str(order.tolist()),
+            way_out="Put the head class first.",
         )
     return order

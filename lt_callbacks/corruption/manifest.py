@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentFileError, ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json, sha256, write_bytes
 from lt_callbacks.corruption.labels import checked_labels, integer_array
 
@@ -52,7 +53,9 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
-            raise ValueError(f"`dataset` must be a name; got {self.dataset!r}. Use the name of the data source.")
+            raise ArgumentValueError(
+                "dataset", rule="be a name", got=repr(self.dataset), way_out="Use the name of the data source."
+            )
         num_classes = integer("num_classes", self.num_classes, at_least=2)
         object.__setattr__(self, "num_classes", num_classes)
         arrays = {
@@ -62,19 +65,25 @@ class Manifest:
         }
         if len({len(array) for array in arrays.values()}) != 1:
             lengths = ", ".join(f"`{name}` {len(array)}" for name, array in arrays.items())
-            raise ValueError(f"`indices` and both labels must have one length; got {lengths}. One of each a sample.")
+            raise ArgumentValueError(
+                "indices", rule="have the length of both labels", got=str(lengths), way_out="One of each a sample."
+            )
         steps = np.diff(arrays["indices"])
         if (steps <= 0).any():
             where = int(np.argmax(steps <= 0))
             pair = arrays["indices"][where : where + 2].tolist()
-            raise ValueError(f"`indices` must ascend; got {pair} at index {where}. Sort indices and labels together.")
+            raise ArgumentValueError(
+                "indices", rule="ascend", got=f"{pair} at index {where}", way_out="Sort indices and labels together."
+            )
         for name, array in arrays.items():
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         try:
             settings = json.loads(canonical_json(self.settings))
         except (TypeError, ValueError) as error:
-            raise TypeError(f"`settings` must be JSON values; got {self.settings!r}: {error}. Convert them.") from error
+            raise ArgumentTypeError(
+                "settings", rule="be JSON values", got=f"{self.settings!r}: {error}", way_out="Convert them."
+            ) from error
         object.__setattr__(self, "settings", settings)
 
     def __len__(self) -> int:
@@ -131,7 +140,7 @@ class Manifest:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"`path` must be a manifest file; got {str(path)!r}. Check the path.")
+            raise ArgumentFileError("path", rule="be a manifest file", got=repr(str(path)), way_out="Check the path.")
         try:
             content = json.loads(path.read_bytes())
         except ValueError as error:
@@ -174,8 +183,10 @@ def _checksum_fits(content: Mapping[str, Any]) -> bool:
         return False
 
 
-def _refusal(path: Path, reason: str) -> ValueError:
-    return ValueError(
-        f"`path` must be a whole manifest as `Manifest.save` wrote it; got {str(path)!r}, which {reason}. Restore the "
-        "file, or build it again with `build_manifest` from its settings."
+def _refusal(path: Path, reason: str) -> ArgumentValueError:
+    return ArgumentValueError(
+        "path",
+        rule="be a whole manifest as `Manifest.save` wrote it",
+        got=f"{str(path)!r}, which {reason}",
+        way_out="Restore the file, or build it again with `build_manifest` from its settings.",
     )

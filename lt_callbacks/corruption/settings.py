@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption.counts import checked_profile
 from lt_callbacks.corruption.transitions import TRANSITION_KINDS
 
@@ -39,9 +40,11 @@ class Imbalance:
         if self.class_order is None:
             return
         if self.profile == "none":
-            raise ValueError(
-                f"`class_order` must be left out with profile 'none', which has no head; got {self.class_order!r}. "
-                "Remove it."
+            raise ArgumentValueError(
+                "class_order",
+                rule="be left out with profile 'none', which has no head",
+                got=repr(self.class_order),
+                way_out="Remove it.",
             )
         order = tuple(integer("class_order", label, at_least=0) for label in self.class_order)
         object.__setattr__(self, "class_order", order)
@@ -74,22 +77,28 @@ class Noise:
         one_of("kind", self.kind, NOISE_KINDS)
         ratio = real("ratio", self.ratio, at_least=0, below=1)
         if self.kind in ("none", *FILE_OF_KIND) and ratio != 0:
-            raise ValueError(
-                f"`ratio` must be 0 with kind {self.kind!r}, which has no ratio; got {ratio:g}. Remove it, or choose "
-                "another kind."
+            raise ArgumentValueError(
+                "ratio",
+                rule=f"be 0 with kind {self.kind!r}, which has no ratio",
+                got=f"{ratio:g}",
+                way_out="Remove it, or choose another kind.",
             )
         object.__setattr__(self, "ratio", ratio)
         for owner, name in FILE_OF_KIND.items():
             path = getattr(self, name)
             if (path is not None) != (self.kind == owner):
-                raise ValueError(
-                    f"`{name}` must be given with kind {owner!r} and with no other; got {path!r} with kind "
-                    f"{self.kind!r}. Set both or none."
+                raise ArgumentValueError(
+                    name,
+                    rule=f"be given with kind {owner!r} and with no other",
+                    got=f"{path!r} with kind {self.kind!r}",
+                    way_out="Set both or none.",
                 )
             if path is not None:
                 object.__setattr__(self, name, os.fspath(path))
         if self.given_labels_key is not None and self.kind != "human":
-            raise ValueError(
-                f"`given_labels_key` must be left out with kind {self.kind!r}; got {self.given_labels_key!r}. It "
-                "belongs to kind 'human'."
+            raise ArgumentValueError(
+                "given_labels_key",
+                rule=f"be left out with kind {self.kind!r}",
+                got=repr(self.given_labels_key),
+                way_out="It belongs to kind 'human'.",
             )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.corruption.transitions import checked_transition
 
 SUFFIXES = (".npy", ".csv")
@@ -30,7 +31,7 @@ def load_transition(path: str | os.PathLike[str], *, num_classes: int, num_sampl
     path = Path(path)
     one_of("transition_file", path.suffix, SUFFIXES, hint=f"The kind of {path.name!r} is told from its suffix.")
     if not path.is_file():
-        raise FileNotFoundError(f"`transition_file` must be a file; got {str(path)!r}. Check the path.")
+        raise ArgumentFileError("transition_file", rule="be a file", got=repr(str(path)), way_out="Check the path.")
     try:
         if path.suffix == ".csv":
             rows = [line.split(",") for line in path.read_text().splitlines() if line.strip()]
@@ -39,13 +40,17 @@ def load_transition(path: str | os.PathLike[str], *, num_classes: int, num_sampl
             with path.open("rb") as stream:
                 matrix = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
     except (OSError, EOFError, ValueError) as error:
-        raise ValueError(
-            f"`transition_file` must hold a matrix of numbers; got {path.name!r}: {error}. Write it again with "
-            "`numpy.save(path, matrix)`."
+        raise ArgumentValueError(
+            "transition_file",
+            rule="hold a matrix of numbers",
+            got=f"{path.name!r}: {error}",
+            way_out="Write it again with `numpy.save(path, matrix)`.",
         ) from error
     if matrix.ndim != 2 or matrix.shape[1] != num_classes:
-        raise ValueError(
-            f"`transition_file` must have one column for each of the {num_classes} classes; got shape {matrix.shape} "
-            f"in {path.name!r}. Entry (i, j) is the probability of given label j for row i."
+        raise ArgumentValueError(
+            "transition_file",
+            rule=f"have one column for each of the {num_classes} classes",
+            got=f"shape {matrix.shape} in {path.name!r}",
+            way_out="Entry (i, j) is the probability of given label j for row i.",
         )
     return checked_transition(matrix, num_samples=num_samples, name="transition_file")

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentValueError
 
 #: Noise types that are a function of the class and a ratio.
 TRANSITION_KINDS = ("symmetric", "symmetric_inclusive", "pair_flip", "asymmetric", "class_frequency", "none")
@@ -56,16 +57,22 @@ def transition_matrix(
                [0.25, 0.  , 0.75]])
     """
     if kind in NOT_A_MATRIX:
-        raise ValueError(f"`kind` must name a noise that is one matrix; got {kind!r}. {NOT_A_MATRIX[kind]}")
+        raise ArgumentValueError(
+            "kind", rule="name a noise that is one matrix", got=repr(kind), way_out=NOT_A_MATRIX[kind]
+        )
     kind = one_of("kind", kind, TRANSITION_KINDS)
     num_classes = integer("num_classes", num_classes, at_least=2)
     ratio = real("ratio", ratio, at_least=0, below=1)
     if kind == "none" and ratio != 0:
-        raise ValueError(f"`ratio` must be 0 with kind 'none'; got {ratio:g}. Choose a kind of noise.")
+        raise ArgumentValueError(
+            "ratio", rule="be 0 with kind 'none'", got=f"{ratio:g}", way_out="Choose a kind of noise."
+        )
     if (class_prior is None) == (kind == "class_frequency"):
-        raise ValueError(
-            f"`class_prior` must be given with kind 'class_frequency' and with no other; got kind {kind!r} "
-            f"{'without' if class_prior is None else 'with'} it. Pass the class counts, or leave it out."
+        raise ArgumentValueError(
+            "class_prior",
+            rule="be given with kind 'class_frequency' and with no other",
+            got=f"kind {kind!r} {('without' if class_prior is None else 'with')} it",
+            way_out="Pass the class counts, or leave it out.",
         )
     identity = np.eye(num_classes)
     return (1 - ratio) * identity + ratio * _destinations(kind, num_classes, class_prior)
@@ -82,9 +89,11 @@ def _destinations(kind: str, num_classes: int, class_prior: ArrayLike | None) ->
         return np.roll(identity, 1, axis=1)
     if kind == "asymmetric":
         if num_classes != 10:
-            raise ValueError(
-                f"`num_classes` must be 10 with kind 'asymmetric' (CIFAR-10's classes); got {num_classes}. Use "
-                "'pair_flip', or pass your own matrix to `corrupt_labels`."
+            raise ArgumentValueError(
+                "num_classes",
+                rule="be 10 with kind 'asymmetric' (CIFAR-10's classes)",
+                got=str(num_classes),
+                way_out="Use 'pair_flip', or pass your own matrix to `corrupt_labels`.",
             )
         return identity[[CIFAR10_SEMANTIC_MAP.get(label, label) for label in range(num_classes)]]
     if kind == "class_frequency":
@@ -96,11 +105,15 @@ def _destinations(kind: str, num_classes: int, class_prior: ArrayLike | None) ->
 def _checked_prior(class_prior: ArrayLike | None, num_classes: int) -> NDArray[np.float64]:
     prior = np.asarray(class_prior, dtype=np.float64)
     if prior.shape != (num_classes,):
-        raise ValueError(f"`class_prior` must have shape ({num_classes},); got shape {prior.shape}. One count a class.")
+        raise ArgumentValueError(
+            "class_prior", rule=f"have shape ({num_classes},)", got=f"shape {prior.shape}", way_out="One count a class."
+        )
     if not np.isfinite(prior).all() or prior.min() < 0 or np.count_nonzero(prior) < 2:
-        raise ValueError(
-            f"`class_prior` must be finite and >= 0 with at least two positive entries; got {prior.tolist()}. Pass the "
-            "class counts."
+        raise ArgumentValueError(
+            "class_prior",
+            rule="be finite and >= 0 with at least two positive entries",
+            got=str(prior.tolist()),
+            way_out="Pass the class counts.",
         )
     return prior
 
@@ -114,23 +127,29 @@ def checked_transition(transition: ArrayLike, *, num_samples: int, name: str = "
     """
     matrix = np.asarray(transition, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[1] < 2 or matrix.shape[0] not in (matrix.shape[1], num_samples):
-        raise ValueError(
-            f"`{name}` must have shape (C, C) or one row a sample ({num_samples}, C), C >= 2; got shape "
-            f"{matrix.shape}. Entry (i, j) is the probability of given label j for row i."
+        raise ArgumentValueError(
+            name,
+            rule=f"have shape (C, C) or one row a sample ({num_samples}, C), C >= 2",
+            got=f"shape {matrix.shape}",
+            way_out="Entry (i, j) is the probability of given label j for row i.",
         )
     bad = ~np.isfinite(matrix) | (matrix < 0)
     if bad.any():
         row, column = (int(first) for first in np.argwhere(bad)[0])
-        raise ValueError(
-            f"`{name}` must be finite and >= 0; got {matrix[row, column]:g} at ({row}, {column}). Entries are "
-            "probabilities."
+        raise ArgumentValueError(
+            name,
+            rule="be finite and >= 0",
+            got=f"{matrix[row, column]:g} at ({row}, {column})",
+            way_out="Entries are probabilities.",
         )
     total = np.cumsum(matrix, axis=1)[:, -1:]  # summed in order: the same bits on every platform
     wrong = np.abs(total[:, 0] - 1) > ROW_SUM_TOLERANCE
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(
-            f"`{name}` rows must sum to 1 (row = true class); row {row} sums to {total[row, 0]:.6g}. A cleanlab "
-            "`noise_matrix` needs `.T`."
+        raise ArgumentValueError(
+            name,
+            rule="have rows that sum to 1 (row = true class)",
+            got=f"{total[row, 0]:.6g} for row {row}",
+            way_out="A cleanlab `noise_matrix` needs `.T`.",
         )
     return matrix / total

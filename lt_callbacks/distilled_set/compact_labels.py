@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer, real
+from lt_callbacks._errors import ArgumentValueError
 
 #: Codes are spaced as squares: the difference of two large probabilities matters more than that of two small ones.
 _LEVELS = 255
@@ -23,9 +24,11 @@ def class_dtype(num_classes: int) -> type[np.unsignedinteger]:
         ValueError: More classes than 16 bits count.
     """
     if num_classes > 1 << 16:
-        raise ValueError(
-            f"`top_k` must be None for more than {1 << 16} classes, as indices are kept in 16 bits; got {num_classes} "
-            "classes. Leave it out."
+        raise ArgumentValueError(
+            "top_k",
+            rule=f"be None for more than {1 << 16} classes, as indices are kept in 16 bits",
+            got=f"{num_classes} classes",
+            way_out="Leave it out.",
         )
     return np.uint8 if num_classes <= 1 << 8 else np.uint16
 
@@ -107,9 +110,11 @@ def compact_error(logits: Tensor, *, top_k: int, temperature: float = 1.0) -> di
     temperature = real("temperature", temperature, above=0.0)
     if not isinstance(logits, Tensor) or not logits.is_floating_point() or logits.ndim != 2 or not len(logits):
         got = f"{logits.dtype} {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"`logits` must be floating with shape (B, C), B >= 1; got {got}.")
+        raise ArgumentValueError("logits", rule="be floating with shape (B, C), B >= 1", got=str(got))
     if not logits.isfinite().all():
-        raise ValueError("`logits` must be finite; got NaN or infinity. Find out why the model gives them.")
+        raise ArgumentValueError(
+            "logits", rule="be finite", got="NaN or infinity", way_out="Find out why the model gives them."
+        )
     num_classes = logits.shape[1]
     top_k = checked_top_k(top_k, num_classes)
     decoded = decode(encode(logits, top_k=top_k), num_classes=num_classes)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import real
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json
 from lt_callbacks.distilled_set import set_folder
 from lt_callbacks.distilled_set.facts_file import json_values
@@ -151,8 +152,11 @@ def checked_set(distilled: DistilledSet) -> DistilledSet:
         TypeError: It is not.
     """
     if not isinstance(distilled, DistilledSet):
-        raise TypeError(
-            f"`distilled` must be a DistilledSet; got {type(distilled).__name__}. Use DistilledSet.load(folder)."
+        raise ArgumentTypeError(
+            "distilled",
+            rule="be a DistilledSet",
+            got=str(type(distilled).__name__),
+            way_out="Use DistilledSet.load(folder).",
         )
     return distilled
 
@@ -160,14 +164,18 @@ def checked_set(distilled: DistilledSet) -> DistilledSet:
 def _checked_images(images: object) -> Tensor:
     if not isinstance(images, Tensor) or images.dtype not in (torch.uint8, torch.float32):
         got = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise TypeError(
-            f"`images` must be a tensor of dtype uint8, or float32 in [0, 1]; got {got}. Undo the normalisation, or "
-            "scale pixels to 0..255."
+        raise ArgumentTypeError(
+            "images",
+            rule="be a tensor of dtype uint8, or float32 in [0, 1]",
+            got=str(got),
+            way_out="Undo the normalisation, or scale pixels to 0..255.",
         )
     if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(
-            f"`images` must have shape (N, channels, H, W), none of them 0; got {tuple(images.shape)}. Put channels "
-            "second."
+        raise ArgumentValueError(
+            "images",
+            rule="have shape (N, channels, H, W), none of them 0",
+            got=str(tuple(images.shape)),
+            way_out="Put channels second.",
         )
     if images.dtype == torch.float32:
         # NaN compares false on both sides.
@@ -175,22 +183,31 @@ def _checked_images(images: object) -> Tensor:
         if is_wrong.any():
             at = int(is_wrong.int().argmax())
             low, high = images[at].aminmax()
-            raise ValueError(
-                f"`images` must be finite and in [0, 1]; image {at} ranges from {float(low):g} to {float(high):g} "
-                f"({int(is_wrong.sum())} such images). Undo the normalisation and clamp."
+            raise ArgumentValueError(
+                "images",
+                rule="be finite and in [0, 1]",
+                got=f"values from {float(low):g} to {float(high):g} in image {at} ({int(is_wrong.sum())} such images)",
+                way_out="Undo the normalisation and clamp.",
             )
     return images
 
 
 def _checked_names(class_names: object) -> tuple[str, ...]:
     if isinstance(class_names, str) or not isinstance(class_names, Sequence):
-        raise TypeError(f"`class_names` must be a sequence of strings; got {class_names!r}. Name every class.")
+        raise ArgumentTypeError(
+            "class_names", rule="be a sequence of strings", got=repr(class_names), way_out="Name every class."
+        )
     wrong = next((name for name in class_names if not isinstance(name, str) or not name), None)
     if wrong is not None:
-        raise TypeError(f"`class_names` must be non-empty strings; got {wrong!r}. Name every class.")
+        raise ArgumentTypeError(
+            "class_names", rule="be non-empty strings", got=repr(wrong), way_out="Name every class."
+        )
     if len(class_names) < 2 or len(set(class_names)) < len(class_names):
-        raise ValueError(
-            f"`class_names` must be at least two different names; got {list(class_names)}. Name every class once."
+        raise ArgumentValueError(
+            "class_names",
+            rule="be at least two different names",
+            got=str(list(class_names)),
+            way_out="Name every class once.",
         )
     return tuple(class_names)
 
@@ -198,36 +215,45 @@ def _checked_names(class_names: object) -> tuple[str, ...]:
 def _checked_classes(intended_class: object, num_images: int, names: tuple[str, ...]) -> Tensor:
     if not isinstance(intended_class, Tensor) or intended_class.dtype not in INTEGERS:
         got = intended_class.dtype if isinstance(intended_class, Tensor) else type(intended_class).__name__
-        raise TypeError(f"`intended_class` must be a tensor of integers; got {got}. Pass class indices 0..C-1.")
+        raise ArgumentTypeError(
+            "intended_class", rule="be a tensor of integers", got=str(got), way_out="Pass class indices 0..C-1."
+        )
     if intended_class.shape != (num_images,):
-        raise ValueError(
-            f"`intended_class` must have shape ({num_images},), one class for each image; got "
-            f"{tuple(intended_class.shape)}."
+        raise ArgumentValueError(
+            "intended_class",
+            rule=f"have shape ({num_images},), one class for each image",
+            got=str(tuple(intended_class.shape)),
         )
     classes = intended_class.detach().to("cpu", torch.int64, copy=True)
     is_wrong = (classes < 0) | (classes >= len(names))
     if is_wrong.any():
         at = int(is_wrong.int().argmax())
-        raise ValueError(
-            f"`intended_class` must be in 0..{len(names) - 1}, there are {len(names)} `class_names`; got "
-            f"{int(classes[at])} at position {at}. Name every class, or count classes from 0."
+        raise ArgumentValueError(
+            "intended_class",
+            rule=f"be in 0..{len(names) - 1}, there are {len(names)} `class_names`",
+            got=f"{int(classes[at])} at position {at}",
+            way_out="Name every class, or count classes from 0.",
         )
     empty = [names[c] for c in (classes.bincount(minlength=len(names)) == 0).nonzero()[:, 0].tolist()]
     if empty:
-        raise ValueError(
-            f"`intended_class` must hold every class at least once; got no image of {empty[0]!r} ({len(empty)} such "
-            "classes). Distil an image for each class, or leave the class out of `class_names`."
+        raise ArgumentValueError(
+            "intended_class",
+            rule="hold every class at least once",
+            got=f"no image of {empty[0]!r} ({len(empty)} such classes)",
+            way_out="Distil an image for each class, or leave the class out of `class_names`.",
         )
     return classes
 
 
 def _per_channel(name: str, values: object, num_channels: int) -> tuple[float, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise TypeError(f"`{name}` must be a sequence of {num_channels} numbers, one a channel; got {values!r}.")
+        raise ArgumentTypeError(name, rule=f"be a sequence of {num_channels} numbers, one a channel", got=repr(values))
     if len(values) != num_channels:
-        raise ValueError(
-            f"`{name}` must have one value a channel, {num_channels}; got {len(values)}. Pass a tuple, of pixels "
-            "scaled to [0, 1]."
+        raise ArgumentValueError(
+            name,
+            rule=f"have one value a channel, {num_channels}",
+            got=str(len(values)),
+            way_out="Pass a tuple, of pixels scaled to [0, 1].",
         )
     if name == "std":
         return tuple(real(name, value, above=0.0) for value in values)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks._errors import ArgumentFileError, ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json, sha256, write_json
 
 
@@ -15,11 +16,15 @@ def json_values(name: str, values: object) -> dict[str, Any]:
         TypeError: It is no mapping, or holds something that JSON has no word for, NaN included.
     """
     if not isinstance(values, Mapping):
-        raise TypeError(f"`{name}` must be a mapping of JSON values; got {type(values).__name__}. Pass a dict.")
+        raise ArgumentTypeError(
+            name, rule="be a mapping of JSON values", got=str(type(values).__name__), way_out="Pass a dict."
+        )
     try:
         return json.loads(canonical_json(dict(values)))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must be JSON values; got {dict(values)!r}: {error}. Convert them.") from error
+        raise ArgumentTypeError(
+            name, rule="be JSON values", got=f"{dict(values)!r}: {error}", way_out="Convert them."
+        ) from error
 
 
 def facts_checksum(facts: Mapping[str, Any]) -> str:
@@ -47,7 +52,9 @@ def read_facts(path: Path, *, kind: str, format_name: str, format_version: int, 
         ValueError: The file is damaged, of another format or version, or was edited.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"`folder` must hold {kind}; there is no file {str(path)!r}. Check the path.")
+        raise ArgumentFileError(
+            "folder", rule=f"hold {kind}", got=f"a path without a file, {str(path)!r}", way_out="Check the path."
+        )
     try:
         facts = json.loads(path.read_bytes())
         checksum = facts_checksum(facts) if isinstance(facts, dict) else None
@@ -63,6 +70,8 @@ def read_facts(path: Path, *, kind: str, format_name: str, format_version: int, 
     return facts
 
 
-def refusal(path: Path, kind: str, reason: str, way_out: str) -> ValueError:
+def refusal(path: Path, kind: str, reason: str, way_out: str) -> ArgumentValueError:
     """The error for a file that is there and cannot be trusted."""
-    return ValueError(f"`folder` must hold {kind}, as it was written; {str(path)!r} {reason}. {way_out}")
+    return ArgumentValueError(
+        "folder", rule=f"hold {kind}, as it was written", got=f"{str(path)!r}, which {reason}", way_out=way_out
+    )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 
 #: Endings of the files that count as images; others are left alone.
 IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -27,7 +28,9 @@ def checked_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | 
         return None
     pair = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
     if len(pair) != 2:
-        raise ValueError(f"`image_size` must be one number or (height, width); got {image_size!r}. Pass pixels.")
+        raise ArgumentValueError(
+            "image_size", rule="be one number or (height, width)", got=repr(image_size), way_out="Pass pixels."
+        )
     height, width = (integer("image_size", side, at_least=1) for side in pair)
     return (height, width)
 
@@ -41,9 +44,11 @@ def class_folders(folder: Path) -> list[str]:
     inside = folder.iterdir() if folder.is_dir() else ()
     names = sorted(entry.name for entry in inside if entry.is_dir() and not entry.name.startswith("."))
     if not names:
-        raise FileNotFoundError(
-            f"`folder` must hold image files in a folder a class, {folder / 'CLASS' / '*.png'}; found none. Check the "
-            "path."
+        raise ArgumentFileError(
+            "folder",
+            rule=f"hold image files in a folder a class, {folder / 'CLASS' / '*.png'}",
+            got="none",
+            way_out="Check the path.",
         )
     return names
 
@@ -59,9 +64,11 @@ def image_files(folder: Path) -> list[Path]:
     visible = [folder / name for name in inside if not any(part.startswith(".") for part in name.split("/"))]
     found = [path for path in visible if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
     if not found:
-        raise ValueError(
-            f"`folder` must hold an image for every class; {folder} has no file ending in {', '.join(IMAGE_ENDINGS)}. "
-            "Add images, or remove the folder."
+        raise ArgumentValueError(
+            "folder",
+            rule="hold an image for every class",
+            got=f"no file ending in {', '.join(IMAGE_ENDINGS)} in {folder}",
+            way_out="Add images, or remove the folder.",
         )
     return found
 
@@ -84,17 +91,25 @@ def read_images(paths: Sequence[Path], size: tuple[int, int] | None) -> Tensor:
             with Image.open(path) as image:
                 image.load()
         except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as a SyntaxError
-            raise ValueError(
-                f"`folder` must hold files that Pillow can decode; {path} is not ({error}). Replace or remove it."
+            raise ArgumentValueError(
+                "folder",
+                rule="hold files that Pillow can decode",
+                got=f"{path}: {error}",
+                way_out="Replace or remove it.",
             ) from error
         if image.mode not in _MODES:
-            raise ValueError(
-                f"`folder` must hold images of at most 8 bits a channel; {path} has mode {image.mode!r}. Convert it."
+            raise ArgumentValueError(
+                "folder",
+                rule="hold images of at most 8 bits a channel",
+                got=f"mode {image.mode!r} in {path}",
+                way_out="Convert it.",
             )
         if size is None and opened and image.size != opened[0].size:
-            raise ValueError(
-                f"`image_size` must be given where images differ in size; {paths[0]} has width and height "
-                f"{opened[0].size}, {path} {image.size}. Pass the side in pixels."
+            raise ArgumentValueError(
+                "image_size",
+                rule="be given where images differ in size",
+                got=f"width and height {opened[0].size} in {paths[0]} and {image.size} in {path}",
+                way_out="Pass the side in pixels.",
             )
         opened.append(image if size is None else image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
     mode = "L" if all(image.mode == "L" for image in opened) else "RGB"

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._files import write_bytes
 from lt_callbacks.distilled_set.distilled_set import DistilledSet, checked_set
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
@@ -50,7 +51,9 @@ def to_image_folder(distilled: DistilledSet, folder: str | os.PathLike[str], *, 
     distilled = checked_set(distilled)
     images = _as_bytes(distilled, allow_rounding)
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"`folder` must be new or empty; {str(folder)!r} is not. Choose another one.")
+        raise ArgumentValueError(
+            "folder", rule="be new or empty", got=f"{str(folder)!r}, which is neither", way_out="Choose another one."
+        )
     folders = _folders_for(distilled.class_names)
     files = []
     for position, (image, label) in enumerate(zip(images, distilled.intended_class.tolist(), strict=True)):
@@ -131,16 +134,20 @@ def from_image_folder(
 def _as_bytes(distilled: DistilledSet, allow_rounding: bool) -> Tensor:
     images = distilled.images
     if images.shape[1] not in (1, 3):
-        raise ValueError(
-            f"`distilled` must have one channel or three to become image files; got {images.shape[1]}. Keep it as "
-            "`DistilledSet.save` writes it."
+        raise ArgumentValueError(
+            "distilled",
+            rule="have one channel or three to become image files",
+            got=str(images.shape[1]),
+            way_out="Keep it as `DistilledSet.save` writes it.",
         )
     if images.dtype == torch.uint8:
         return images
     if not allow_rounding:
-        raise ValueError(
-            "`distilled` must have uint8 images to become image files without loss; got float32. Pass "
-            "`allow_rounding=True` to round them to 8 bits, or keep it as `DistilledSet.save` writes it."
+        raise ArgumentValueError(
+            "distilled",
+            rule="have uint8 images to become image files without loss",
+            got="float32",
+            way_out="Pass `allow_rounding=True` to round them to 8 bits, or keep it as `DistilledSet.save` writes it.",
         )
     return (images * 255).round().to(torch.uint8)
 

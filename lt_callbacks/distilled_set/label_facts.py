@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError
 from lt_callbacks.distilled_set.compact_labels import checked_top_k
 from lt_callbacks.distilled_set.facts_file import facts_checksum, json_values, read_facts, write_facts
 from lt_callbacks.distilled_set.view_settings import ViewSettings
@@ -45,7 +46,9 @@ class LabelFacts:
 
     def __post_init__(self) -> None:
         if not isinstance(self.views, ViewSettings):
-            raise TypeError(f"`views` must be ViewSettings; got {type(self.views).__name__}. Pass those of the Views.")
+            raise ArgumentTypeError(
+                "views", rule="be ViewSettings", got=str(type(self.views).__name__), way_out="Pass those of the Views."
+            )
         integer("num_views", self.num_views, at_least=1)
         if self.calibration is not None:
             object.__setattr__(self, "calibration", json_values("calibration", self.calibration))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lt_callbacks._errors import ArgumentFileError
 from lt_callbacks._files import canonical_json, write_bytes
 from lt_callbacks.distilled_set.facts_file import refusal
 from lt_callbacks.distilled_set.label_facts import FACTS, KIND
@@ -61,9 +62,11 @@ def open_shard(
     """
     path = shard_path(folder, view)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"`view` must be one that is written; there is no file {str(path)!r}. Write it first; `missing_views()` "
-            "lists all that are to do."
+        raise ArgumentFileError(
+            "view",
+            rule="be one that is written",
+            got=f"a path without a file, {str(path)!r}",
+            way_out="Write it first; `missing_views()` lists all that are to do.",
         )
     status = path.stat()
     identity = (status.st_ino, status.st_size, status.st_mtime_ns)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.distilled_set.views import Views
 
 
@@ -21,11 +22,15 @@ class LiveLabels:
 
     def __init__(self, model: nn.Module, views: Views, *, adjust: Callable[[Tensor], Tensor] | None = None) -> None:
         if not isinstance(model, nn.Module):
-            raise TypeError(f"`model` must be a torch.nn.Module; got {type(model).__name__}. Pass the trained module.")
+            raise ArgumentTypeError(
+                "model", rule="be a torch.nn.Module", got=str(type(model).__name__), way_out="Pass the trained module."
+            )
         if not isinstance(views, Views):
-            raise TypeError(f"`views` must be Views; got {type(views).__name__}. Use Views(distilled, settings).")
+            raise ArgumentTypeError(
+                "views", rule="be Views", got=str(type(views).__name__), way_out="Use Views(distilled, settings)."
+            )
         if adjust is not None and not callable(adjust):
-            raise TypeError(f"`adjust` must be a function of logits; got {adjust!r}.")
+            raise ArgumentTypeError("adjust", rule="be a function of logits", got=repr(adjust))
         self.model, self.views, self.adjust = model, views, adjust
 
     @property
@@ -48,10 +53,10 @@ class LiveLabels:
         images = self.views.images(samples, view)
         # Labels do not depend on the precision of whoever asks.
         with in_eval_mode(self.model), torch.autocast(images.device.type, enabled=False):
-            logits = _checked("`model`", self.model(images.to(_dtype(self.model))), len(images), self.num_classes)
+            logits = _checked("model", self.model(images.to(_dtype(self.model))), len(images), self.num_classes)
             logits = logits.detach().to(torch.float32)
             if self.adjust is not None:
-                logits = _checked("`adjust`", self.adjust(logits), len(images), self.num_classes).to(torch.float32)
+                logits = _checked("adjust", self.adjust(logits), len(images), self.num_classes).to(torch.float32)
         return logits
 
 
@@ -76,8 +81,10 @@ def _dtype(model: nn.Module) -> torch.dtype:
 def _checked(name: str, logits: object, num_images: int, num_classes: int) -> Tensor:
     if not isinstance(logits, Tensor) or logits.shape != (num_images, num_classes):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(
-            f"{name} must return logits of shape ({num_images}, {num_classes}), a column for each class of the "
-            f"distilled set; got {got}. Wrap it in one that does."
+        raise ArgumentValueError(
+            name,
+            rule=f"return logits of shape ({num_images}, {num_classes}), a column for each class of the distilled set",
+            got=str(got),
+            way_out="Wrap it in one that does.",
         )
     return logits

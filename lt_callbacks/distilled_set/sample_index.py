@@ -3,6 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+
 #: Dtypes that count.
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -18,14 +20,18 @@ def checked_samples(samples: Tensor, *, num_images: int, device: torch.device | 
     """
     if not isinstance(samples, Tensor) or samples.dtype not in INTEGERS:
         got = samples.dtype if isinstance(samples, Tensor) else type(samples).__name__
-        raise TypeError(f"`samples` must be an int64 tensor of positions in the distilled set; got {got}.")
+        raise ArgumentTypeError("samples", rule="be an int64 tensor of positions in the distilled set", got=str(got))
     if samples.ndim != 1:
-        raise ValueError(f"`samples` must have shape (B,); got {tuple(samples.shape)}. Flatten it.")
+        raise ArgumentValueError(
+            "samples", rule="have shape (B,)", got=str(tuple(samples.shape)), way_out="Flatten it."
+        )
     if samples.device.type == "cpu" and len(samples):
         low, high = (int(value) for value in samples.aminmax())
         if low < 0 or high >= num_images:
-            raise ValueError(
-                f"`samples` must be positions in 0..{num_images - 1}; got {low if low < 0 else high}. "
-                "Positions are those of the distilled set."
+            raise ArgumentValueError(
+                "samples",
+                rule=f"be positions in 0..{num_images - 1}",
+                got=str(low if low < 0 else high),
+                way_out="Positions are those of the distilled set.",
             )
     return samples.to(device, torch.int64)

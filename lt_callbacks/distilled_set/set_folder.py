@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks._files import sha256, write_bytes
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
 from lt_callbacks.distilled_set.tensor_bytes import sha256_of_file
@@ -32,15 +33,20 @@ def write_set(folder: Path, *, content_sha256: str, tensors: Mapping[str, Tensor
         found = _read_facts(folder)["sha256"]
         if found == content_sha256:
             return folder
-        raise ValueError(
-            f"`folder` must be new or hold this very set; {str(folder)!r} holds a distilled set with sha256 "
-            f"{found[:12]}..., this one has {content_sha256[:12]}.... Save it to another folder."
+        raise ArgumentValueError(
+            "folder",
+            rule="be new or hold this very set",
+            got=f"{str(folder)!r}, which holds a distilled set with sha256 {found[:12]}... where this one has "
+            f"{content_sha256[:12]}...",
+            way_out="Save it to another folder.",
         )
     content = save(dict(tensors))
     if (folder / IMAGES).exists() and sha256_of_file(folder / IMAGES) != sha256(content):
-        raise ValueError(
-            f"`folder` must be new or hold this very set; {str(folder)!r} holds another {IMAGES} and no {FACTS}. Save "
-            "to another folder, or delete that file."
+        raise ArgumentValueError(
+            "folder",
+            rule="be new or hold this very set",
+            got=f"{str(folder)!r}, which holds another {IMAGES} and no {FACTS}",
+            way_out="Save to another folder, or delete that file.",
         )
     write_bytes(folder / IMAGES, content)
     write_facts(
@@ -68,13 +74,15 @@ def read_set(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     facts = _read_facts(folder)
     path = folder / IMAGES
     if not path.is_file():
-        raise FileNotFoundError(f"`folder` must hold {_KIND}; there is no file {str(path)!r}. {_WAY_OUT}")
+        raise ArgumentFileError(
+            "folder", rule=f"hold {_KIND}", got=f"a path without a file, {str(path)!r}", way_out=_WAY_OUT
+        )
     if sha256_of_file(path) != facts["files"][IMAGES]:
         raise damaged(path, f"is truncated or was edited: its checksum is not the one in {FACTS}")
     return facts, load_file(path)
 
 
-def damaged(path: Path, reason: str) -> ValueError:
+def damaged(path: Path, reason: str) -> ArgumentValueError:
     """The error for a file of the set that cannot be trusted."""
     return refusal(path, _KIND, reason, _WAY_OUT)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.distilled_set import compact_labels
 from lt_callbacks.distilled_set.distilled_set import DistilledSet, checked_set
 from lt_callbacks.distilled_set.label_facts import FACTS, LabelFacts
@@ -95,9 +96,11 @@ class SoftLabels:
         """
         facts = LabelFacts.load(Path(folder))
         if distilled is not None and checked_set(distilled).sha256 != facts.distilled_sha256:
-            raise ValueError(
-                f"`distilled` must be the set that {str(folder)!r} labels, sha256 {facts.distilled_sha256[:12]}...; "
-                f"got {distilled.sha256[:12]}.... Open the labels of this set."
+            raise ArgumentValueError(
+                "distilled",
+                rule=f"be the set that {str(folder)!r} labels, sha256 {facts.distilled_sha256[:12]}...",
+                got=f"{distilled.sha256[:12]}...",
+                way_out="Open the labels of this set.",
             )
         return cls(folder, facts=facts)
 
@@ -160,9 +163,11 @@ class SoftLabels:
             found = self._shard(view)
             if all(np.array_equal(found[name], part) for name, part in parts.items()):
                 return
-            raise ValueError(
-                f"`view` must be one that is not written yet; view {view} of {str(self.folder)!r} is there, with other "
-                "labels. Label into another folder, or delete its file."
+            raise ArgumentValueError(
+                "view",
+                rule="be one that is not written yet",
+                got=f"view {view} of {str(self.folder)!r}, which is there with other labels",
+                way_out="Label into another folder, or delete its file.",
             )
         write_shard(self.folder, parts, view=view, facts=self._facts_checksum)
 
@@ -222,34 +227,43 @@ def _check_equal(folder: Path, found: LabelFacts, asked: LabelFacts) -> None:
     there, wanted = found.to_dict(), asked.to_dict()
     for name in there:
         if there[name] != wanted[name]:
-            raise ValueError(
-                f"`folder` must be new or hold labels of equal facts; {str(folder)!r} has `{name}` {there[name]!r}, "
-                f"asked for is {wanted[name]!r}. Label into another folder."
+            raise ArgumentValueError(
+                "folder",
+                rule="be new or hold labels of equal facts",
+                got=f"{str(folder)!r}, whose `{name}` is {there[name]!r} where {wanted[name]!r} is asked for",
+                way_out="Label into another folder.",
             )
 
 
 def _checked_logits(logits: object, num_images: int, num_classes: int, *, view: int, is_compact: bool) -> Tensor:
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         got = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise TypeError(f"`logits` must be a floating tensor; got {got}. Pass the model's outputs before softmax.")
+        raise ArgumentTypeError(
+            "logits", rule="be a floating tensor", got=str(got), way_out="Pass the model's outputs before softmax."
+        )
     if logits.shape != (num_images, num_classes):
-        raise ValueError(
-            f"`logits` must have shape ({num_images}, {num_classes}), a row for each image of the set; got "
-            f"{tuple(logits.shape)}."
+        raise ArgumentValueError(
+            "logits",
+            rule=f"have shape ({num_images}, {num_classes}), a row for each image of the set",
+            got=str(tuple(logits.shape)),
         )
     logits = logits.detach().cpu()
     is_bad = ~logits.isfinite().all(dim=1)
     if is_bad.any():
-        raise ValueError(
-            f"`logits` must be finite; view {view} has NaN or infinity at sample {int(is_bad.int().argmax())} "
-            f"({int(is_bad.sum())} such samples). Find out why the model gives them."
+        raise ArgumentValueError(
+            "logits",
+            rule="be finite",
+            got=f"NaN or infinity at sample {int(is_bad.int().argmax())} of view {view} ({int(is_bad.sum())} such "
+            "samples)",
+            way_out="Find out why the model gives them.",
         )
     # Not centred in silence: students that regress logits learn their level too.
     if not is_compact and logits.abs().max() > _MAX_FLOAT16:
         at = int(logits.abs().amax(dim=1).argmax())
-        raise ValueError(
-            f"`logits` must be at most {_MAX_FLOAT16:.0f} in size, the range of float16; view {view} has "
-            f"{float(logits[at].abs().max()):g} at sample {at}. Subtract each row's mean where only softmax counts, or "
-            "pass `top_k`."
+        raise ArgumentValueError(
+            "logits",
+            rule=f"be at most {_MAX_FLOAT16:.0f} in size, the range of float16",
+            got=f"{float(logits[at].abs().max()):g} at sample {at} of view {view}",
+            way_out="Subtract each row's mean where only softmax counts, or pass `top_k`.",
         )
     return logits

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 #: How a view is cropped: a random part resized to full size (ImageNet), a shift in a black border (CIFAR), not at all.
 CROPS = ("resized", "padded", "none")
@@ -43,7 +44,9 @@ class ViewSettings:
         object.__setattr__(self, "crop_padding", integer("crop_padding", self.crop_padding, at_least=0))
         object.__setattr__(self, "crop_area", _checked_area(self.crop_area))
         if not isinstance(self.flip, bool):
-            raise TypeError(f"`flip` must be True or False; got {self.flip!r}. Mirror views, or do not.")
+            raise ArgumentTypeError(
+                "flip", rule="be True or False", got=repr(self.flip), way_out="Mirror views, or do not."
+            )
         one_of("mix", self.mix, MIXES)
         object.__setattr__(self, "mix_alpha", real("mix_alpha", self.mix_alpha, above=0.0))
 
@@ -66,10 +69,12 @@ class ViewSettings:
 
 def _checked_area(crop_area: object) -> tuple[float, float]:
     if isinstance(crop_area, str) or not isinstance(crop_area, Sequence) or len(crop_area) != 2:
-        raise TypeError(f"`crop_area` must be a pair (smallest, largest) of area shares; got {crop_area!r}.")
+        raise ArgumentTypeError("crop_area", rule="be a pair (smallest, largest) of area shares", got=repr(crop_area))
     low, high = (real("crop_area", share, above=0.0, at_most=1.0) for share in crop_area)
     if low > high:
-        raise ValueError(f"`crop_area` must be (smallest, largest); got {crop_area!r}. Swap the two.")
+        raise ArgumentValueError(
+            "crop_area", rule="be (smallest, largest)", got=repr(crop_area), way_out="Swap the two."
+        )
     return (low, high)
 
 

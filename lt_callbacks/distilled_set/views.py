@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError
 from lt_callbacks.distilled_set import pixels
 from lt_callbacks.distilled_set import view_decisions as decide
 from lt_callbacks.distilled_set.distilled_set import DistilledSet, checked_set
@@ -44,8 +45,11 @@ class Views:
     def __init__(self, distilled: DistilledSet, settings: ViewSettings, *, device: torch.device | str = "cpu") -> None:
         distilled = checked_set(distilled)
         if not isinstance(settings, ViewSettings):
-            raise TypeError(
-                f"`settings` must be ViewSettings; got {type(settings).__name__}. Use PLAIN_VIEW for unvaried images."
+            raise ArgumentTypeError(
+                "settings",
+                rule="be ViewSettings",
+                got=str(type(settings).__name__),
+                way_out="Use PLAIN_VIEW for unvaried images.",
             )
         self.distilled, self.settings, self.device = distilled, settings, torch.device(device)
         self._pixels = distilled.images.to(self.device)

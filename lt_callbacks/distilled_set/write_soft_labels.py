@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.distilled_set.live_labels import LiveLabels, in_eval_mode
 from lt_callbacks.distilled_set.soft_labels import SoftLabels
 from lt_callbacks.distilled_set.views import Views
@@ -64,14 +65,20 @@ def write_soft_labels(
 
 def _check_store(views: Views, labels: SoftLabels) -> None:
     if not isinstance(labels, SoftLabels):
-        raise TypeError(f"`labels` must be SoftLabels; got {type(labels).__name__}. Use SoftLabels.create(...).")
+        raise ArgumentTypeError(
+            "labels", rule="be SoftLabels", got=str(type(labels).__name__), way_out="Use SoftLabels.create(...)."
+        )
     if labels.facts.distilled_sha256 != views.distilled.sha256:
-        raise ValueError(
-            f"`labels` must be a store of the set in `views`, sha256 {views.distilled.sha256[:12]}...; "
-            f"{str(labels.folder)!r} is of {labels.facts.distilled_sha256[:12]}.... Create one for this set."
+        raise ArgumentValueError(
+            "labels",
+            rule=f"be a store of the set in `views`, sha256 {views.distilled.sha256[:12]}...",
+            got=f"{str(labels.folder)!r}, which is of {labels.facts.distilled_sha256[:12]}...",
+            way_out="Create one for this set.",
         )
     if labels.views != views.settings:
-        raise ValueError(
-            f"`labels` must be a store of the view settings in `views`, {views.settings}; {str(labels.folder)!r} is of "
-            f"{labels.views}. Make the Views with the store's settings, `labels.views`."
+        raise ArgumentValueError(
+            "labels",
+            rule=f"be a store of the view settings in `views`, {views.settings}",
+            got=f"{str(labels.folder)!r}, which is of {labels.views}",
+            way_out="Make the Views with the store's settings, `labels.views`.",
         )

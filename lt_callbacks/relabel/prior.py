@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import one_of
-from lt_callbacks.adsa.class_prior import normalised_prior
+from lt_callbacks.adsa.calibrate import normalised_prior
 from lt_callbacks.distilled_set import DistilledSet
 
 _WAY_OUT = "Pass `class_prior=[...]`, the number of training samples of each class."

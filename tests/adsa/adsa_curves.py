@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from lt_callbacks.adsa.class_curves import ClassCurves
-from lt_callbacks.adsa.fit_settings import FitSettings
-from lt_callbacks.adsa.moments import class_moments
-from lt_callbacks.adsa.problem import TauProblem
+from lt_callbacks.adsa.class_moments import class_moments
+from lt_callbacks.adsa.tau_problem import FitSettings, TauProblem
 
 GRID = FitSettings().grid()
 

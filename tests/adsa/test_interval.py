@@ -6,7 +6,7 @@ from adsa_curves import GRID, curves_of
 from adsa_reference import gaussian_teacher, problem
 from scipy.stats import t as student
 
-from lt_callbacks.adsa.corrected_spread import corrected_minimiser, corrected_score
+from lt_callbacks.adsa.class_curves import corrected_minimiser, corrected_score
 from lt_callbacks.adsa.interval import MIN_IMAGES, interval_from_classes, interval_from_images
 
 TEACHERS = {

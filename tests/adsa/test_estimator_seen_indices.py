@@ -2,7 +2,7 @@ import pytest
 import torch
 from spawned_ranks import run_ranks
 
-from lt_callbacks.adsa.seen_indices import SeenIndices
+from lt_callbacks.adsa.estimator import SeenIndices
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lt_callbacks.adsa.rising_root import rising_root
+from lt_callbacks.adsa.class_curves import rising_root
 
 
 @pytest.mark.parametrize("root", [-0.999, 0.0, 0.3333333, 3.9])

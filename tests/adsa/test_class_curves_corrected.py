@@ -3,7 +3,7 @@ import torch
 from adsa_curves import GRID, curves_of
 from adsa_reference import gaussian_teacher, own_probs, problem
 
-from lt_callbacks.adsa.corrected_spread import corrected_minimiser, corrected_score
+from lt_callbacks.adsa.class_curves import corrected_minimiser, corrected_score
 
 TAUS = torch.tensor([0.0, 0.7, 1.2, 2.0], dtype=torch.float64)
 

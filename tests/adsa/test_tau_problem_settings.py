@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lt_callbacks.adsa.fit_settings import FitSettings
+from lt_callbacks.adsa.tau_problem import FitSettings
 
 
 def test_the_grid_is_uniform_and_holds_both_ends():
