@@ -2,7 +2,7 @@ import pytest
 import torch
 from adsa_reference import own_probs, problem
 
-from lt_callbacks.adsa import moments
+from lt_callbacks.adsa import class_moments as moments
 from lt_callbacks.adsa.calibrate import centred_log_prior
 from lt_callbacks.adsa.class_moments import Tilts, class_moments
 from lt_callbacks.adsa.nodes import chebyshev_nodes

@@ -134,7 +134,7 @@ def test_global_random_state_is_neither_read_nor_moved() -> None:
         (
             {"transition": [[0.9, 0.2], [0.1, 0.8]]},
             ValueError,
-            r"row 0 sums to 1.1\. A cleanlab `noise_matrix` needs `.T`",
+            r"got 1.1 for row 0\. A cleanlab `noise_matrix` needs `.T`",
         ),
         ({"positions": [0]}, ValueError, r"`positions` must hold one position a label \(3\); got 1"),
         ({"positions": [4, 4, 1]}, ValueError, r"`positions` must be distinct; got 4 2 times"),

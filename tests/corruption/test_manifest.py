@@ -184,7 +184,7 @@ def test_missing_file(tmp_path: Path) -> None:
         (
             {"indices": [1, 4, 5]},
             ValueError,
-            r"must have one length; got `indices` 3, `true_labels` 4, `given_labels` 4",
+            r"must have the length of both labels; got `indices` 3, `true_labels` 4, `given_labels` 4",
         ),
         ({"indices": [1, 5, 4, 9]}, ValueError, r"`indices` must ascend; got \[5, 4\] at index 1"),
         ({"indices": [1, 4, 4, 9]}, ValueError, r"`indices` must ascend; got \[4, 4\] at index 1"),

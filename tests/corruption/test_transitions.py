@@ -131,9 +131,9 @@ def test_a_users_rows_are_scaled_to_one() -> None:
         ([[1, 0], [0, np.nan]], r"`transition` must be finite and >= 0; got nan at \(1, 1\)"),
         (
             np.array([[0.7, 0.2], [0.3, 0.8]]),
-            r"rows must sum to 1 \(row = true class\); row 0 sums to 0.9\. A cleanlab `noise_matrix` needs `.T`",
+            r"have rows that sum to 1 \(row = true class\); got 0.9 for row 0\. A cleanlab `noise_matrix` needs `.T`",
         ),
-        ([[1, 0], [0, 1.00001]], r"row 1 sums to 1.00001"),
+        ([[1, 0], [0, 1.00001]], r"got 1.00001 for row 1"),
     ],
 )
 def test_refuses_what_is_no_transition(matrix: object, message: str) -> None:

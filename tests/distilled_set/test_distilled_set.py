@@ -139,7 +139,9 @@ def test_what_is_no_distilled_set_is_refused(changes, error, message):
 def test_float_pixels_outside_0_to_1_are_refused_with_their_image(value, shown):
     images = random_images(dtype=torch.float32)
     images[7, 2, 3, 4] = value
-    with pytest.raises(ValueError, match=rf"`images` must be finite and in \[0, 1\]; image 7 .*{shown}.*\(1 such"):
+    with pytest.raises(
+        ValueError, match=rf"`images` must be finite and in \[0, 1\]; got .*{shown}.* in image 7 \(1 such"
+    ):
         small_set(images)
 
 

@@ -23,7 +23,9 @@ def test_the_layout_of_the_file_does_not_count(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="`folder` must hold a whole thing; there is no file .*facts.json'"):
+    with pytest.raises(
+        FileNotFoundError, match="`folder` must hold a whole thing; got a path without a file, .*facts.json'"
+    ):
         read(tmp_path / "facts.json")
 
 
@@ -43,7 +45,7 @@ def test_a_missing_file_is_named(tmp_path):
 )
 def test_a_file_that_cannot_be_trusted_is_refused_by_name(tmp_path, content, message):
     (tmp_path / "facts.json").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"`folder` must hold a whole thing.*facts\.json' {message}"):
+    with pytest.raises(ValueError, match=rf"`folder` must hold a whole thing.*facts\.json', which {message}"):
         read(tmp_path / "facts.json")
 
 

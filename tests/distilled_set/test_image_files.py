@@ -65,7 +65,7 @@ def test_other_modes_become_rgb(tmp_path, mode):
 def test_sizes_that_differ_are_named_unless_one_is_asked_for(tmp_path):
     paths = [saved(tmp_path / "a.png", noise(6, 6)), saved(tmp_path / "b.png", noise(8, 4))]
     with pytest.raises(
-        ValueError, match=r"`image_size` must be given .*a\.png has width and height \(6, 6\), .*b\.png \(4, 8\)"
+        ValueError, match=r"`image_size` must be given .*width and height \(6, 6\) in .*a\.png and \(4, 8\) in .*b\.png"
     ):
         read_images(paths, None)
     found = read_images(paths, (3, 5))
@@ -80,13 +80,13 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:60])
     for name in ("text", "cut"):
-        with pytest.raises(ValueError, match=rf"`folder` must hold files that Pillow can decode; .*{name}\.png is not"):
+        with pytest.raises(ValueError, match=rf"`folder` must hold files that Pillow can decode; .*{name}\.png: "):
             read_images([good, tmp_path / f"{name}.png"], None)
 
 
 def test_more_than_8_bits_are_refused_and_not_cut_off(tmp_path):
     Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match=r"at most 8 bits a channel; .*deep\.png has mode 'I"):
+    with pytest.raises(ValueError, match=r"at most 8 bits a channel; got mode 'I;16' in .*deep\.png"):
         read_images([tmp_path / "deep.png"], None)
 
 
@@ -117,7 +117,7 @@ def test_image_files_are_visible_ones_by_name_at_any_depth(tmp_path):
 
 def test_a_class_without_images_is_named(tmp_path):
     (tmp_path / "cat").mkdir()
-    with pytest.raises(ValueError, match="`folder` must hold an image for every class; .*cat has no file ending in"):
+    with pytest.raises(ValueError, match="`folder` must hold an image for every class; got no file ending in .*cat"):
         image_files(tmp_path / "cat")
 
 

@@ -119,7 +119,7 @@ def test_a_changed_image_is_noticed_until_the_record_is_deleted(written):
         pixels = np.array(image)
     pixels[0, 0, 0] ^= 1
     Image.fromarray(pixels).save(path)
-    with pytest.raises(ValueError, match=r"image_folder\.json' does not fit the images: some were changed"):
+    with pytest.raises(ValueError, match=r"image_folder\.json', which does not fit the images: some were changed"):
         from_image_folder(written)
     (written / "image_folder.json").unlink()
     assert len(from_image_folder(written)) == 12
@@ -142,7 +142,9 @@ def test_an_edited_record_is_refused(written):
     path = written / "image_folder.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "class_names": ["a", "b", "c", "d"]}))
-    with pytest.raises(ValueError, match=r"image_folder\.json' was edited or damaged.*delete image_folder\.json"):
+    with pytest.raises(
+        ValueError, match=r"image_folder\.json', which was edited or damaged.*delete image_folder\.json"
+    ):
         from_image_folder(written)
 
 

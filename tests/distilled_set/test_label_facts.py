@@ -74,5 +74,7 @@ def test_edited_facts_are_refused(tmp_path):
     LabelFacts(**VALUES, calibration={"tau": 1.25}).save(tmp_path)
     path = tmp_path / "soft_labels.json"
     path.write_text(path.read_text().replace("1.25", "1.26"))
-    with pytest.raises(ValueError, match=r"soft_labels\.json' was edited or damaged: .* or delete it and label again"):
+    with pytest.raises(
+        ValueError, match=r"soft_labels\.json', which was edited or damaged: .* or delete it and label again"
+    ):
         LabelFacts.load(tmp_path)

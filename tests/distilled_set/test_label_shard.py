@@ -74,19 +74,19 @@ def test_a_view_that_is_not_there_is_named(tmp_path, path):
 
 def test_a_renamed_shard_is_refused(tmp_path, path):
     shutil.copy(path, shard_path(tmp_path, 4))
-    with pytest.raises(ValueError, match=r"view-00004\.safetensors' holds view 3: it was renamed"):
+    with pytest.raises(ValueError, match=r"view-00004\.safetensors', which holds view 3: it was renamed"):
         opened(tmp_path, view=4)
 
 
 def test_a_shard_of_another_store_is_refused(tmp_path, path):
-    with pytest.raises(ValueError, match=r"view-00003\.safetensors' belongs to another store"):
+    with pytest.raises(ValueError, match=r"view-00003\.safetensors', which belongs to another store"):
         opened(tmp_path, facts="cd" * 32)
 
 
 @pytest.mark.parametrize("layout", [{"gaps": (np.uint8, (5, 2))}, {"classes": (np.uint8, (5, 2))}])
 def test_a_shard_of_another_layout_is_refused(tmp_path, path, layout):
     name = next(iter(layout))
-    with pytest.raises(ValueError, match=rf"view-00003\.safetensors' has no `{name}` of dtype"):
+    with pytest.raises(ValueError, match=rf"view-00003\.safetensors', which has no `{name}` of dtype"):
         opened(tmp_path, layout={**LAYOUT, **layout})
 
 
@@ -94,7 +94,7 @@ def test_every_truncation_is_refused_by_name(tmp_path, path):
     content = path.read_bytes()
     for num_bytes in range(len(content)):
         path.write_bytes(content[:num_bytes])
-        with pytest.raises(ValueError, match=r"view-00003\.safetensors' (is truncated|has no)"):
+        with pytest.raises(ValueError, match=r"view-00003\.safetensors', which (is truncated|has no)"):
             opened(tmp_path)
     path.write_bytes(content + b"\0")
     with pytest.raises(ValueError, match="is truncated or damaged: it has"):

@@ -39,7 +39,7 @@ def test_the_folder_can_be_read_without_this_package(folder):
 def test_a_truncated_images_file_is_refused_by_name(folder, num_bytes):
     path = folder / "images.safetensors"
     path.write_bytes(path.read_bytes()[:num_bytes])
-    with pytest.raises(ValueError, match=r"images\.safetensors' is truncated or was edited"):
+    with pytest.raises(ValueError, match=r"images\.safetensors', which is truncated or was edited"):
         DistilledSet.load(folder)
 
 
@@ -48,7 +48,7 @@ def test_one_changed_pixel_is_noticed(folder):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"images\.safetensors' is truncated or was edited"):
+    with pytest.raises(ValueError, match=r"images\.safetensors', which is truncated or was edited"):
         DistilledSet.load(folder)
 
 
@@ -57,7 +57,7 @@ def test_one_changed_pixel_is_noticed(folder):
 )
 def test_edited_facts_are_refused_by_name(folder, changes):
     edited(folder / "distilled.json", **changes)
-    with pytest.raises(ValueError, match=r"distilled\.json' was edited or damaged: its checksum"):
+    with pytest.raises(ValueError, match=r"distilled\.json', which was edited or damaged: its checksum"):
         DistilledSet.load(folder)
 
 
@@ -66,7 +66,7 @@ def test_facts_of_another_set_with_a_right_checksum_are_noticed(folder, tmp_path
 
     facts = json.loads((folder / "distilled.json").read_text())
     write_facts(folder / "distilled.json", {**facts, "class_names": ["a", "b", "c", "d"]})
-    with pytest.raises(ValueError, match=r"distilled\.json' does not fit the images beside it"):
+    with pytest.raises(ValueError, match=r"distilled\.json', which does not fit the images beside it"):
         DistilledSet.load(folder)
 
 

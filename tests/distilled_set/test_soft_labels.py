@@ -97,7 +97,7 @@ def test_a_store_is_continued(labels):
 )
 def test_a_store_of_other_facts_is_not_continued(labels, changes, name):
     settings = {"distilled": small_set(), "views": VIEWS, "num_views": 3, "calibration": {"tau": 1.5}, **changes}
-    with pytest.raises(ValueError, match=rf"`folder` must be new or hold labels of equal facts; .* has `{name}` "):
+    with pytest.raises(ValueError, match=rf"`folder` must be new or hold labels of equal facts; .* whose `{name}` is "):
         SoftLabels.create(labels.folder, **settings)
     assert SoftLabels.open(labels.folder).missing_views() == []
 
@@ -122,20 +122,20 @@ def test_a_truncated_shard_is_refused_by_name_when_it_is_read(labels):
     path.write_bytes(path.read_bytes()[:-3])
     again = SoftLabels.open(labels.folder)
     assert again.logits(torch.arange(12), 0).shape == (12, 4)
-    with pytest.raises(ValueError, match=r"view-00001\.safetensors' is truncated"):
+    with pytest.raises(ValueError, match=r"view-00001\.safetensors', which is truncated"):
         again.logits(torch.arange(12), 1)
 
 
 def test_swapped_views_are_refused_by_name(labels):
     shutil.copy(labels.folder / "view-00002.safetensors", labels.folder / "view-00001.safetensors")
-    with pytest.raises(ValueError, match=r"view-00001\.safetensors' holds view 2"):
+    with pytest.raises(ValueError, match=r"view-00001\.safetensors', which holds view 2"):
         SoftLabels.open(labels.folder).logits(torch.arange(12), 1)
 
 
 def test_a_shard_of_a_store_with_another_calibration_is_refused_by_name(labels, tmp_path):
     other = store(tmp_path / "other", calibration={"tau": 0.0})
     shutil.copy(labels.folder / "view-00001.safetensors", other.folder)
-    with pytest.raises(ValueError, match=r"view-00001\.safetensors' belongs to another store"):
+    with pytest.raises(ValueError, match=r"view-00001\.safetensors', which belongs to another store"):
         other.logits(torch.arange(12), 1)
 
 
@@ -143,7 +143,7 @@ def test_a_view_is_written_once(labels):
     path = labels.folder / "view-00001.safetensors"
     before = path.stat().st_mtime_ns
     labels.write(1, logits_of(1))
-    with pytest.raises(ValueError, match="`view` must be one that is not written yet; view 1 of .* other labels"):
+    with pytest.raises(ValueError, match="`view` must be one that is not written yet; got view 1 of .* other labels"):
         labels.write(1, logits_of(0))
     assert path.stat().st_mtime_ns == before
     assert torch.equal(labels.logits(torch.arange(12), 1), logits_of(1).half().float())
@@ -178,10 +178,10 @@ def changed(place, value):
         (logits_of(0).numpy(), TypeError, "`logits` must be a floating tensor; got ndarray"),
         (logits_of(0)[:11], ValueError, r"`logits` must have shape \(12, 4\).*got \(11, 4\)"),
         (logits_of(0).T, ValueError, r"got \(4, 12\)"),
-        (changed((7, 2), torch.nan), ValueError, r"view 1 has NaN or infinity at sample 7 \(1 such samples\)"),
-        (changed((7, 2), -torch.inf), ValueError, "`logits` must be finite; view 1 .* sample 7"),
-        (changed((5, 0), 70000.0), ValueError, "at most 65504 in size.*view 1 has 70000 at sample 5. Subtract"),
-        (changed((5, 0), -65505.0), ValueError, "view 1 has 65505 at sample 5"),
+        (changed((7, 2), torch.nan), ValueError, r"NaN or infinity at sample 7 of view 1 \(1 such samples\)"),
+        (changed((7, 2), -torch.inf), ValueError, "`logits` must be finite; got .* sample 7 of view 1"),
+        (changed((5, 0), 70000.0), ValueError, "at most 65504 in size.*got 70000 at sample 5 of view 1. Subtract"),
+        (changed((5, 0), -65505.0), ValueError, "got 65505 at sample 5 of view 1"),
     ],
 )
 def test_logits_that_cannot_be_kept_are_refused_with_their_place(tmp_path, logits, error, message):
@@ -195,7 +195,7 @@ def test_the_compact_form_keeps_logits_beyond_float16_but_nothing_infinite(tmp_p
     made = store(tmp_path, top_k=2)
     made.write(0, changed((5, 0), 1e6))
     assert made.logits(torch.tensor([5]), 0).exp()[0].tolist() == [1, 0, 0, 0]
-    with pytest.raises(ValueError, match="`logits` must be finite; view 1"):
+    with pytest.raises(ValueError, match="`logits` must be finite; got NaN or infinity at sample 5 of view 1"):
         made.write(1, changed((5, 0), torch.inf))
 
 

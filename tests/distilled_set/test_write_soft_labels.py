@@ -115,7 +115,7 @@ def test_logits_that_are_not_finite_are_refused_with_view_and_sample(tmp_path, v
             return images.flatten(1)[:, :4] / 0.0
 
     labels = store(tmp_path, views)
-    with pytest.raises(ValueError, match="`logits` must be finite; view 0 has NaN or infinity at sample 0"):
+    with pytest.raises(ValueError, match="`logits` must be finite; got NaN or infinity at sample 0 of view 0"):
         write_soft_labels(Bad(), views, labels)
     assert labels.missing_views() == [0, 1, 2, 3, 4]
 

@@ -175,7 +175,7 @@ def test_a_truncated_view_is_refused_by_name(store):
     file.write_bytes(file.read_bytes()[:-1])
     with (
         store.labels(key, distilled, **MADE_WITH) as labels,
-        pytest.raises(ValueError, match="view-00000.safetensors' is truncated or damaged"),
+        pytest.raises(ValueError, match="view-00000.safetensors', which is truncated or damaged"),
     ):
         labels.logits(torch.arange(6), 0)
 

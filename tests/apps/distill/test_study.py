@@ -477,10 +477,10 @@ def test_a_network_that_was_killed_while_it_was_saved_is_trained_again(finished,
         ),
         (
             "distilled/*/distilled.json",
-            r"^`folder` must hold a whole distilled set, .*distilled.json' is damaged or tr",
+            r"^`folder` must hold a whole distilled set, .*distilled.json', which is damaged or tr",
         ),
         ("distilled/*/*/soft_labels.json", r"^`folder` must hold a whole soft-label store, .*soft_labels.json' is dam"),
-        ("distilled/*/*/view-00001.safetensors", r"^`folder` must hold .*view-00001.safetensors' is truncated"),
+        ("distilled/*/*/view-00001.safetensors", r"^`folder` must hold .*view-00001.safetensors', which is truncated"),
     ],
 )
 def test_a_truncated_file_of_the_store_is_refused_by_name(copied, pattern, message):
