@@ -5,11 +5,13 @@ import warnings
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import StateError
+
 TEACHERS = ("noise_teacher", "imbalance_teacher")
 
 
 class NonfiniteReport:
-    """Says one step later that a teacher was not finite, so that no step waits for its own count.
+    """Reports a teacher that was not finite one step later, so that no step waits for its own count.
 
     The count is over all ranks, so all ranks report at the same step and none is left in a collective.
 
@@ -55,6 +57,6 @@ class NonfiniteReport:
             "cached predictions are of these samples; or set `on_nonfinite='ignore'`."
         )
         if self.action == "raise":
-            raise RuntimeError(message)
+            raise StateError(message)
         warnings.warn(message, stacklevel=2)
         self.action = "ignore"

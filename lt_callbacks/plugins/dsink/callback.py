@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.hooks import RemovableHandle
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.plugins.dsink.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink.dsink import DSink
 from lt_callbacks.plugins.dsink.mixin import (
@@ -36,7 +37,9 @@ class DSinkCallback(Callback):
 
     def __init__(self, dsink: DSink) -> None:
         if not isinstance(dsink, DSink):
-            raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
+            raise ArgumentTypeError(
+                "dsink", rule="be a DSink", got=type(dsink).__name__, way_out="Pass DSink(noise_teacher=..., ...)."
+            )
         self.dsink = dsink
         self._capture = Capture(dsink=dsink)
         self._module: LightningModule | None = None
@@ -48,9 +51,11 @@ class DSinkCallback(Callback):
         if stage != "fit":
             return
         if isinstance(pl_module, DSinkMixin) and pl_module._dsink_capture is not None:
-            raise ValueError(
-                "D-SINK must be attached once; got a module with an attached DSink and a DSinkCallback. Drop the "
-                "callback or call `detach_dsink()`."
+            raise ArgumentValueError(
+                "dsink",
+                rule="be attached once",
+                got="a module with an attached DSink and a DSinkCallback",
+                way_out="Drop the callback or call `detach_dsink()`.",
             )
         check_submodule(pl_module, self.dsink)
         check_training_agrees(self.dsink, trainer)

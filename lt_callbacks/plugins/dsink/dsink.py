@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.dsink import ProxyLabeler, ProxyLabels
 from lt_callbacks.dsink.nonfinite import NonfiniteReport
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
@@ -87,10 +88,11 @@ class DSink:
         self.imbalance_teacher = as_teacher("imbalance_teacher", imbalance_teacher)
         known = {teacher.num_classes for teacher in (self.noise_teacher, self.imbalance_teacher)} - {None}
         if len(known) > 1:
-            raise ValueError(
-                "`noise_teacher` and `imbalance_teacher` must have the same classes; got "
-                f"{self.noise_teacher.num_classes} and {self.imbalance_teacher.num_classes}. Train both on one data "
-                "set."
+            raise ArgumentValueError(
+                "imbalance_teacher",
+                rule=f"have the classes of `noise_teacher`, {self.noise_teacher.num_classes}",
+                got=str(self.imbalance_teacher.num_classes),
+                way_out="Train both on one data set.",
             )
         self.alpha = real("alpha", alpha, at_least=0.0)
         self.warmup_epochs = integer("warmup_epochs", warmup_epochs, at_least=0)
@@ -103,9 +105,11 @@ class DSink:
             tolerance=tolerance,
         )
         if images_from is not None and logits_from is None:
-            raise ValueError(
-                f"`images_from` must be None unless `logits_from` names a submodule; got {images_from!r}. Without "
-                "`logits_from` the teachers see the images that `forward` was called with."
+            raise ArgumentValueError(
+                "images_from",
+                rule="be None unless `logits_from` names a submodule",
+                got=repr(images_from),
+                way_out="Without `logits_from` the teachers see the images that `forward` was called with.",
             )
         self.logits_from = logits_from
         self.images_from = images_from
@@ -155,16 +159,18 @@ class DSink:
         imbalance = self.imbalance_teacher.predictions(images, index, dtype=dtype)
         for name, predictions in (("noise_teacher", noise), ("imbalance_teacher", imbalance)):
             if predictions.shape != logits.shape:
-                raise ValueError(
-                    f"`{name}` must have the model's classes: expected predictions {tuple(logits.shape)}; got "
-                    f"{tuple(predictions.shape)}. Use a teacher trained on the same data set."
+                raise ArgumentValueError(
+                    name,
+                    rule=f"have the model's classes: expected predictions {tuple(logits.shape)}",
+                    got=str(tuple(predictions.shape)),
+                    way_out="Use a teacher trained on the same data set.",
                 )
         group = dist.group.WORLD if dist.is_available() and dist.is_initialized() else None
-        proxy = self.labeler(logits.detach(), noise, imbalance, process_group=group)
-        self._nonfinite.note(proxy.num_nonfinite, proxy.is_nonfinite, index)
         alpha = self.alpha_at(epoch)
+        loss, proxy = self.labeler.loss(logits, noise, imbalance, alpha=alpha, process_group=group)
+        self._nonfinite.note(proxy.num_nonfinite, proxy.is_nonfinite, index)
         self.last_step = DSinkStep(proxy=proxy, index=index, alpha=alpha)
-        return alpha * proxy.loss_scale * proxy.divergence(logits)
+        return loss
 
     def facts(self) -> dict[str, Any]:
         """What must be equal on all ranks of a training: the settings, and the teachers by their content."""

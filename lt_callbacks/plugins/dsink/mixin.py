@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from lt_callbacks._errors import ArgumentTypeError, StateError
 from lt_callbacks._ranks import all_ranks
 from lt_callbacks.plugins.dsink.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink.dsink import DSink
@@ -44,7 +45,9 @@ class DSinkMixin(Base):
             ValueError: ``logits_from`` names no submodule.
         """
         if not isinstance(dsink, DSink):
-            raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
+            raise ArgumentTypeError(
+                "dsink", rule="be a DSink", got=type(dsink).__name__, way_out="Pass DSink(noise_teacher=..., ...)."
+            )
         _check_order(type(self))
         check_submodule(self, dsink)
         self.detach_dsink()
@@ -71,7 +74,7 @@ class DSinkMixin(Base):
             RuntimeError: No :class:`DSink` is attached.
         """
         if self._dsink_capture is None:
-            raise RuntimeError(
+            raise StateError(
                 "`add_dsink` needs an attached DSink; got none. Call `attach_dsink(DSink(...))` before fit."
             )
         return self._dsink_capture.add(self, base_loss, logits, images, index)
@@ -142,9 +145,11 @@ def _check_order(kind: type) -> None:
         if base is DSinkMixin:
             return
         if "training_step" in vars(base) and not issubclass(base, DSinkMixin):
-            raise TypeError(
-                f"DSinkMixin must stand left of the class that it extends; {kind.__name__} has {base.__name__} before "
-                f"it. Write `class {kind.__name__}(DSinkMixin, {base.__name__})`."
+            raise ArgumentTypeError(
+                "DSinkMixin",
+                rule="stand left of the class that it extends",
+                got=f"{kind.__name__} with {base.__name__} before it",
+                way_out=f"Write `class {kind.__name__}(DSinkMixin, {base.__name__})`.",
             )
 
 
