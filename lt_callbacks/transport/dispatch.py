@@ -12,6 +12,7 @@ from lt_callbacks.transport import fused
 from lt_callbacks.transport.column_sums import ColumnSums, LocalSums
 from lt_callbacks.transport.exponentiated import solve_exponentiated
 from lt_callbacks.transport.exponentiated_kernel import ones
+from lt_callbacks.transport.fused_transport import solve_fused
 from lt_callbacks.transport.log_domain import solve_in_log_domain
 from lt_callbacks.transport.result import SinkhornResult
 
@@ -59,8 +60,6 @@ def solve_transport(
     on_cpu = log_kernel.is_cpu
     if sums.holds_all_rows:
         if (backend == "triton" or (backend == "auto" and not on_cpu)) and fits_fused(log_kernel):
-            from lt_callbacks.transport.fused_transport import solve_fused
-
             return solve_fused(log_kernel, class_marginal, **settings)
         if on_cpu and tolerance > 0 and num_rows:
             found = _solve_by_exponential(log_kernel, class_marginal.numpy(), backend, settings)

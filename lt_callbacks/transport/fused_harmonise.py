@@ -49,7 +49,7 @@ def harmonise_fused(
     Nesterov momentum.
 
     Args:
-        student_logits: (N, C) float32 or half precision, of a shape that :func:`~lt_callbacks.transport.fused.fits`; any
+        student_logits: (N, C) float32 or half precision, of a shape that :func:`lt_callbacks.transport.fused.fits`; any
             row stride, as the next two.
         noise: (N, C) log-probabilities of the noise-robust teacher up to a constant in each row, such as logits.
         imbalance: (N, C) log-probabilities of the imbalance-robust teacher, up to the same.
