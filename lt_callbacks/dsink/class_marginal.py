@@ -9,7 +9,7 @@ CLASS_MARGINALS = ("batch", "running", "uniform", "student", "none")
 
 
 class ClassMarginal:
-    """How much of a batch's mass each class gets.
+    """The class marginal of each batch: how much of its mass each class gets.
 
     The paper leaves open whether its constraint is taken over the batch or over the data. The batch is the default: its
     marginal follows what the batch holds, so that a batch without a tail sample is not made to label one.
@@ -60,5 +60,5 @@ class ClassMarginal:
         return {} if self._average is None else {"average": self._average}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from a running average that :meth:`state_dict` gave."""
         self._average = state.get("average")

@@ -25,7 +25,7 @@ class NonfiniteReport:
         self._copied: torch.cuda.Event | None = None
 
     def note(self, count: Tensor, is_nonfinite: Tensor, index: Tensor | None) -> None:
-        """Remember a step: (2,) count over all ranks, (B, 2) bool of this rank's samples, and their indices."""
+        """Remember a step's (2,) count over all ranks, (B, 2) bool of this rank's samples, and their indices."""
         if self.action == "ignore":
             return
         if count.is_cuda:
@@ -35,7 +35,7 @@ class NonfiniteReport:
         self._pending = (count, is_nonfinite, index)
 
     def check(self) -> None:
-        """Report the step noted last, if there was anything to report."""
+        """Report the step noted last, if a teacher was not finite in it."""
         if self._pending is None:
             return
         count, is_nonfinite, index = self._pending

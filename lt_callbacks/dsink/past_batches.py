@@ -20,7 +20,7 @@ class PastBatches:
         self._batches: deque[Tensor] = deque(maxlen=length)
 
     def join(self, log_kernel: Tensor, class_marginal: Tensor) -> tuple[Tensor, Tensor]:
-        """The problem of this batch's rows followed by those before, oldest first; remembers this batch.
+        """The transport problem of a batch together with those before it, oldest first; remembers the batch.
 
         Args:
             log_kernel: (N, C).
@@ -41,7 +41,7 @@ class PastBatches:
         return torch.cat([log_kernel, past_kernels]), class_marginal + past_shares.sum(dim=0)
 
     def state(self) -> list[Tensor]:
-        """The batches, oldest first, to be saved."""
+        """The remembered batches, oldest first, to be saved."""
         return list(self._batches)
 
     def restore(self, state: list[Tensor]) -> None:

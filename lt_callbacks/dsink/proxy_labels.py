@@ -24,7 +24,7 @@ def proxy_labels(
     process_group: dist.ProcessGroup | None = None,
     backend: str = "auto",
 ) -> SinkhornResult:
-    """The label of each sample nearest to the student and the noise-robust teacher, given the classes' total mass.
+    """Of all labels with the given class totals, those nearest to the student and the noise-robust teacher.
 
     It is the way that a step of D-SINK takes from predictions to labels, for a class marginal that is known:
     :class:`ProxyLabeler` makes the same kernel and hands it to the same solvers.
@@ -67,7 +67,7 @@ def proxy_labels(
 
 @dataclass(frozen=True)
 class ProxyLabels:
-    """The proxy labels of one step and what there is to say about them. Everything is on the device and detached.
+    """Proxy labels of one step and what there is to say about them; everything is on the device and detached.
 
     Attributes:
         labels: (N, C) Q of this rank's samples; zeros where one of the three models was not finite.
@@ -90,7 +90,7 @@ class ProxyLabels:
     known: KnownDivergence | None = None
 
     def divergence(self, logits: Tensor) -> Tensor:
-        """:func:`proxy_label_loss` of ``logits`` (N, C) and the labels, with its graph.
+        """Mean KL divergence of the labels from the student's ``logits`` (N, C), with its graph: `proxy_label_loss`.
 
         Where the labels were made on a GPU and of these very ``logits`` it is known already.
         """

@@ -26,7 +26,7 @@ ONE_LAUNCH_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class ProxyLabeler:
-    """Turns the three models' predictions of a batch into proxy labels, over all ranks, with what must be remembered.
+    """Makes proxy labels of three models' predictions of a batch, over all ranks, and remembers what later ones need.
 
     Args:
         student_weight: w of the kernel p^w * p_N^(1-w), in [0, 1]. 0 leaves the student out, 1 the teacher.
@@ -67,7 +67,7 @@ class ProxyLabeler:
         alpha: float,
         process_group: dist.ProcessGroup | None = None,
     ) -> tuple[Tensor, ProxyLabels]:
-        """What D-SINK adds to the loss of a step, alpha * mean_i KL(q_i || p_i), and the labels that it is made of.
+        """D-SINK's part of the loss of a step, alpha * mean_i KL(q_i || p_i), and the labels that it is made of.
 
         Args:
             logits: (N, C) floating, of the model that is trained, with their graph; the labels are constants.
@@ -167,7 +167,7 @@ class ProxyLabeler:
         return result.plan[: len(kernel)], result.marginal_error, result.iterations
 
     def _fits_one_launch(self, held: HeldRows) -> bool:
-        """Whether one GPU kernel can do all of it."""
+        """Whether one launch of the fused kernel can make labels, divergence and gradient of the held rows."""
         return (
             held.sums.holds_all_rows
             and self.class_marginal.kind in ("batch", "uniform")
@@ -178,7 +178,7 @@ class ProxyLabeler:
         )
 
     def _label_in_one_launch(self, held: HeldRows, loss_scale: float, logits: Tensor) -> ProxyLabels:
-        """The same labels, and their divergence from the student with its gradient, by :func:`harmonise_fused`."""
+        """The labels of the fused kernel, with their divergence from the student and its gradient."""
         is_uniform = self.class_marginal.kind == "uniform"
         found = harmonise_fused(
             *held.parts,
@@ -203,7 +203,7 @@ class ProxyLabeler:
         return {"class_marginal": self.class_marginal.state_dict(), "queue": self._past.state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a saved :meth:`state_dict`."""
+        """Continue from a running marginal and a queue that :meth:`state_dict` gave."""
         self.class_marginal.load_state_dict(state["class_marginal"])
         self._past.restore(state["queue"])
 

@@ -42,11 +42,11 @@ class LocalSums(ColumnSums):
         return part
 
     def log_total(self, column_lse: Tensor, num_present: Tensor) -> tuple[Tensor, Tensor]:
-        """The arguments themselves."""
+        """``column_lse`` and ``num_present`` themselves."""
         return column_lse, num_present
 
     def should_stop(self, has_converged: Tensor) -> bool:
-        """Stops at convergence."""
+        """Whether the sweeps have converged."""
         return bool(has_converged)
 
 
@@ -84,6 +84,6 @@ class RankSums(ColumnSums):
         return joint[:, :-1].logsumexp(dim=0), joint[:, -1].sum()
 
     def should_stop(self, has_converged: Tensor) -> bool:
-        """Stops where a rank had converged one sweep ago."""
+        """Whether a rank had converged one sweep ago."""
         self._vote = has_converged[None].to(torch.float32)
         return bool((self._votes > 0).any())

@@ -52,7 +52,7 @@ def fits(num_rows: int, num_classes: int) -> bool:
 
 
 def tile(num_rows: int, num_classes: int) -> Tile:
-    """The tile of a problem that :func:`fits`."""
+    """How a problem that :func:`fits` lies in registers."""
     rows, columns = _power_of_two(num_rows), _power_of_two(num_classes)
     entries = rows * columns
     # More lanes to a row mean more shuffles; fewer, longer vectors over the classes in each thread.

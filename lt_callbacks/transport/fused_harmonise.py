@@ -11,7 +11,7 @@ from lt_callbacks.transport.fused import launch_on, packed_rows, require_triton,
 
 
 class Harmonised(NamedTuple):
-    """What :func:`harmonise_fused` returns for the own rows; float32, nothing carries a gradient.
+    """Proxy labels of the own rows with their divergence and its gradient; float32, nothing carries a gradient.
 
     Attributes:
         labels: (N_own, C) proxy labels; zeros where one of the three models was not finite.
@@ -43,7 +43,7 @@ def harmonise_fused(
     class_marginal: Tensor | None = None,
     own: slice | None = None,
 ) -> Harmonised:
-    """Three models' predictions to proxy labels, their divergence from the student and its gradient, in one launch.
+    """Proxy labels of three models' predictions, their divergence from the student and its gradient, in one launch.
 
     Rows are masked, and the labels found, as :class:`lt_callbacks.dsink.ProxyLabeler` does it; total variation and
     Nesterov momentum.

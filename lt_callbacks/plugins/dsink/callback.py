@@ -33,6 +33,13 @@ class DSinkCallback(Callback):
         dsink: What to add to the step's loss.
 
     State in the checkpoint: running marginal and queue, under the callback's own key; no teacher.
+
+    Example:
+        >>> from torch import nn
+        >>> dsink = DSink(noise_teacher=nn.Linear(4, 3), imbalance_teacher=nn.Linear(4, 3))
+        >>> trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, callbacks=[DSinkCallback(dsink)])
+
+        ``trainer.fit(MyNet(), datamodule)`` then trains with D-SINK, ``MyNet`` any ``LightningModule``.
     """
 
     def __init__(self, dsink: DSink) -> None:
@@ -61,7 +68,7 @@ class DSinkCallback(Callback):
         check_training_agrees(self.dsink, trainer)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Wraps the instance."""
+        """Wraps the module's ``forward`` and ``training_step`` on the instance."""
         self._capture = capture = Capture(dsink=self.dsink)
         self._module = pl_module
         self._put("_dsink_capture", capture)
@@ -73,34 +80,34 @@ class DSinkCallback(Callback):
         self._put("training_step", _ExtendedStep(pl_module.training_step, pl_module, capture))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts counting the steps that D-SINK was in."""
+        """Starts to count the steps that D-SINK took part in."""
         self._capture.start_epoch()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts the batches, of which D-SINK must have been in some."""
+        """Counts the batch: of an epoch's batches D-SINK must have seen some."""
         self._capture.num_batches_this_epoch += 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Raises if D-SINK was in no step of the epoch."""
+        """Raises if D-SINK took part in no step of the epoch."""
         self._capture.end_epoch(trainer.current_epoch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts the instance back."""
+        """Puts the module back as it was, and gives the teachers' device memory back."""
         self._restore()
         self.dsink.finish()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Puts the instance back."""
+        """Puts the module back as it was."""
         self._restore()
 
     def state_dict(self) -> dict[str, Any]:
-        """Running marginal and queue."""
+        """D-SINK's running marginal and queue, for the checkpoint."""
         return self.dsink.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from a checkpoint's running marginal and queue."""
         self.dsink.load_state_dict(state_dict)
 
     def _put(self, name: str, value: Any) -> None:

@@ -64,18 +64,18 @@ class Capture:
 
     @torch.compiler.disable
     def add(self, module: nn.Module, base_loss: Tensor, logits: Tensor, images: Tensor, index: Tensor | None) -> Tensor:
-        """The explicit form: the user names logits and images."""
+        """``base_loss`` with D-SINK's loss added, for logits and images that the user names."""
         self._was_added = True
         if not self._is_armed:
             self.num_added_this_epoch += 1
         return base_loss + self._extra_loss(module, logits, images, index)
 
     def start_epoch(self) -> None:
-        """Forget what the last epoch did."""
+        """Count steps and batches from 0 again."""
         self.num_steps_this_epoch = self.num_added_this_epoch = self.num_batches_this_epoch = 0
 
     def end_epoch(self, epoch: int) -> None:
-        """Raise if the epoch had batches and D-SINK was in none."""
+        """Raise if the epoch had batches and D-SINK took part in none."""
         if self.num_added_this_epoch:
             return
         if self.num_batches_this_epoch and not self.num_steps_this_epoch:

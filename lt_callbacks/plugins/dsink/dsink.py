@@ -18,7 +18,7 @@ BatchField = int | str
 
 @dataclass(frozen=True)
 class DSinkStep:
-    """What the last step did, for monitors: detached, on the device.
+    """What D-SINK did in the last step, for monitors: detached, on the device.
 
     Attributes:
         proxy: The proxy labels and their diagnostics.
@@ -64,6 +64,13 @@ class DSink:
         ValueError: A setting is out of range, or the teachers have different numbers of classes.
 
     Reference: arXiv 2510.08179.
+
+    Example:
+        >>> dsink = DSink(noise_teacher=nn.Linear(4, 3), imbalance_teacher=nn.Linear(4, 3), alpha=1.0)
+        >>> images, logits = torch.randn(8, 4), torch.randn(8, 3, requires_grad=True)
+        >>> dsink.loss(logits, images).backward()
+        >>> dsink.last_step.proxy.labels.shape
+        torch.Size([8, 3])
     """
 
     def __init__(
@@ -138,7 +145,7 @@ class DSink:
         epoch: int = 0,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """Alpha * mean_i KL(q_i || p_i) of one step, to be added to the base loss.
+        """D-SINK's loss of one step, alpha * mean_i KL(q_i || p_i), to be added to the base loss.
 
         Args:
             logits: (B, C) of the model that is trained, with its graph.
@@ -173,7 +180,7 @@ class DSink:
         return loss
 
     def facts(self) -> dict[str, Any]:
-        """What must be equal on all ranks of a training: the settings, and the teachers by their content."""
+        """Settings, and teachers by their content: what must be equal on all ranks of a training."""
         labeler = self.labeler
         return {
             "alpha": self.alpha,
@@ -190,20 +197,20 @@ class DSink:
         }
 
     def finish(self) -> None:
-        """After a fit: report what the last step left, give device memory back."""
+        """End a fit: report a teacher that was not finite in the last step, and give device memory back."""
         self.last_step = None
         for teacher in (self.noise_teacher, self.imbalance_teacher):
             teacher.release()
         self._nonfinite.check()
 
     def state_dict(self) -> dict[str, Any]:
-        """Running marginal and queue; no teacher."""
+        """Running marginal and queue, for the checkpoint; no teacher."""
         return self.labeler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from a checkpoint's running marginal and queue."""
         self.labeler.load_state_dict(state)
 
     def __deepcopy__(self, memo: dict[int, object]) -> DSink:
-        """Itself: averaged copies of a module share the teachers."""
+        """The object itself: averaged copies of a module share the teachers."""
         return self

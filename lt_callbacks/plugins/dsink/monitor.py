@@ -51,7 +51,7 @@ class ProxyLabelMonitor(Callback):
         self._has_warned = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the truth from the datamodule where it has it."""
+        """Takes the true labels from the datamodule where it has them."""
         truth = self.true_labels
         if truth is None:
             truth = getattr(getattr(trainer, "datamodule", None), "true_labels", None)
@@ -61,7 +61,7 @@ class ProxyLabelMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Adds the step, without a host synchronisation."""
+        """Adds the step's proxy labels to the sums, without a host synchronisation."""
         capture: Capture | None = getattr(pl_module, "_dsink_capture", None)
         if capture is None:
             raise StateError(
@@ -80,7 +80,7 @@ class ProxyLabelMonitor(Callback):
         self._statistics.update(proxy.labels, self._given_label(batch), proxy.marginal_error, proxy.iterations, truth)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs and looks for degenerate proxy labels."""
+        """Logs the epoch's means, and looks for degenerate proxy labels."""
         if self._statistics is None:
             return
         values = self._statistics.compute()
