@@ -18,12 +18,15 @@ ELSEWHERE = {
     "bench/step_profile.py": "bench/test_step.py",
     "transport/result.py": "transport/test_sinkhorn.py",
     # The phases of one solve.
-    "transport/exponentiated.py": "transport/test_scaling.py",
-    "transport/newton.py": "transport/test_scaling.py",
-    "transport/compiled.py": "transport/test_scaling.py",
+    "transport/exponentiated_kernel.py": "transport/test_exponentiated.py",
+    "transport/momentum.py": "transport/test_exponentiated.py",
+    "transport/newton.py": "transport/test_exponentiated.py",
+    "transport/compiled.py": "transport/test_exponentiated.py",
+    # Device code, which is launched by one of two.
+    "transport/fused_sweeps.py": "transport/test_fused_transport.py",
+    "transport/fused_kernels.py": "transport/test_fused_transport.py",
     # Both forms of attachment are thin around them.
     "plugins/dsink/capture.py": "plugins/dsink/test_callback.py",
-    "dsink/nonfinite.py": "plugins/dsink/test_dsink.py",
     # Blocks are what the page is made of.
     "evaluation/pages/report_blocks.py": "evaluation/pages/test_html_page.py",
 }
@@ -32,6 +35,8 @@ ELSEWHERE = {
 ACROSS = {
     "plugins/test_no_host_reads.py",
     "plugins/dsink/test_ddp.py",
+    "dsink/test_one_launch.py",
+    "dsink/test_over_ranks.py",
     "plugins/dsink/test_fifty_steps.py",
     "plugins/dsink/test_fsdp.py",
     "objectives/test_over_ranks.py",

@@ -233,7 +233,7 @@ def test_the_reader_sees_what_it_is_meant_to(tmp_path):
         set().union(*(found.at_once for found in everything))
     )
     assert {"matplotlib", "sklearn", "scipy"} <= packages_in(set().union(*(found.on_use for found in everything)))
-    assert "transport" in rooms_in(Imports(PACKAGE / "dsink" / "labeler.py").at_once)
+    assert "transport" in rooms_in(Imports(PACKAGE / "dsink" / "step.py").at_once)
 
 
 # Style that imports cannot show.

@@ -2,9 +2,10 @@
 
     python docs/benchmarks/fused_kernel.py
 
-compiles both kernels of lt_callbacks/transport/fused_kernel.py for compute capability 8.0 and 9.0, as
-lt_callbacks/transport/fused.py launches them, and writes docs/results/fused-kernel.json. Instructions are counted in
-the machine code: those of the smallest loop with a barrier, which is a sweep. How long a GPU takes is not measured.
+compiles both kernels of lt_callbacks/transport/fused_kernels.py for compute capability 8.0 and 9.0, as
+fused_transport.py and fused_harmonise.py beside it launch them, and writes docs/results/fused-kernel.json. Instructions
+are counted in the machine code: those of the smallest loop with a barrier, which is a sweep. How long a GPU takes is
+not measured.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from triton.compiler import ASTSource  # noqa: E402
 
 from lt_callbacks import _files  # noqa: E402
 from lt_callbacks.evaluation import hardware, versions  # noqa: E402
-from lt_callbacks.transport import fused, fused_kernel  # noqa: E402
+from lt_callbacks.transport import fused, fused_kernels  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -76,7 +77,7 @@ KINDS = {
 def compiled(kind: str, tile: fused.Tile, capability: int, dtype: str) -> tuple[Any, float]:
     """The kernel of a tile and the seconds that it took."""
     name, flags = KINDS[kind]
-    function = getattr(fused_kernel, name)
+    function = getattr(fused_kernels, name)
     constants = {"ROWS": tile.rows, "GROUPS": tile.groups, "WIDTH": tile.width, **flags}
     signature = {}
     for argument in function.arg_names:

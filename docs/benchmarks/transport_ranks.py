@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python docs/benchmarks/transport_ranks.py
 
 starts 2 and then 3 gloo processes on this machine and writes docs/results/transport-ranks.json. Both ways alternate in
-one run. The rule in lt_callbacks/transport/ranks.py takes its constants from `break_even`.
+one run. The rule in lt_callbacks/transport/held_rows.py takes its constants from `break_even`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from lt_callbacks import _files
 from lt_callbacks.evaluation import hardware, versions
-from lt_callbacks.transport import ranks, sinkhorn
+from lt_callbacks.transport import held_rows, sinkhorn
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYS = ("gather", "reduce")
@@ -49,19 +49,19 @@ def problem(num_rows: int, num_classes: int) -> tuple[Tensor, Tensor]:
 
 
 def run_rank(rank: int, num_ranks: int, folder: str, repeats: int) -> None:
-    """All cells on one rank; the slowest rank's time is the cell's."""
+    """All problems on one rank; the slowest rank's time is the problem's."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=num_ranks)
     group = dist.group.WORLD
-    cells = [(n, c, NUM_SWEEPS) for c, sizes in SIZES.items() for n in sizes] + list(OTHER_SWEEPS)
+    problems = [(n, c, NUM_SWEEPS) for c, sizes in SIZES.items() for n in sizes] + list(OTHER_SWEEPS)
     found = []
-    for num_rows, num_classes, sweeps in cells:
+    for num_rows, num_classes, sweeps in problems:
         log_kernel, marginal = problem(num_rows, num_classes)
         own = log_kernel.tensor_split(num_ranks)[rank].contiguous()
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         for repeat in range(repeats + 1):
             for way in WAYS if repeat % 2 else WAYS[::-1]:
-                ranks.FORCED = way
+                held_rows.FORCED = way
                 dist.barrier()
                 began = time.perf_counter()
                 sinkhorn(own, marginal / num_ranks, tolerance=0.0, max_iterations=sweeps, process_group=group)
@@ -70,9 +70,9 @@ def run_rank(rank: int, num_ranks: int, folder: str, repeats: int) -> None:
                 # The first of each is for warming up.
                 if repeat:
                     seconds[way].append(took.item())
-        ranks.FORCED = None
+        held_rows.FORCED = None
         lengths = [len(part) for part in log_kernel.tensor_split(num_ranks)]
-        reduces = ranks.holds_own_rows(lengths, num_classes, max_iterations=sweeps, device=own.device)
+        reduces = held_rows.reducing_pays(lengths, num_classes, num_sweeps=sweeps, device=own.device)
         found.append(summary(num_ranks, num_rows, num_classes, sweeps, seconds, WAYS[int(reduces)]))
     if rank == 0:
         (Path(folder) / "cells.json").write_text(json.dumps(found))
@@ -83,7 +83,7 @@ def summary(
     num_ranks: int, num_rows: int, num_classes: int, sweeps: int, seconds: dict[str, list[float]], chosen: str
 ) -> dict[str, Any]:
     """Median and quartiles of each way, and the median of the paired ratio."""
-    cell: dict[str, Any] = {
+    times: dict[str, Any] = {
         "num_ranks": num_ranks,
         "num_rows": num_rows,
         "num_classes": num_classes,
@@ -92,35 +92,35 @@ def summary(
     }
     for way, values in seconds.items():
         quartiles = statistics.quantiles(values, n=4)
-        cell[way] = {
+        times[way] = {
             "median_ms": round(1e3 * statistics.median(values), 3),
             "quartiles_ms": [round(1e3 * quartiles[0], 3), round(1e3 * quartiles[2], 3)],
         }
     pairs = [reduced / gathered for gathered, reduced in zip(*(seconds[way] for way in WAYS), strict=True)]
     quartiles = statistics.quantiles(pairs, n=4)
-    cell["reduce_over_gather"] = round(statistics.median(pairs), 3)
-    cell["reduce_over_gather_quartiles"] = [round(quartiles[0], 3), round(quartiles[2], 3)]
-    cell["chosen"] = chosen
-    return cell
+    times["reduce_over_gather"] = round(statistics.median(pairs), 3)
+    times["reduce_over_gather_quartiles"] = [round(quartiles[0], 3), round(quartiles[2], 3)]
+    times["chosen"] = chosen
+    return times
 
 
-def break_even(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def break_even(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Entries a rank at which the ratio first crosses 1, interpolated in logarithms; null where it does not cross."""
     found = []
     for num_ranks in NUM_RANKS:
         for num_classes in SIZES:
-            row = [
-                (math.log(cell["entries_a_rank"]), math.log(cell["reduce_over_gather"]))
-                for cell in cells
-                if (cell["num_ranks"], cell["num_classes"], cell["sweeps"]) == (num_ranks, num_classes, NUM_SWEEPS)
+            points = [
+                (math.log(times["entries_a_rank"]), math.log(times["reduce_over_gather"]))
+                for times in measured
+                if (times["num_ranks"], times["num_classes"], times["sweeps"]) == (num_ranks, num_classes, NUM_SWEEPS)
             ]
             crossings = [
                 math.exp(x0 + (x1 - x0) * y0 / (y0 - y1))
-                for (x0, y0), (x1, y1) in zip(row[:-1], row[1:], strict=True)
+                for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True)
                 if y0 > 0 >= y1
             ]
             entries = round(crossings[0], -3) if crossings else None
-            weighted = entries and round(entries * (1 + ranks.ROW_ENTRIES / num_classes), -3)
+            weighted = entries and round(entries * (1 + held_rows.ROW_ENTRIES / num_classes), -3)
             found.append(
                 {
                     "num_ranks": num_ranks,
@@ -139,11 +139,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results" / "transport-ranks.json")
     arguments = parser.parse_args()
     load = os.getloadavg()
-    cells: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     for num_ranks in NUM_RANKS:
         with tempfile.TemporaryDirectory() as folder:
             mp.spawn(run_rank, args=(num_ranks, folder, arguments.repeats), nprocs=num_ranks)
-            cells += json.loads((Path(folder) / "cells.json").read_text())
+            measured += json.loads((Path(folder) / "cells.json").read_text())
     content = {
         "format": "lt_callbacks benchmark",
         "format_version": 1,
@@ -157,20 +157,21 @@ def main() -> None:
             "niceness": os.nice(0),
             "load_average_before": [round(value, 2) for value in load],
             "load_average_after": [round(value, 2) for value in os.getloadavg()],
-            "row_entries": ranks.ROW_ENTRIES,
-            "entries_to_reduce": ranks.ENTRIES_TO_REDUCE,
+            "row_entries": held_rows.ROW_ENTRIES,
+            "entries_to_reduce": held_rows.ENTRIES_TO_REDUCE,
         },
         "hardware": hardware(),
         "versions": versions(),
-        "break_even": break_even(cells),
-        "cells": cells,
+        "break_even": break_even(measured),
+        "cells": measured,
     }
     _files.write_json(arguments.output, content)
-    for cell in cells:
+    for times in measured:
         sys.stdout.write(
-            f"{cell['num_ranks']} ranks, {cell['num_rows']:>6} x {cell['num_classes']:>4}, {cell['sweeps']:>3} sweeps: "
-            f"gather {cell['gather']['median_ms']:>8.1f} ms, reduce {cell['reduce']['median_ms']:>8.1f} ms, "
-            f"ratio {cell['reduce_over_gather']:.2f} {cell['reduce_over_gather_quartiles']}, {cell['chosen']}\n"
+            f"{times['num_ranks']} ranks, {times['num_rows']:>6} x {times['num_classes']:>4}, "
+            f"{times['sweeps']:>3} sweeps: "
+            f"gather {times['gather']['median_ms']:>8.1f} ms, reduce {times['reduce']['median_ms']:>8.1f} ms, "
+            f"ratio {times['reduce_over_gather']:.2f} {times['reduce_over_gather_quartiles']}, {times['chosen']}\n"
         )
     for row in content["break_even"]:
         sys.stdout.write(f"{row}\n")

@@ -9,7 +9,7 @@ CLASS_MARGINALS = ("batch", "running", "uniform", "student", "none")
 
 
 class ClassMarginal:
-    """How much of a batch's mass each class gets.
+    """The class marginal of each batch: how much of its mass each class gets.
 
     The paper leaves open whether its constraint is taken over the batch or over the data. The batch is the default: its
     marginal follows what the batch holds, so that a batch without a tail sample is not made to label one.
@@ -28,16 +28,16 @@ class ClassMarginal:
 
     def __call__(self, student_log_probs: Tensor, imbalance_probs: Tensor) -> Tensor:
         """(C,) mass in samples for the (N, C) predictions; rows of zeros are samples that do not count."""
-        return self.of_sum(self.part(student_log_probs, imbalance_probs))
+        return self.from_total(self.contribution(student_log_probs, imbalance_probs))
 
-    def part(self, student_log_probs: Tensor, imbalance_probs: Tensor) -> Tensor:
-        """(C,) what the (N, C) predictions of one share of the batch add; the shares' parts are to be summed."""
+    def contribution(self, student_log_probs: Tensor, imbalance_probs: Tensor) -> Tensor:
+        """(C,) what one share of the batch adds by its (N, C) predictions; to be summed over the shares."""
         if self.kind == "student":
             return (student_log_probs.exp() * imbalance_probs.sum(dim=1, keepdim=True)).sum(dim=0)
         return imbalance_probs.sum(dim=0)
 
-    def of_sum(self, mass: Tensor) -> Tensor:
-        """(C,) class marginal of the whole batch, from the sum of its parts; moves the average: call once a batch."""
+    def from_total(self, mass: Tensor) -> Tensor:
+        """(C,) class marginal of the whole batch, from all contributions; moves the average: call once a batch."""
         if self.kind == "uniform":
             return torch.full_like(mass, 1 / len(mass)) * mass.sum()
         if self.kind == "running":
@@ -60,5 +60,5 @@ class ClassMarginal:
         return {} if self._average is None else {"average": self._average}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from a running average that :meth:`state_dict` gave."""
         self._average = state.get("average")

@@ -6,6 +6,39 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks.dsink.log_kernel import at_least_float32
+
+
+def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
+    """Mean over the samples of KL(q_i || softmax(z_i)); its gradient is (softmax(z) - Q) / N.
+
+    Args:
+        logits: (N, C) floating, of the model that is trained.
+        proxy_labels: (N, C) >= 0; detached here. A row of zeros takes no part but counts in N.
+
+    Returns:
+        Scalar float32 (float64 for float64 logits); 0 for an empty batch.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if logits.ndim != 2:
+        raise ArgumentValueError("logits", rule="have shape (N, C), classes last", got=str(tuple(logits.shape)))
+    if proxy_labels.shape != logits.shape:
+        raise ArgumentValueError(
+            "proxy_labels",
+            rule=f"have the shape of `logits`, {tuple(logits.shape)}",
+            got=str(tuple(proxy_labels.shape)),
+        )
+    with torch.autocast(logits.device.type, enabled=False):
+        log_probs = at_least_float32(logits).log_softmax(dim=1)
+        labels = proxy_labels.detach().to(log_probs.dtype)
+        # A class that the label rules out adds nothing, also where the model rules it out: 0 * log 0 is 0 here.
+        cross_entropy = -(labels * log_probs).masked_fill(labels == 0, 0.0).sum()
+        divergence = torch.xlogy(labels, labels).sum() + cross_entropy
+        return divergence / max(len(logits), 1)
+
 
 class KnownDivergence(NamedTuple):
     """A divergence that was computed together with its gradient: its backward pass is one product.

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from lt_callbacks.dsink.labeler import ProxyLabeler
+from lt_callbacks.dsink.step import ProxyLabeler
 
 
 class MeanLabeler(ProxyLabeler):

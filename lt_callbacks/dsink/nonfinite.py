@@ -5,11 +5,13 @@ import warnings
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import StateError
+
 TEACHERS = ("noise_teacher", "imbalance_teacher")
 
 
 class NonfiniteReport:
-    """Says one step later that a teacher was not finite, so that no step waits for its own count.
+    """Reports a teacher that was not finite one step later, so that no step waits for its own count.
 
     The count is over all ranks, so all ranks report at the same step and none is left in a collective.
 
@@ -23,7 +25,7 @@ class NonfiniteReport:
         self._copied: torch.cuda.Event | None = None
 
     def note(self, count: Tensor, is_nonfinite: Tensor, index: Tensor | None) -> None:
-        """Remember a step: (2,) count over all ranks, (B, 2) bool of this rank's samples, and their indices."""
+        """Remember a step's (2,) count over all ranks, (B, 2) bool of this rank's samples, and their indices."""
         if self.action == "ignore":
             return
         if count.is_cuda:
@@ -33,7 +35,7 @@ class NonfiniteReport:
         self._pending = (count, is_nonfinite, index)
 
     def check(self) -> None:
-        """Report the step noted last, if there was anything to report."""
+        """Report the step noted last, if a teacher was not finite in it."""
         if self._pending is None:
             return
         count, is_nonfinite, index = self._pending
@@ -55,6 +57,6 @@ class NonfiniteReport:
             "cached predictions are of these samples; or set `on_nonfinite='ignore'`."
         )
         if self.action == "raise":
-            raise RuntimeError(message)
+            raise StateError(message)
         warnings.warn(message, stacklevel=2)
         self.action = "ignore"

@@ -1,44 +1,14 @@
+# Legend: N samples, C classes, R ranks.
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+
 import torch.distributed as dist
 from torch import Tensor
 
-from lt_callbacks._checks import real
+from lt_callbacks.dsink.divergence import KnownDivergence, proxy_label_loss
+from lt_callbacks.dsink.log_kernel import log_kernel
 from lt_callbacks.transport import SinkhornResult, sinkhorn
-
-
-@torch.no_grad()
-def log_kernel(student_logits: Tensor, noise_log_probs: Tensor, *, student_weight: float = 0.5) -> Tensor:
-    """The kernel w * log p + (1 - w) * log p_N, negative cost of D-SINK over its entropic weight (exponent of Eq. 4).
-
-    Args:
-        student_logits: (N, C) floating.
-        noise_log_probs: (N, C) floating, log-probabilities of the noise-robust teacher.
-        student_weight: w in [0, 1]; 1/2 is the paper's.
-
-    Returns:
-        (N, C) float32, or float64 where an input is.
-    """
-    real("student_weight", student_weight, at_least=0.0, at_most=1.0)
-    if student_logits.shape != noise_log_probs.shape or student_logits.ndim != 2:
-        raise ValueError(
-            f"`student_logits` and `noise_log_probs` must have one shape (N, C); got {tuple(student_logits.shape)} and "
-            f"{tuple(noise_log_probs.shape)}. Both models must have the same classes, in the same order."
-        )
-    with torch.autocast(student_logits.device.type, enabled=False):
-        student = at_least_float32(student_logits).log_softmax(dim=1)
-        return weighted_log_probs(student, at_least_float32(noise_log_probs), student_weight=student_weight)
-
-
-def weighted_log_probs(student: Tensor, noise: Tensor, *, student_weight: float) -> Tensor:
-    """The sum w * log p + (1 - w) * log p_N of (N, C) log-probabilities, float32 or better."""
-    # The two ends are spelled out because 0 * log 0 is not 0.
-    if student_weight == 1:
-        return student
-    if student_weight == 0:
-        return noise
-    return torch.add((1 - student_weight) * noise, student, alpha=student_weight)
 
 
 def proxy_labels(
@@ -54,7 +24,10 @@ def proxy_labels(
     process_group: dist.ProcessGroup | None = None,
     backend: str = "auto",
 ) -> SinkhornResult:
-    """The label of each sample nearest to the student and the noise-robust teacher, given the classes' total mass.
+    """Of all labels with the given class totals, those nearest to the student and the noise-robust teacher.
+
+    It is the way that a step of D-SINK takes from predictions to labels, for a class marginal that is known:
+    :class:`ProxyLabeler` makes the same kernel and hands it to the same solvers.
 
     Q minimises sum_i KL(q_i || p_i) + KL(q_i || p_N,i) (at ``student_weight`` 1/2) subject to Q 1 = 1 and
     Q^T 1 = ``class_marginal``.
@@ -92,33 +65,35 @@ def proxy_labels(
     )
 
 
-def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
-    """Mean over the samples of KL(q_i || softmax(z_i)); its gradient is (softmax(z) - Q) / N.
+@dataclass(frozen=True)
+class ProxyLabels:
+    """Proxy labels of one step and what there is to say about them; everything is on the device and detached.
 
-    Args:
-        logits: (N, C) floating, of the model that is trained.
-        proxy_labels: (N, C) >= 0; detached here. A row of zeros takes no part but counts in N.
-
-    Returns:
-        Scalar float32 (float64 for float64 logits); 0 for an empty batch.
-
-    Raises:
-        ValueError: The shapes differ.
+    Attributes:
+        labels: (N, C) Q of this rank's samples; zeros where one of the three models was not finite.
+        loss_scale: Factor that turns this rank's mean KL into its part of the mean over all ranks, times the number
+            of ranks (data-parallel averaging divides by it): R * N_rank / N.
+        marginal_error: 0-d, see :class:`lt_callbacks.transport.SinkhornResult`.
+        iterations: 0-d int64.
+        num_nonfinite: (2,) int64, over all ranks: samples where the noise-robust and the imbalance-robust teacher
+            was not finite.
+        is_nonfinite: (N, 2) bool, this rank's samples.
+        known: Where it was found together with the labels: their divergence from the student.
     """
-    if logits.shape != proxy_labels.shape or logits.ndim != 2:
-        raise ValueError(
-            f"`logits` and `proxy_labels` must have one shape (N, C); got {tuple(logits.shape)} and "
-            f"{tuple(proxy_labels.shape)}."
-        )
-    with torch.autocast(logits.device.type, enabled=False):
-        log_probs = at_least_float32(logits).log_softmax(dim=1)
-        labels = proxy_labels.detach().to(log_probs.dtype)
-        # A class that the label rules out adds nothing, also where the model rules it out: 0 * log 0 is 0 here.
-        cross_entropy = -(labels * log_probs).masked_fill(labels == 0, 0.0).sum()
-        divergence = torch.xlogy(labels, labels).sum() + cross_entropy
-        return divergence / max(len(logits), 1)
 
+    labels: Tensor
+    loss_scale: float
+    marginal_error: Tensor
+    iterations: Tensor
+    num_nonfinite: Tensor
+    is_nonfinite: Tensor
+    known: KnownDivergence | None = None
 
-def at_least_float32(values: Tensor) -> Tensor:
-    """``values`` in the precision that log-probabilities are computed in."""
-    return values if values.dtype == torch.float64 else values.float()
+    def divergence(self, logits: Tensor) -> Tensor:
+        """Mean KL divergence of the labels from the student's ``logits`` (N, C), with its graph: `proxy_label_loss`.
+
+        Where the labels were made on a GPU and of these very ``logits`` it is known already.
+        """
+        if self.known is not None and self.known.is_of(logits):
+            return self.known.attached_to(logits, self.labels)
+        return proxy_label_loss(logits, self.labels)

@@ -1,5 +1,5 @@
 # Legend: N samples, C classes, M exponentiated kernel, u and v class and row scalings, b class marginal, t = M^T v.
-"""The sweeps of :mod:`lt_callbacks.transport.scaling`, compiled by numba; imported on use."""
+"""The sweeps of :mod:`lt_callbacks.transport.exponentiated`, compiled by numba; imported on use."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks.transport.exponentiated import (
+from lt_callbacks.transport.exponentiated_kernel import (
     GREATEST_RANGE,
     LEAST_COLUMN_SUM,
     LEAST_ROW_SUM,
     LOG2_E,
     Array,
     exponential,
-    log_domain_base,
+    log_scaling_of_a_sweep,
 )
 from lt_callbacks.transport.result import SinkhornResult
 
@@ -50,7 +50,11 @@ def _compile(function: Callable[..., Any]) -> Any:
 def solve_compiled(
     log_kernel: Tensor, b: Array, *, tolerance: float, relative: bool, max_iterations: int, accelerate: bool
 ) -> SinkhornResult | None:
-    """:func:`lt_callbacks.transport.scaling.solve_scaled` in one call of compiled code, without Newton's method."""
+    """Scale an exponentiated kernel on a CPU in one call of compiled code: plain sweeps, then momentum.
+
+    Arguments and result are those of :func:`lt_callbacks.transport.exponentiated.solve_exponentiated`; Newton's method
+    is left out.
+    """
     base: Tensor | None = None
     log_u, sweeps = np.empty_like(b), 0
     # A constant of the code would be float64, and with it all that it touches.
@@ -63,7 +67,7 @@ def solve_compiled(
     while True:
         is_fresh = base is None
         settings = (b, relative, tolerance, max_iterations, accelerate, is_fresh, sweeps)
-        error, sweeps, state = _solve(matrix, *settings, log_u, one)
+        error, sweeps, state = _scale(matrix, *settings, log_u, one)
         scaling = torch.from_numpy(log_u)
         if state == DONE:
             return SinkhornResult(
@@ -75,7 +79,7 @@ def solve_compiled(
         if state == WIDE:
             base = scaling.clone() if base is None else base + scaling
         elif is_fresh:
-            base = log_domain_base(log_kernel, b)
+            base = log_scaling_of_a_sweep(log_kernel, b)
         else:
             return None
         matrix = torch.softmax(log_kernel + base, dim=1).numpy()
@@ -101,7 +105,8 @@ def _exponential(rows: Array, found: Array, numbers: Any) -> None:
 
 
 @_compile
-def _by_class(transposed: Array, u: Array, v: Array, t: Array, one: Any) -> None:
+def _evaluate_by_class(transposed: Array, u: Array, v: Array, t: Array, one: Any) -> None:
+    """Set v = 1 / (M u) and t = M^T v, class by class of the transposed (C, N) matrix."""
     classes, rows = transposed.shape
     for i in range(rows):
         v[i] = 0
@@ -119,7 +124,8 @@ def _by_class(transposed: Array, u: Array, v: Array, t: Array, one: Any) -> None
 
 
 @_compile
-def _by_row(array: Array, u: Array, v: Array, t: Array, one: Any) -> None:
+def _evaluate_by_row(array: Array, u: Array, v: Array, t: Array, one: Any) -> None:
+    """Set v = 1 / (M u) and t = M^T v, row by row of the (N, C) matrix."""
     rows, classes = array.shape
     for j in range(classes):
         t[j] = 0
@@ -150,7 +156,16 @@ def _by_row(array: Array, u: Array, v: Array, t: Array, one: Any) -> None:
 
 
 @_compile
-def _solve(
+def _evaluate(matrix: Array, by_class: bool, u: Array, v: Array, t: Array, one: Any) -> None:
+    """Set v = 1 / (M u) and t = M^T v; ``matrix`` is transposed where the loops run by class."""
+    if by_class:
+        _evaluate_by_class(matrix, u, v, t, one)
+    else:
+        _evaluate_by_row(matrix, u, v, t, one)
+
+
+@_compile
+def _scale(
     array: Array,
     b: Array,
     relative: bool,
@@ -162,15 +177,12 @@ def _solve(
     log_u: Array,
     one: Any,
 ) -> tuple[float, int, int]:
-    """Error, sweeps and state; ``log_u`` is set, and ``array`` becomes the plan if all is done."""
+    """Error, sweeps and state of one solve; ``log_u`` is set, and ``array`` becomes the plan if all is done."""
     rows, classes = array.shape
     by_class = classes <= FEW_CLASSES
     matrix = np.ascontiguousarray(array.T) if by_class else array
     u, t, v = np.ones_like(b), np.empty_like(b), np.empty(rows, array.dtype)
-    if by_class:
-        _by_class(matrix, u, v, t, one)
-    else:
-        _by_row(matrix, u, v, t, one)
+    _evaluate(matrix, by_class, u, v, t, one)
     for i in range(rows):
         if not v[i] < one / LEAST_ROW_SUM:
             return np.inf, sweeps, BAD
@@ -179,7 +191,7 @@ def _solve(
             return np.inf, sweeps, BAD
         if is_fresh:
             u[j] = b[j] / t[j]
-    error, sweeps = _sweeps(matrix, by_class, b, relative, tolerance, max_iterations, accelerate, sweeps, u, v, t, one)
+    error, sweeps = _sweep(matrix, by_class, b, relative, tolerance, max_iterations, accelerate, sweeps, u, v, t, one)
     if not error < np.inf:
         return error, sweeps, BAD
     for j in range(classes):
@@ -194,12 +206,28 @@ def _solve(
 
 
 @_compile
+def _error(b: Array, u: Array, t: Array, rows: int, relative: bool) -> float:
+    """Distance of the column sums t * u from b, in the unit of the criterion; NaN where one is."""
+    error = 0.0
+    for j in range(len(b)):
+        deviation = abs(b[j] - t[j] * u[j])
+        if relative:
+            deviation /= b[j]
+            # A comparison with NaN is false, which must not pass for a small error.
+            error = error if deviation <= error else deviation
+        else:
+            error += deviation
+    return error if relative else error / rows
+
+
+@_compile
 def _is_narrow(u: Array) -> bool:
+    """Whether the range of a class scaling is so small that it costs no digits."""
     return u.max() < GREATEST_RANGE * u.min()
 
 
 @_compile
-def _sweeps(
+def _sweep(
     matrix: Array,
     by_class: bool,
     b: Array,
@@ -221,22 +249,9 @@ def _sweeps(
     last = 0.0
     k = sweeps
     while True:
-        if by_class:
-            _by_class(matrix, u, v, t, one)
-        else:
-            _by_row(matrix, u, v, t, one)
+        _evaluate(matrix, by_class, u, v, t, one)
         k += 1
-        error = 0.0
-        for j in range(classes):
-            lack = abs(b[j] - t[j] * u[j])
-            if relative:
-                lack /= b[j]
-                # A comparison with NaN is false, which must not pass for a small error.
-                error = error if lack <= error else lack
-            else:
-                error += lack
-        if not relative:
-            error /= len(v)
+        error = _error(b, u, t, len(v), relative)
         if error <= tolerance or k >= max_iterations or not error < np.inf:
             return error, k
         if age == 0.0:

@@ -1,163 +1,166 @@
-# Legend: N samples, C classes, L log kernel, M its exponential, u and v class and row scalings, b class marginal.
+# Legend: N samples, C classes, M exponentiated kernel, u and v class and row scalings, b class marginal, t = M^T v.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Array = np.ndarray[Any, Any]
+from lt_callbacks.transport.exponentiated_kernel import (
+    Array,
+    ExponentiatedKernel,
+    exponentiate,
+    exponentiate_after_a_sweep,
+)
+from lt_callbacks.transport.momentum import momentum_sweeps
+from lt_callbacks.transport.newton import newton_steps
+from lt_callbacks.transport.result import SinkhornResult
 
-# Sums of rows and columns between which no entry that matters is a subnormal float32: those have lost digits.
-LEAST_ROW_SUM, LEAST_COLUMN_SUM = 1e-15, 1e-20
-#: Kernels of fewer entries are scaled by numpy, whose calls start sooner; torch's loops are faster.
-ENTRIES_TO_SCALE = 4096
-#: Likewise of their exponential.
-ENTRIES_TO_EXPONENTIATE = 20_000
-LOG2_E = math.log2(math.e)
-# A number would be made a tensor in every call.
-_LOG2_E = torch.tensor(LOG2_E, dtype=torch.float64)
-#: Ratio of the greatest to the least class scaling up to which the same holds for the scaled kernel.
-GREATEST_RANGE = 1e20
+# What a plain sweep and a Newton step take, in nanoseconds, as a function of the shape: fitted to one core of a server
+# CPU. They only have to rank the two, whose times differ by tenfold at both ends.
+CALLS_NS, ENTRY_NS = 2200, 0.13
+NEWTON_CALLS_NS, NEWTON_ENTRY_NS, GRAM_NS, FACTOR_NS = 14_000, 0.8, 0.02, 0.04
 
+#: Sweeps between the first two looks at the error, which show the rate of convergence.
+SWEEPS_TO_RATE = 3
+#: Greatest number of sweeps between two looks: the rate drifts, so what is far off is looked at on the way.
+SWEEPS_TO_NEXT_LOOK = 20
+#: Entries from which the first look is after the second sweep, and already after the first: the larger the problem, the
+#: less a look costs beside a sweep.
+ENTRIES_TO_LOOK_AT_TWO, ENTRIES_TO_LOOK_AT_ONE = 8_000, 30_000
+#: Sweeps left by the rate of convergence, from which momentum is worth its own cost.
+MOMENTUM_FROM = 15
 
-@dataclass(slots=True)
-class Exponentiated:
-    """A kernel whose exponential is taken once, so that a sweep is two products of a matrix and a vector.
-
-    ``plan = diag(v) M diag(u)`` with ``v = 1 / (M u)``: rows are exact, and the column sums of the plan are ``u * t``,
-    ``t = M^T v``. All arrays are on the CPU and have one dtype, float32 or float64.
-
-    Attributes:
-        log_kernel: (N, C) L.
-        array: (N, C) M.
-        log_base: (C,) g0 where M = exp(L + g0 + row constants); None: zero.
-        b: (C,) > 0, sums to N.
-        relative: The criterion.
-        v: (N,) of the scaling that was evaluated last.
-        t: (C,) likewise.
-    """
-
-    log_kernel: Tensor
-    array: Array
-    log_base: Tensor | None
-    b: Array
-    relative: bool
-    v: Array
-    t: Array
-
-    def evaluate(self, u: Array) -> None:
-        """Set ``v`` and ``t`` for the class scaling ``u``."""
-        self.array.dot(u, self.v)
-        np.reciprocal(self.v, self.v)
-        self.array.T.dot(self.v, self.t)
-
-    def lack(self, u: Array) -> tuple[Array, float]:
-        """(C,) b - c of the scaling evaluated last, and its error in the unit of the criterion."""
-        columns = np.multiply(self.t, u)
-        return np.subtract(self.b, columns), self.error(columns)
-
-    def error(self, columns: Array) -> float:
-        """Of column sums (C,)."""
-        if self.relative:
-            share = np.divide(columns, self.b)
-            return max(greatest(share) - 1.0, 1.0 - least(share))
-        lack = np.subtract(columns, self.b)
-        return float(np.abs(lack, lack).dot(ones(len(lack), lack.dtype))) / len(self.v)
-
-    def is_narrow(self, u: Array) -> bool:
-        """Whether the range of a scaling costs no digits."""
-        return greatest(u) < GREATEST_RANGE * least(u)
-
-    def absorb(self, u: Array) -> bool:
-        """Take the exponential anew at the scaling ``u``, which is 1 from then on; whether the sums are in range."""
-        self.log_base = self.log_scaling(u)
-        self.array = torch.softmax(self.log_kernel + self.log_base, dim=1).numpy()
-        self.evaluate(np.ones_like(u))
-        return least(self.t) > LEAST_COLUMN_SUM
-
-    def plan(self, u: Array) -> Tensor:
-        """(N, C) of the scaling evaluated last; M is overwritten."""
-        plan = torch.from_numpy(self.array)
-        if self.array.size < ENTRIES_TO_SCALE:
-            np.multiply(self.array, u, out=self.array)
-            np.multiply(self.array, self.v[:, None], out=self.array)
-            return plan
-        return plan.mul_(torch.from_numpy(u)).mul_(torch.from_numpy(self.v[:, None]))
-
-    def log_scaling(self, u: Array) -> Tensor:
-        """(C,) log class scaling with respect to the log kernel."""
-        scaling = torch.from_numpy(np.log(u))
-        return scaling if self.log_base is None else scaling.add_(self.log_base)
+#: Class scaling evaluated last, its error, evaluations so far.
+Reached = tuple[Array, float, int]
 
 
-def exponentiate(log_kernel: Tensor, b: Array, *, relative: bool) -> Exponentiated | None:
-    """The exponential of a kernel as it is; None where a row under- or overflows.
+def solve_exponentiated(
+    log_kernel: Tensor,
+    b: Array,
+    *,
+    tolerance: float,
+    relative: bool,
+    max_iterations: int,
+    accelerate: bool,
+) -> SinkhornResult | None:
+    """Scale an exponentiated kernel on a CPU by sweeps u <- b / (M^T (1 / (M u))), then by a faster method if it pays.
 
-    A column that underflows shows in the range of the scaling, and one of NaN in the error.
+    A few plain sweeps show the rate of convergence. Where it says that many are left, Newton's method on the C class
+    scalings takes over (few classes) or momentum does.
 
     Args:
-        log_kernel: (N, C) float32 or float64, contiguous, N > 0, C > 0.
+        log_kernel: (N, C) float32 or float64, contiguous, on the CPU; N > 0, C > 0.
         b: (C,) > 0, same dtype, sums to N.
+        tolerance: > 0.
         relative: The criterion.
+        max_iterations: Limit of evaluations of the column sums: a plain sweep is one, a Newton step is one or more.
+        accelerate: Otherwise all sweeps are plain.
+
+    Returns:
+        None where the numbers leave the range in which this form is exact: rows without an allowed class, NaN, logits
+        of extreme scale. :func:`lt_callbacks.transport.log_domain.solve_in_log_domain` then has the answer.
     """
-    array = exponential(log_kernel)
-    v = array.dot(ones(len(b), b.dtype))
-    if not least(v) > LEAST_ROW_SUM:
+    with np.errstate(all="ignore"):  # what overflows is found by the tests and solved elsewhere
+        for exponential_of in (exponentiate, exponentiate_after_a_sweep):
+            kernel = exponential_of(log_kernel, b, relative=relative)
+            if kernel is not None:
+                found = _scale(kernel, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
+                if found is not None:
+                    return found
         return None
-    np.reciprocal(v, v)
-    return Exponentiated(log_kernel, array, None, b, relative, v, array.T.dot(v))
 
 
-def exponentiate_at_scale(log_kernel: Tensor, b: Array, *, relative: bool) -> Exponentiated | None:
-    """The same after one sweep in the log domain, in which no scale of the logits matters.
+def _scale(
+    kernel: ExponentiatedKernel, *, tolerance: float, max_iterations: int, accelerate: bool
+) -> SinkhornResult | None:
+    """Sweep until the end, and take the exponential anew each time that the class scaling has become too wide."""
+    # The kernel comes evaluated at the scaling 1.
+    u, k = np.empty_like(kernel.b), 0
+    while True:
+        reached = _sweep(kernel, u, k, tolerance=tolerance, max_iterations=max_iterations, accelerate=accelerate)
+        if reached is None:
+            return None
+        u, error, k = reached
+        if kernel.is_narrow(u):
+            return _result(kernel, u, error, k)
+        if not kernel.absorb(u):
+            return None
+        u = np.ones_like(u)
 
-    None also where a row or a class allows nothing.
+
+def _sweep(
+    kernel: ExponentiatedKernel, u: Array, iterations: int, *, tolerance: float, max_iterations: int, accelerate: bool
+) -> Reached | None:
+    """Sweep from the scaling evaluated last on, until one of three ends; None where a number is not finite.
+
+    The scaling returned, in the memory of ``u``, meets the tolerance, is the last one allowed, or is not narrow.
     """
-    base = log_domain_base(log_kernel, b)
-    array = torch.softmax(log_kernel + base, dim=1).numpy()
-    v = np.ones(len(array), array.dtype)
-    t = array.T.dot(v)
-    if not least(t) > LEAST_COLUMN_SUM:
-        return None
-    return Exponentiated(log_kernel, array, base, b, relative, v, t)
+    k, earlier = iterations, None
+    # A scaling that was reached before is looked at at once.
+    next_look = k or _first_look(kernel, max_iterations)
+    while True:
+        # A look at the error takes about as long as a sweep of a small problem, so that few sweeps are looked at.
+        kernel.sweep(u, next_look - k)
+        k = next_look
+        error = kernel.error(kernel.column_sums(u))
+        if error <= tolerance or k >= max_iterations:
+            return u, error, k
+        if not error < math.inf:
+            return None
+        if k < SWEEPS_TO_RATE:
+            next_look = k + 1
+            continue
+
+        sweeps_left = _sweeps_left(earlier, (k, error), tolerance)
+        faster = _faster_method(sweeps_left, kernel) if accelerate and earlier is not None else None
+        if faster is not None:
+            if not kernel.is_narrow(u):
+                return u, error, k
+            return faster(kernel, u, iterations=k, tolerance=tolerance, max_iterations=max_iterations)
+        earlier = (k, error)
+        next_look = min(k + min(sweeps_left, SWEEPS_TO_NEXT_LOOK), max_iterations)
 
 
-def exponential(values: Tensor) -> Array:
-    """A new array of exp(values); values float32 or float64, contiguous."""
-    if values.dtype == torch.float64:
-        return values.exp().numpy()
-    # Half the time of exp; the rounded product changes a weight e^-50 by 3e-6 of itself.
-    if values.numel() < ENTRIES_TO_EXPONENTIATE:
-        array = values.numpy() * np.float32(LOG2_E)
-        torch.from_numpy(array).exp2_()
-        return array
-    return torch.mul(values, _LOG2_E).exp2_().numpy()
+def _first_look(kernel: ExponentiatedKernel, max_iterations: int) -> int:
+    """The sweep after which the error is looked at for the first time."""
+    size = kernel.array.size
+    sweeps = SWEEPS_TO_RATE - (size >= ENTRIES_TO_LOOK_AT_TWO) - (size >= ENTRIES_TO_LOOK_AT_ONE)
+    return min(sweeps, max_iterations)
 
 
-def greatest(values: Array) -> float:
-    """Of a vector; NaN where one is. A fifth of the time of a reduction, which has to be set up."""
-    return float(values.item(values.argmax()))
+def _sweeps_left(earlier: tuple[int, float] | None, now: tuple[int, float], tolerance: float) -> int:
+    """Plain sweeps until the tolerance, if the error goes on to fall as it did between two looks (sweeps, error)."""
+    if earlier is None:
+        return SWEEPS_TO_RATE
+    rate = math.log(now[1] / earlier[1]) / (now[0] - earlier[0])
+    return math.ceil(min(math.log(tolerance / now[1]) / rate, 1e6)) if rate < 0 else 1_000_000
 
 
-def least(values: Array) -> float:
-    """Likewise."""
-    return float(values.item(values.argmin()))
+def _faster_method(sweeps: int, kernel: ExponentiatedKernel) -> Callable[..., Reached | None] | None:
+    """What takes over where so many plain sweeps are left; None: they go on."""
+    if _newton_pays(sweeps, kernel):
+        return newton_steps
+    return momentum_sweeps if sweeps > MOMENTUM_FROM else None
 
 
-@lru_cache(maxsize=64)
-def ones(length: int, dtype: np.dtype[Any]) -> Array:
-    """(length,) of 1, the same array in every call, which cannot be written."""
-    found = np.ones(length, dtype)
-    found.flags.writeable = False
-    return found
+def _newton_pays(sweeps: int, kernel: ExponentiatedKernel) -> bool:
+    """Whether two Newton steps, about what a smooth problem needs, take less time than so many plain sweeps.
+
+    With many classes a Newton step costs as much as all that momentum needs, so that it is left out there.
+    """
+    rows, classes = kernel.array.shape
+    entries = rows * classes
+    sweep = CALLS_NS + ENTRY_NS * entries
+    step = NEWTON_CALLS_NS + (NEWTON_ENTRY_NS + GRAM_NS * classes) * entries + FACTOR_NS * classes**3
+    return sweeps * sweep > 2 * step and step < 12 * sweep
 
 
-def log_domain_base(log_kernel: Tensor, b: Array) -> Tensor:
-    """(C,) log class scaling of one sweep in the log domain, which gives every class its mass at any scale."""
-    row_lse = log_kernel.logsumexp(dim=1, keepdim=True)
-    return torch.from_numpy(b).log() - (log_kernel - row_lse).logsumexp(dim=0)
+def _result(kernel: ExponentiatedKernel, u: Array, error: float, iterations: int) -> SinkhornResult:
+    """The result for the scaling evaluated last; ``kernel`` is used up."""
+    log_scaling = kernel.log_scaling(u)
+    as_tensor, array = torch.from_numpy, np.array
+    plan = kernel.into_plan(u)
+    return SinkhornResult(plan, log_scaling, as_tensor(array(error, u.dtype)), as_tensor(array(iterations)))

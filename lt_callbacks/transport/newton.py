@@ -2,72 +2,92 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from lt_callbacks.transport.exponentiated import Array, Exponentiated
+from lt_callbacks.transport.exponentiated_kernel import Array, ExponentiatedKernel
 
 #: Greatest step of a log class scaling.
 GREATEST_STEP = 4.0
 #: Halvings of a step that goes too far.
 HALVINGS = 10
+#: Multiple of the identity that is added to the Hessian: at most, as a share of the total variation, and at least.
+GREATEST_DAMPING, DAMPING, LEAST_DAMPING = 1e-2, 0.1, 1e-5
 
 
-def newton(
-    problem: Exponentiated, u: Array, *, iterations: int, tolerance: float, max_iterations: int
+def newton_steps(
+    kernel: ExponentiatedKernel, u: Array, *, iterations: int, tolerance: float, max_iterations: int
 ) -> tuple[Array, float, int] | None:
     """Newton's method on the log class scalings, from a scaling that was just evaluated.
 
-    The semi-dual F(g) = sum_i LSE_j(L_ij + g_j) - b.g is convex, with gradient c - b and Hessian diag(c) - P^T P. In
-    the variables d / sqrt(c) the Hessian is I - D P^T P D, of which nothing but the constant vector, which changes no
-    plan, has the eigenvalue 0; a small multiple of I, less the nearer the end, keeps the factorisation safe from it.
-
     Args:
-        problem: Its ``v`` and ``t`` are those of ``u``.
+        kernel: Its ``v`` and ``t`` are those of ``u``.
         u: (C,) > 0; overwritten.
         iterations: Evaluations made so far.
-        tolerance: See :func:`lt_callbacks.transport.scaling.solve_scaled`.
-        max_iterations: Likewise.
+        tolerance: See :func:`lt_callbacks.transport.exponentiated.solve_exponentiated`.
+        max_iterations: Limit of evaluations.
 
     Returns:
         Scaling, error and evaluations; None where a factorisation failed.
     """
-    from scipy.linalg.lapack import dposv, sposv
-
-    factorise = dposv if u.dtype == np.float64 else sposv
-    array, v, t = problem.array, problem.v, problem.t
-    rows, classes = array.shape
-    lack, error = problem.lack(u)
+    solve_positive = _solver_of_positive_systems(u)
+    residual, error = kernel.residual(u)
     while True:
-        scale = np.sqrt(u / t)
-        rows_normalised = array * v[:, None]
-        hessian = np.dot(rows_normalised.T, rows_normalised)
-        hessian *= scale[:, None]
-        hessian *= -scale
-        damping = min(1e-2, 0.1 * float(np.add.reduce(np.abs(lack))) / rows)
-        hessian.ravel()[:: classes + 1] += 1.0 + max(damping, 1e-5)
-        _, d, failed = factorise(hessian.T, scale * lack / u, overwrite_a=1, overwrite_b=1)
-        if failed:
+        d = _newton_direction(kernel, u, residual, solve_positive)
+        if d is None:
             return None
-        d *= scale
-        d /= u
-        length = float(np.maximum.reduce(np.abs(d)))
-        if not length < math.inf:
-            return None
-        d *= min(1.0, GREATEST_STEP / max(length, 1e-30))
-        slope = float(np.dot(d, lack))
+        slope = float(np.dot(d, residual))
         start = u.copy()
         for _ in range(HALVINGS):
             np.multiply(start, np.exp(d), out=u)
-            problem.evaluate(u)
+            kernel.evaluate(u)
             iterations += 1
-            lack, error = problem.lack(u)
+            residual, error = kernel.residual(u)
             if error <= tolerance or iterations >= max_iterations:
                 return u, error, iterations
             # On the way down the slope shrinks; where it has turned and is steep, the step went past the minimum.
-            if -float(np.dot(d, lack)) <= 0.5 * slope:
+            if -float(np.dot(d, residual)) <= 0.5 * slope:
                 break
             d *= 0.5
             slope *= 0.5
-        if not problem.is_narrow(u):
+        if not kernel.is_narrow(u):
             return u, error, iterations
+
+
+def _newton_direction(
+    kernel: ExponentiatedKernel, u: Array, residual: Array, solve_positive: Callable[..., Any]
+) -> Array | None:
+    """(C,) step of log u for the scaling evaluated last, which is ``u``; None where a factorisation failed.
+
+    The semi-dual F(g) = sum_i LSE_j(L_ij + g_j) - b.g is convex, with gradient c - b and Hessian diag(c) - P^T P. In
+    the variables d / sqrt(c) the Hessian is I - D P^T P D, of which nothing but the constant vector, which changes no
+    plan, has the eigenvalue 0; a small multiple of I, less the nearer the end, keeps the factorisation safe from it.
+    """
+    rows, classes = kernel.array.shape
+    # With R = diag(v) M, whose columns times u are P: (P^T P)_jk = u_j (R^T R)_jk u_k, and D = 1 / sqrt(c) = scale / u.
+    scale = np.sqrt(u / kernel.t)
+    rows_normalised = kernel.array * kernel.v[:, None]
+    hessian = np.dot(rows_normalised.T, rows_normalised)
+    hessian *= scale[:, None]
+    hessian *= -scale
+    damping = min(GREATEST_DAMPING, DAMPING * float(np.add.reduce(np.abs(residual))) / rows)
+    hessian.ravel()[:: classes + 1] += 1.0 + max(damping, LEAST_DAMPING)
+    _, d, failed = solve_positive(hessian.T, scale * residual / u, overwrite_a=1, overwrite_b=1)
+    if failed:
+        return None
+    d *= scale
+    d /= u
+    length = float(np.maximum.reduce(np.abs(d)))
+    if not length < math.inf:
+        return None
+    d *= min(1.0, GREATEST_STEP / max(length, 1e-30))
+    return d
+
+
+def _solver_of_positive_systems(u: Array) -> Callable[..., Any]:
+    """LAPACK's Cholesky solver for the dtype of ``u``; scipy is loaded by the first problem that takes such a step."""
+    from scipy.linalg.lapack import dposv, sposv
+
+    return dposv if u.dtype == np.float64 else sposv

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class SinkhornResult(NamedTuple):
-    """What a transport solver returns; nothing in it carries a gradient.
+    """The plan that a transport solver found, and how far it got; nothing in it carries a gradient.
 
     Attributes:
         plan: (N, C). Every row sums to 1, also before convergence. With a ``process_group``: this rank's rows.

@@ -3,20 +3,17 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from typing import Any
+from typing import cast
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
-from lt_callbacks._ranks import gather_rows, share_lengths
-from lt_callbacks.transport.exponentiated import ones
-from lt_callbacks.transport.ranks import RankSums, WholeProblem, holds_own_rows
+from lt_callbacks._errors import ArgumentImportError, ArgumentTypeError, ArgumentValueError
+from lt_callbacks.transport.dispatch import fits_fused, solve_transport
+from lt_callbacks.transport.held_rows import hold_rows
 from lt_callbacks.transport.result import SinkhornResult
-from lt_callbacks.transport.scaling import solve_scaled
-from lt_callbacks.transport.sweeps import solve
 
 CRITERIA = ("total_variation", "relative")
 BACKENDS = ("auto", "torch", "numba", "triton")
@@ -92,14 +89,15 @@ def sinkhorn(
     if log_kernel.requires_grad or class_marginal.requires_grad:
         # Nothing below has a gradient then; a `no_grad` around it would take longer than some problems.
         log_kernel, class_marginal = log_kernel.detach(), class_marginal.detach()
+    relative = criterion == "relative"
     if process_group is None and log_kernel.is_cpu and log_kernel.dtype == class_marginal.dtype == torch.float32:
-        # The straight way of the usual call: the rest takes as long as a small problem.
-        return solve_whole(
+        # The straight way of the usual call: what follows takes as long as a small problem.
+        return solve_transport(
             log_kernel,
             class_marginal,
             num_rows=log_kernel.shape[0],
             tolerance=tolerance,
-            relative=criterion == "relative",
+            relative=relative,
             max_iterations=max_iterations,
             accelerate=accelerate,
             backend=backend,
@@ -108,105 +106,25 @@ def sinkhorn(
     # Under autocast the matrix products would run in half precision and the error would stall near 4e-3.
     with torch.autocast(log_kernel.device.type, enabled=False):
         dtype = torch.float64 if log_kernel.dtype == torch.float64 else torch.float32
-        rows, marginal = log_kernel.to(dtype), class_marginal.to(dtype)
-        own, sums, num_rows = slice(None), WholeProblem(), len(rows)
-        if process_group is not None:
-            lengths = share_lengths(len(rows), process_group)
-            num_rows = sum(lengths)
-            if backend in ("auto", "torch") and holds_own_rows(
-                lengths, rows.shape[1], max_iterations=max_iterations, device=rows.device
-            ):
-                sums = RankSums(process_group)
-                marginal = sums.add(marginal)
-            else:
-                rows, marginal, own = _join(rows, marginal, process_group, lengths)
-        result = solve_whole(
-            rows,
-            marginal,
-            num_rows=num_rows,
+        held = hold_rows(
+            (log_kernel.to(dtype),),
+            class_marginal.to(dtype),
+            process_group=process_group,
+            num_sweeps=max_iterations,
+            may_reduce=backend in ("auto", "torch"),
+        )
+        result = solve_transport(
+            held.parts[0],
+            cast("Tensor", held.class_marginal),
+            num_rows=held.num_rows,
             tolerance=tolerance,
-            relative=criterion == "relative",
+            relative=relative,
             max_iterations=max_iterations,
             accelerate=accelerate,
-            sums=sums,
+            sums=held.sums,
             backend=backend,
         )
-        return result._replace(plan=result.plan[own])
-
-
-def solve_whole(
-    log_kernel: Tensor,
-    class_marginal: Tensor,
-    *,
-    num_rows: int,
-    tolerance: float,
-    max_iterations: int,
-    relative: bool = False,
-    accelerate: bool = True,
-    sums: WholeProblem | None = None,
-    backend: str = "auto",
-) -> SinkhornResult:
-    """What :func:`sinkhorn` does once the class marginal of the whole problem is known, for callers that know it.
-
-    Args:
-        log_kernel: (N, C) float32 or float64: all rows, or this rank's where ``sums`` adds over ranks.
-        class_marginal: (C,) same dtype, of the whole problem.
-        num_rows: Of the whole problem.
-        tolerance: See :func:`sinkhorn`, as ``max_iterations`` and ``accelerate``.
-        max_iterations: Limit of sweeps.
-        relative: The criterion.
-        accelerate: Nesterov momentum.
-        sums: See :func:`~lt_callbacks.transport.sweeps.solve`.
-        backend: See :func:`sinkhorn`.
-
-    Raises:
-        ValueError: ``class_marginal`` is not one; on the CPU only, and on all ranks alike.
-    """
-    settings: dict[str, Any] = {
-        "tolerance": tolerance,
-        "relative": relative,
-        "max_iterations": max_iterations,
-        "accelerate": accelerate,
-    }
-    holds_all = sums is None or type(sums) is WholeProblem
-    on_cpu = log_kernel.is_cpu
-    wants_triton = backend == "triton" or (backend == "auto" and not on_cpu)
-    if holds_all and wants_triton and _fits_triton(log_kernel):
-        from lt_callbacks.transport import fused
-
-        return fused.solve(log_kernel, class_marginal, **settings)
-    if on_cpu:
-        if holds_all and tolerance > 0 and num_rows:
-            found = _solve_scaled(log_kernel, class_marginal.numpy(), backend, settings)
-            if found is not None:
-                return found
-        _check_marginal(class_marginal, num_rows)
-    return solve(log_kernel, class_marginal, stop_early=on_cpu and tolerance > 0, sums=sums, **settings)
-
-
-def _solve_scaled(
-    log_kernel: Tensor, marginal: np.ndarray, backend: str, settings: dict[str, Any]
-) -> SinkhornResult | None:
-    """The plan by the exponential of the kernel; None where that is not the way, or for a marginal that is none.
-
-    A class marginal of 0 or below 0 gives a scaling that is no exponential, which is found in the end.
-    """
-    total = float(marginal.dot(ones(len(marginal), marginal.dtype)))
-    if not 0 < total < math.inf:
-        return None
-    if backend == "numba":
-        from lt_callbacks.transport.compiled import solve_compiled as solve_on_cpu
-    else:
-        solve_on_cpu = solve_scaled
-    return solve_on_cpu(log_kernel.contiguous(), marginal * (log_kernel.shape[0] / total), **settings)
-
-
-def _join(rows: Tensor, marginal: Tensor, group: dist.ProcessGroup, lengths: list[int]) -> tuple[Tensor, Tensor, slice]:
-    """All ranks' rows, the sum of their marginals (each travels as the last row of its share), and this rank's part."""
-    shares = gather_rows(torch.cat([rows, marginal[None]]), group, lengths=[length + 1 for length in lengths])
-    start = sum(lengths[: dist.get_rank(group)])
-    joint = torch.cat([share[:-1] for share in shares])
-    return joint, torch.stack([share[-1] for share in shares]).sum(dim=0), slice(start, start + len(rows))
+        return result._replace(plan=result.plan[held.own])
 
 
 def _is_usual(
@@ -227,41 +145,45 @@ def _is_usual(
 
 def _check_shapes(log_kernel: Tensor, class_marginal: Tensor) -> None:
     if not log_kernel.is_floating_point():
-        raise TypeError(f"`log_kernel` must be floating; got {log_kernel.dtype}. Pass log-probabilities or logits.")
-    if log_kernel.ndim != 2:
-        raise ValueError(f"`log_kernel` must have shape (N, C), classes last; got {tuple(log_kernel.shape)}.")
-    if class_marginal.shape != log_kernel.shape[1:]:
-        raise ValueError(
-            f"`class_marginal` must have shape ({log_kernel.shape[1]},), one entry a column of `log_kernel`; got "
-            f"{tuple(class_marginal.shape)}. If `log_kernel` has its classes first, pass its transpose."
+        raise ArgumentTypeError(
+            "log_kernel",
+            rule="be floating",
+            got=str(log_kernel.dtype),
+            way_out="Pass log-probabilities or logits.",
         )
-
-
-def _check_marginal(marginal: Tensor, num_rows: int) -> None:
-    if not bool(torch.isfinite(marginal).all()) or bool((marginal < 0).any()):
-        raise ValueError(f"`class_marginal` must be finite and >= 0; got {marginal.tolist()}. Pass expected counts.")
-    if num_rows and float(marginal.sum()) == 0.0:
-        raise ValueError("`class_marginal` must have a positive sum; got zeros only. Pass expected counts.")
-
-
-def _fits_triton(log_kernel: Tensor) -> bool:
-    from lt_callbacks.transport import fused
-
-    return log_kernel.dtype != torch.float64 and fused.fits(*log_kernel.shape) and fused.is_available(log_kernel.device)
+    if log_kernel.ndim != 2:
+        raise ArgumentValueError("log_kernel", rule="have shape (N, C), classes last", got=str(tuple(log_kernel.shape)))
+    if class_marginal.shape != log_kernel.shape[1:]:
+        raise ArgumentValueError(
+            "class_marginal",
+            rule=f"have shape ({log_kernel.shape[1]},), one entry a column of `log_kernel`",
+            got=str(tuple(class_marginal.shape)),
+            way_out="If `log_kernel` has its classes first, pass its transpose.",
+        )
 
 
 def _check_backend(backend: str, log_kernel: Tensor) -> None:
     one_of("backend", backend, BACKENDS)
     if backend == "numba":
         if not log_kernel.is_cpu:
-            raise ValueError(
-                f"`backend` 'numba' is for tensors on the CPU; got {log_kernel.device}. Leave it at 'auto'."
+            raise ArgumentValueError(
+                "backend",
+                rule="be 'numba' for tensors on the CPU only",
+                got=f"'numba' for a kernel on {log_kernel.device}",
+                way_out="Leave it at 'auto'.",
             )
         if importlib.util.find_spec("numba") is None:
-            raise ImportError("`backend` 'numba' needs numba. Run `pip install lt_callbacks[numba]`.")
-    if backend == "triton" and not _fits_triton(log_kernel):
-        raise ValueError(
-            f"`backend` 'triton' needs a CUDA device with Triton and a float32, bfloat16 or float16 kernel that fits "
-            f"into one launch; got {log_kernel.dtype} {tuple(log_kernel.shape)} on {log_kernel.device}. Leave it at "
-            "'auto'."
+            raise ArgumentImportError(
+                "backend",
+                rule="be one that is installed",
+                got="'numba', which is not",
+                way_out="Run `pip install lt_callbacks[numba]`.",
+            )
+    if backend == "triton" and not fits_fused(log_kernel):
+        raise ArgumentValueError(
+            "backend",
+            rule="be 'triton' only for a float32, bfloat16 or float16 kernel that fits into one launch, on a CUDA "
+            "device with Triton",
+            got=f"{log_kernel.dtype} {tuple(log_kernel.shape)} on {log_kernel.device}",
+            way_out="Leave it at 'auto'.",
         )

@@ -1,4 +1,4 @@
-"""What each rank does in test_labeler.py, and what one process with the whole batch does."""
+"""What each rank does in test_over_ranks.py, and what one process with the whole batch does."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from teacher_batches import predictions
 from torch import Tensor
 
-from lt_callbacks.dsink import MeanLabeler, ProxyLabeler, labeler
-from lt_callbacks.transport import fused, ranks
+from lt_callbacks.dsink import MeanLabeler, ProxyLabeler
+from lt_callbacks.transport import fused, held_rows
 
 ALPHA = 3.0
 
@@ -37,6 +38,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
     # Stops on its own.
     "tolerant": {},
 }
+
+
+def make_batches() -> list[dict[str, Tensor]]:
+    """Three batches of 20, with the weights of a linear model for each."""
+    generator = torch.Generator().manual_seed(0)
+    batches = []
+    for seed in range(3):
+        _, noise, imbalance = predictions(20, 5, seed=seed)
+        images, weights = torch.randn(20, 8, generator=generator), torch.randn(8, 5, generator=generator)
+        batches.append({"images": images, "weights": weights, "noise": noise, "imbalance": imbalance})
+    # In the second step a teacher fails on each rank, in the third the other one on one rank.
+    batches[1]["noise"][15] = torch.nan
+    batches[1]["imbalance"][2] = torch.nan
+    batches[2]["imbalance"][[16, 19]] = torch.inf
+    return batches
 
 
 def own_rows(shares: tuple[int, ...], rank: int) -> slice:
@@ -73,16 +89,16 @@ def steps(settings: dict[str, Any], batches: list[dict[str, Tensor]], own: slice
 
 def num_gathers(settings: dict[str, Any], batch: dict[str, Tensor], group: Any) -> int:
     """How often rows are gathered for a batch."""
-    calls, original = [], labeler.gather_rows
+    calls, original = [], held_rows.gather_rows
 
     def counted(*args: Any, **kwargs: Any) -> list[Tensor]:
         calls.append(args)
         return original(*args, **kwargs)
 
-    labeler.gather_rows = counted
+    held_rows.gather_rows = counted
     logits = batch["images"] @ batch["weights"]
     ProxyLabeler(**settings)(logits, batch["noise"], batch["imbalance"], process_group=group)
-    labeler.gather_rows = original
+    held_rows.gather_rows = original
     return len(calls)
 
 
@@ -91,7 +107,7 @@ def labeler_worker(rank: int, folder: Path) -> None:
     group = dist.group.WORLD
     results: dict[str, Any] = {}
     for way in WAYS:
-        ranks.FORCED = way
+        held_rows.FORCED = way
         for shares, lengths in SHARES[dist.get_world_size()].items():
             own = own_rows(lengths, rank)
             for name, settings in SETTINGS.items():
@@ -101,14 +117,14 @@ def labeler_worker(rank: int, folder: Path) -> None:
             )
             results[f"{way}_mean_{shares}"] = {"labels": mean.labels, "error": mean.marginal_error}
         results[f"{way}_gathers"] = {name: num_gathers(SETTINGS[name], batches[0], group) for name in SETTINGS}
-    ranks.FORCED = None
+    held_rows.FORCED = None
     results["small_gathers"] = {name: num_gathers(SETTINGS[name], batches[0], group) for name in SETTINGS}
     # Large enough for the rule: 20 rows of 5 classes on each other rank.
-    ranks.ENTRIES_TO_REDUCE = 20 * (5 + ranks.ROW_ENTRIES) - 1
+    held_rows.ENTRIES_TO_REDUCE = 20 * (5 + held_rows.ROW_ENTRIES) - 1
     results["large_gathers"] = {name: num_gathers(SETTINGS[name], batches[0], group) for name in SETTINGS}
     # No model of any rank is finite, and no rank has a sample.
     for way in WAYS:
-        ranks.FORCED = way
+        held_rows.FORCED = way
         bad = torch.full((2, 5), torch.nan)
         for what, rows in (("bad", bad), ("no", bad[:0])):
             proxy = ProxyLabeler(class_marginal="running")(rows, rows, rows, process_group=group)

@@ -1,11 +1,89 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from teacher_batches import predictions
 
 from lt_callbacks.dsink import ProxyLabels, proxy_label_loss, proxy_labels
 from lt_callbacks.dsink.divergence import KnownDivergence
+
+
+def test_the_loss_is_the_mean_divergence():
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.9, 0.1]]))
+    labels = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.0, 1.0]])
+    second = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
+    expected = (0 + second + math.log(1 / 0.1)) / 3
+    assert proxy_label_loss(logits, labels).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_gradient_is_p_minus_q_over_n(dtype):
+    student, noise, imbalance = predictions(8, 5, dtype=dtype)
+    student.requires_grad_()
+    labels = proxy_labels(student, noise, imbalance.double().exp().sum(0)).plan
+    loss = proxy_label_loss(student, labels)
+    loss.backward()
+    expected = (student.detach().float().softmax(1) - labels) / 8
+    assert student.grad.dtype == dtype
+    tolerance = {torch.float64: 1e-7, torch.float32: 1e-6, torch.bfloat16: 1e-3}[dtype]
+    torch.testing.assert_close(student.grad.float(), expected.float(), atol=tolerance, rtol=0)
+
+
+def test_nothing_flows_into_the_labels():
+    logits = torch.zeros(2, 3, requires_grad=True)
+    labels = torch.full((2, 3), 1 / 3, requires_grad=True)
+    proxy_label_loss(logits, labels).backward()
+    assert labels.grad is None
+
+
+def test_a_row_of_zeros_has_no_part_but_counts():
+    logits, labels = predictions(4, 3)[0].requires_grad_(), torch.full((4, 3), 1 / 3)
+    labels[1] = 0
+    loss = proxy_label_loss(logits, labels)
+    loss.backward()
+    assert bool((logits.grad[1] == 0).all())
+    kept = torch.tensor([0, 2, 3])
+    assert loss.item() == pytest.approx(0.75 * proxy_label_loss(logits[kept], labels[kept]).item())
+
+
+def test_where_both_rule_a_class_out_there_is_no_nan():
+    logits = torch.tensor([[0.0, 1.0, -torch.inf]], requires_grad=True)
+    loss = proxy_label_loss(logits, torch.tensor([[0.5, 0.5, 0.0]]))
+    loss.backward()
+    p = torch.tensor([0.0, 1.0]).softmax(0)
+    assert loss.item() == pytest.approx(float((0.5 * (0.5 / p).log()).sum()), rel=1e-6)
+    torch.testing.assert_close(logits.grad, torch.cat([p - 0.5, torch.zeros(1)])[None])
+
+
+def test_an_empty_batch_costs_nothing_and_keeps_its_graph():
+    logits = torch.zeros(0, 3, requires_grad=True)
+    loss = proxy_label_loss(logits, torch.zeros(0, 3))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad.shape == (0, 3)
+
+
+def test_logits_of_1e4_stay_finite():
+    logits = torch.tensor([[1e4, -1e4], [-1e4, 1e4]], requires_grad=True)
+    loss = proxy_label_loss(logits, torch.tensor([[0.5, 0.5], [1.0, 0.0]]))
+    loss.backward()
+    assert loss.item() == pytest.approx((0.5 * 2e4 + math.log(0.5) + 2e4) / 2)
+    torch.testing.assert_close(logits.grad, torch.tensor([[0.25, -0.25], [-0.5, 0.5]]))
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (3, 3), (3,)])
+def test_shapes_that_differ_are_refused(shape):
+    with pytest.raises(
+        ValueError, match=r"`proxy_labels` must have the shape of `logits`, \(4, 3\); got \([\d, ]+\)\."
+    ):
+        proxy_label_loss(torch.zeros(4, 3), torch.zeros(shape))
+
+
+def test_vectors_are_refused():
+    with pytest.raises(ValueError, match=r"`logits` must have shape \(N, C\), classes last; got \(3,\)"):
+        proxy_label_loss(torch.zeros(3), torch.zeros(3))
 
 
 def known(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, ProxyLabels]:
@@ -62,7 +140,7 @@ def test_other_logits_have_a_divergence_of_their_own():
     loss = proxy.divergence(moved)
     assert torch.equal(loss, proxy_label_loss(moved, proxy.labels))
     assert not torch.equal(loss, proxy.known.value)
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="`proxy_labels` must have the shape of `logits`"):
         proxy.divergence(logits[:7])
 
 

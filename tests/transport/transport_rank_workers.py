@@ -1,8 +1,7 @@
-"""What each rank does in test_ranks.py."""
+"""What each rank does in test_held_rows.py."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from reference import problem
 from torch import Tensor
 
 from lt_callbacks._ranks import gather_rows
-from lt_callbacks.transport import ranks, sinkhorn
+from lt_callbacks.transport import held_rows, sinkhorn
+from lt_callbacks.transport.column_sums import RankSums
 
 WAYS = ("gather", "reduce")
 
@@ -61,16 +61,15 @@ def solve_share(name: str, shares: tuple[int, ...], rank: int, group: Any, **set
 
 def num_gathers(*, num_rows: int, group: Any) -> int:
     """How often rows are gathered by a solver of 3 classes and ``num_rows`` on this rank."""
-    module = importlib.import_module("lt_callbacks.transport.sinkhorn")
     calls = []
 
     def counted(*args: Any, **kwargs: Any) -> list[Tensor]:
         calls.append(args)
         return gather_rows(*args, **kwargs)
 
-    module.gather_rows = counted
+    held_rows.gather_rows = counted
     sinkhorn(torch.zeros(num_rows, 3), torch.ones(3), process_group=group)
-    module.gather_rows = gather_rows
+    held_rows.gather_rows = gather_rows
     return len(calls)
 
 
@@ -78,7 +77,7 @@ def transport_worker(rank: int, folder: Path) -> None:
     group, num_ranks = dist.group.WORLD, dist.get_world_size()
     results: dict[str, Any] = {}
     for way in WAYS:
-        ranks.FORCED = way
+        held_rows.FORCED = way
         for name, shares in SHARES[num_ranks].items():
             for which, (_, _, settings) in PROBLEMS.items():
                 results[f"{way}_{name}_{which}"] = solve_share(which, shares, rank, group, **FIXED, **settings)
@@ -98,21 +97,21 @@ def transport_worker(rank: int, folder: Path) -> None:
         results[f"{way}_gathers"] = num_gathers(num_rows=2, group=group)
 
     # The rule itself, on a shrunken scale: 3 rows of 3 classes on each of the others are not enough, 4 are.
-    ranks.FORCED, ranks.ENTRIES_TO_REDUCE = None, 4 * (3 + ranks.ROW_ENTRIES) - 1
+    held_rows.FORCED, held_rows.ENTRIES_TO_REDUCE = None, 4 * (3 + held_rows.ROW_ENTRIES) - 1
     results["gathers_small"] = num_gathers(num_rows=3, group=group)
     results["gathers_large"] = num_gathers(num_rows=4, group=group)
 
     # As if the last rank's processor had rounded the error to the other side of the tolerance.
-    sums = ranks.RankSums(group)
+    sums = RankSums(group)
     results["over"] = []
     for is_done in (False, rank == 0, False):
-        sums.add(torch.zeros(2))
-        results["over"].append(sums.is_over(torch.tensor(is_done)))
+        sums.total(torch.zeros(2))
+        results["over"].append(sums.should_stop(torch.tensor(is_done)))
 
     if num_ranks == 3:
         # Two of three ranks, whose numbers in the group are not their numbers among all.
         pair = dist.new_group([1, 2])
         for way in WAYS if rank else ():
-            ranks.FORCED = way
+            held_rows.FORCED = way
             results[f"{way}_pair"] = solve_share("sharp", (30, 18), rank - 1, pair, **FIXED)
     torch.save(results, folder / f"rank{rank}.pt")

@@ -12,6 +12,8 @@ import torch
 
 from lt_callbacks.dsink import ProxyLabeler
 from lt_callbacks.transport import fused
+from lt_callbacks.transport.fused_harmonise import harmonise_fused
+from lt_callbacks.transport.fused_transport import solve_fused
 
 # A call is (what, inputs, settings).
 Call = tuple[str, tuple[torch.Tensor, ...], dict[str, Any]]
@@ -23,9 +25,9 @@ def answer(call: Call) -> dict[str, Any]:
     """What the kernels make of a call, on the device of its inputs."""
     what, inputs, settings = call
     if what == "solve":
-        return fused.solve(*inputs, **settings)._asdict()
+        return solve_fused(*inputs, **settings)._asdict()
     if what == "harmonise":
-        return fused.harmonise(*inputs, **settings)._asdict()
+        return harmonise_fused(*inputs, **settings)._asdict()
     logits = inputs[0].clone().requires_grad_()
     proxy = ProxyLabeler(**settings)(logits, *inputs[1:])
     loss = proxy.divergence(logits)

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.hooks import RemovableHandle
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.plugins.dsink.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink.dsink import DSink
 from lt_callbacks.plugins.dsink.mixin import (
@@ -32,11 +33,20 @@ class DSinkCallback(Callback):
         dsink: What to add to the step's loss.
 
     State in the checkpoint: running marginal and queue, under the callback's own key; no teacher.
+
+    Example:
+        >>> from torch import nn
+        >>> dsink = DSink(noise_teacher=nn.Linear(4, 3), imbalance_teacher=nn.Linear(4, 3))
+        >>> trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, callbacks=[DSinkCallback(dsink)])
+
+        ``trainer.fit(MyNet(), datamodule)`` then trains with D-SINK, ``MyNet`` any ``LightningModule``.
     """
 
     def __init__(self, dsink: DSink) -> None:
         if not isinstance(dsink, DSink):
-            raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
+            raise ArgumentTypeError(
+                "dsink", rule="be a DSink", got=type(dsink).__name__, way_out="Pass DSink(noise_teacher=..., ...)."
+            )
         self.dsink = dsink
         self._capture = Capture(dsink=dsink)
         self._module: LightningModule | None = None
@@ -48,15 +58,17 @@ class DSinkCallback(Callback):
         if stage != "fit":
             return
         if isinstance(pl_module, DSinkMixin) and pl_module._dsink_capture is not None:
-            raise ValueError(
-                "D-SINK must be attached once; got a module with an attached DSink and a DSinkCallback. Drop the "
-                "callback or call `detach_dsink()`."
+            raise ArgumentValueError(
+                "dsink",
+                rule="be attached once",
+                got="a module with an attached DSink and a DSinkCallback",
+                way_out="Drop the callback or call `detach_dsink()`.",
             )
         check_submodule(pl_module, self.dsink)
         check_training_agrees(self.dsink, trainer)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Wraps the instance."""
+        """Wraps the module's ``forward`` and ``training_step`` on the instance."""
         self._capture = capture = Capture(dsink=self.dsink)
         self._module = pl_module
         self._put("_dsink_capture", capture)
@@ -68,34 +80,34 @@ class DSinkCallback(Callback):
         self._put("training_step", _ExtendedStep(pl_module.training_step, pl_module, capture))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts counting the steps that D-SINK was in."""
+        """Starts to count the steps that D-SINK took part in."""
         self._capture.start_epoch()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts the batches, of which D-SINK must have been in some."""
+        """Counts the batch: of an epoch's batches D-SINK must have seen some."""
         self._capture.num_batches_this_epoch += 1
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Raises if D-SINK was in no step of the epoch."""
+        """Raises if D-SINK took part in no step of the epoch."""
         self._capture.end_epoch(trainer.current_epoch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts the instance back."""
+        """Puts the module back as it was, and gives the teachers' device memory back."""
         self._restore()
         self.dsink.finish()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Puts the instance back."""
+        """Puts the module back as it was."""
         self._restore()
 
     def state_dict(self) -> dict[str, Any]:
-        """Running marginal and queue."""
+        """D-SINK's running marginal and queue, for the checkpoint."""
         return self.dsink.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from a checkpoint's running marginal and queue."""
         self.dsink.load_state_dict(state_dict)
 
     def _put(self, name: str, value: Any) -> None:

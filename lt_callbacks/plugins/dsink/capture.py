@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentValueError, StateError
 from lt_callbacks.plugins.dsink.dsink import BatchField, DSink
 
 
@@ -63,28 +64,28 @@ class Capture:
 
     @torch.compiler.disable
     def add(self, module: nn.Module, base_loss: Tensor, logits: Tensor, images: Tensor, index: Tensor | None) -> Tensor:
-        """The explicit form: the user names logits and images."""
+        """``base_loss`` with D-SINK's loss added, for logits and images that the user names."""
         self._was_added = True
         if not self._is_armed:
             self.num_added_this_epoch += 1
         return base_loss + self._extra_loss(module, logits, images, index)
 
     def start_epoch(self) -> None:
-        """Forget what the last epoch did."""
+        """Count steps and batches from 0 again."""
         self.num_steps_this_epoch = self.num_added_this_epoch = self.num_batches_this_epoch = 0
 
     def end_epoch(self, epoch: int) -> None:
-        """Raise if the epoch had batches and D-SINK was in none."""
+        """Raise if the epoch had batches and D-SINK took part in none."""
         if self.num_added_this_epoch:
             return
         if self.num_batches_this_epoch and not self.num_steps_this_epoch:
-            raise RuntimeError(
+            raise StateError(
                 f"D-SINK must run in training; in epoch {epoch} none of {self.num_batches_this_epoch} batches came by "
                 "it: a class left of DSinkMixin defines `training_step` without calling `super().training_step`. Put "
                 "that step into a class right of DSinkMixin, or call `self.add_dsink(loss, logits, images)` in it."
             )
         if self.num_steps_this_epoch:
-            raise RuntimeError(
+            raise StateError(
                 f"D-SINK must run in training; in epoch {epoch} it did not run in any of {self.num_steps_this_epoch} "
                 "steps: each returned None. With manual optimisation call "
                 "`loss = self.add_dsink(loss, logits, images)` before `manual_backward`."
@@ -103,7 +104,7 @@ class Capture:
     def _images_and_logits(self, module: nn.Module, batch: Any, calls: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
         where = f"`{self.dsink.logits_from}`" if self.dsink.logits_from else "`forward`"
         if len(calls) != 1:
-            raise RuntimeError(
+            raise StateError(
                 f"D-SINK must see exactly one call of {where} in a training step; got {len(calls)}"
                 f"{_describe(calls)}. Name the tensors yourself in training_step: "
                 f"`loss = self.add_dsink(loss, logits, images)` (DSinkMixin). {_candidates(module)}"
@@ -113,9 +114,9 @@ class Capture:
             images = _from_batch(batch, self.dsink.images_from, default=0, argument="images_from")
         if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise RuntimeError(f"{where} must return logits of shape (B, C); got {got}. {_candidates(module)}")
+            raise StateError(f"{where} must return logits of shape (B, C); got {got}. {_candidates(module)}")
         if not isinstance(images, Tensor):
-            raise RuntimeError(
+            raise StateError(
                 f"The images for the teachers must be a tensor; got {type(images).__name__}. Set `logits_from` and "
                 "`images_from`, or call `self.add_dsink(loss, logits, images)`."
             )
@@ -138,9 +139,11 @@ def check_submodule(module: nn.Module, dsink: DSink) -> None:
     """Raise if ``logits_from`` names no submodule of ``module``."""
     names = dict(module.named_modules())
     if dsink.logits_from is not None and dsink.logits_from not in names:
-        raise ValueError(
-            f"`logits_from` must name a submodule of {type(module).__name__}; got {dsink.logits_from!r}. It has "
-            f"{sorted(name for name in names if name)[:20]}."
+        raise ArgumentValueError(
+            "logits_from",
+            rule=f"name a submodule of {type(module).__name__}",
+            got=repr(dsink.logits_from),
+            way_out=f"It has {sorted(name for name in names if name)[:20]}.",
         )
 
 
@@ -149,7 +152,7 @@ def _split_loss(output: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
         return output, lambda loss: loss
     if isinstance(output, Mapping) and isinstance(output.get("loss"), Tensor):
         return output["loss"], lambda loss: {**output, "loss": loss}
-    raise RuntimeError(
+    raise StateError(
         f"`training_step` must return the loss, a mapping with `loss`, or None; got {type(output).__name__}."
     )
 
@@ -168,7 +171,7 @@ def _from_batch(batch: Any, key: BatchField | None, *, default: BatchField, argu
     found = _get(batch, place)
     if not isinstance(found, Tensor):
         held = list(batch) if isinstance(batch, Mapping) else f"{len(batch)} items" if hasattr(batch, "__len__") else ""
-        raise RuntimeError(
+        raise StateError(
             f"`{argument}` must name a tensor in the batch; {place!r} gives {type(found).__name__}. The batch is a "
             f"{type(batch).__name__} of {held}."
         )

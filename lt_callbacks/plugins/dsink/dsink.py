@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.dsink import ProxyLabeler, ProxyLabels
 from lt_callbacks.dsink.nonfinite import NonfiniteReport
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
@@ -17,7 +18,7 @@ BatchField = int | str
 
 @dataclass(frozen=True)
 class DSinkStep:
-    """What the last step did, for monitors: detached, on the device.
+    """What D-SINK did in the last step, for monitors: detached, on the device.
 
     Attributes:
         proxy: The proxy labels and their diagnostics.
@@ -63,6 +64,13 @@ class DSink:
         ValueError: A setting is out of range, or the teachers have different numbers of classes.
 
     Reference: arXiv 2510.08179.
+
+    Example:
+        >>> dsink = DSink(noise_teacher=nn.Linear(4, 3), imbalance_teacher=nn.Linear(4, 3), alpha=1.0)
+        >>> images, logits = torch.randn(8, 4), torch.randn(8, 3, requires_grad=True)
+        >>> dsink.loss(logits, images).backward()
+        >>> dsink.last_step.proxy.labels.shape
+        torch.Size([8, 3])
     """
 
     def __init__(
@@ -87,10 +95,11 @@ class DSink:
         self.imbalance_teacher = as_teacher("imbalance_teacher", imbalance_teacher)
         known = {teacher.num_classes for teacher in (self.noise_teacher, self.imbalance_teacher)} - {None}
         if len(known) > 1:
-            raise ValueError(
-                "`noise_teacher` and `imbalance_teacher` must have the same classes; got "
-                f"{self.noise_teacher.num_classes} and {self.imbalance_teacher.num_classes}. Train both on one data "
-                "set."
+            raise ArgumentValueError(
+                "imbalance_teacher",
+                rule=f"have the classes of `noise_teacher`, {self.noise_teacher.num_classes}",
+                got=str(self.imbalance_teacher.num_classes),
+                way_out="Train both on one data set.",
             )
         self.alpha = real("alpha", alpha, at_least=0.0)
         self.warmup_epochs = integer("warmup_epochs", warmup_epochs, at_least=0)
@@ -103,9 +112,11 @@ class DSink:
             tolerance=tolerance,
         )
         if images_from is not None and logits_from is None:
-            raise ValueError(
-                f"`images_from` must be None unless `logits_from` names a submodule; got {images_from!r}. Without "
-                "`logits_from` the teachers see the images that `forward` was called with."
+            raise ArgumentValueError(
+                "images_from",
+                rule="be None unless `logits_from` names a submodule",
+                got=repr(images_from),
+                way_out="Without `logits_from` the teachers see the images that `forward` was called with.",
             )
         self.logits_from = logits_from
         self.images_from = images_from
@@ -134,7 +145,7 @@ class DSink:
         epoch: int = 0,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """Alpha * mean_i KL(q_i || p_i) of one step, to be added to the base loss.
+        """D-SINK's loss of one step, alpha * mean_i KL(q_i || p_i), to be added to the base loss.
 
         Args:
             logits: (B, C) of the model that is trained, with its graph.
@@ -155,19 +166,21 @@ class DSink:
         imbalance = self.imbalance_teacher.predictions(images, index, dtype=dtype)
         for name, predictions in (("noise_teacher", noise), ("imbalance_teacher", imbalance)):
             if predictions.shape != logits.shape:
-                raise ValueError(
-                    f"`{name}` must have the model's classes: expected predictions {tuple(logits.shape)}; got "
-                    f"{tuple(predictions.shape)}. Use a teacher trained on the same data set."
+                raise ArgumentValueError(
+                    name,
+                    rule=f"have the model's classes: expected predictions {tuple(logits.shape)}",
+                    got=str(tuple(predictions.shape)),
+                    way_out="Use a teacher trained on the same data set.",
                 )
         group = dist.group.WORLD if dist.is_available() and dist.is_initialized() else None
-        proxy = self.labeler(logits.detach(), noise, imbalance, process_group=group)
-        self._nonfinite.note(proxy.num_nonfinite, proxy.is_nonfinite, index)
         alpha = self.alpha_at(epoch)
+        loss, proxy = self.labeler.loss(logits, noise, imbalance, alpha=alpha, process_group=group)
+        self._nonfinite.note(proxy.num_nonfinite, proxy.is_nonfinite, index)
         self.last_step = DSinkStep(proxy=proxy, index=index, alpha=alpha)
-        return alpha * proxy.loss_scale * proxy.divergence(logits)
+        return loss
 
     def facts(self) -> dict[str, Any]:
-        """What must be equal on all ranks of a training: the settings, and the teachers by their content."""
+        """Settings, and teachers by their content: what must be equal on all ranks of a training."""
         labeler = self.labeler
         return {
             "alpha": self.alpha,
@@ -184,20 +197,20 @@ class DSink:
         }
 
     def finish(self) -> None:
-        """After a fit: report what the last step left, give device memory back."""
+        """End a fit: report a teacher that was not finite in the last step, and give device memory back."""
         self.last_step = None
         for teacher in (self.noise_teacher, self.imbalance_teacher):
             teacher.release()
         self._nonfinite.check()
 
     def state_dict(self) -> dict[str, Any]:
-        """Running marginal and queue; no teacher."""
+        """Running marginal and queue, for the checkpoint; no teacher."""
         return self.labeler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from a checkpoint's running marginal and queue."""
         self.labeler.load_state_dict(state)
 
     def __deepcopy__(self, memo: dict[int, object]) -> DSink:
-        """Itself: averaged copies of a module share the teachers."""
+        """The object itself: averaged copies of a module share the teachers."""
         return self

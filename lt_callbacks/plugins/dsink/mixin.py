@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from lt_callbacks._errors import ArgumentTypeError, StateError
 from lt_callbacks._ranks import all_ranks
 from lt_callbacks.plugins.dsink.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink.dsink import DSink
@@ -31,6 +32,26 @@ class DSinkMixin(Base):
     ``MyNet`` stays as it is. Its ``training_step`` may return the loss, a mapping with ``loss``, or None (a skipped
     step), may call ``self(x)`` or ``self.forward(x)``, and is free in everything else. Without an attached
     :class:`DSink` the class behaves as ``MyNet``.
+
+    Example:
+        >>> from lightning.pytorch import LightningModule
+        >>> class MyNet(LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = torch.nn.Linear(4, 3)
+        ...
+        ...     def forward(self, x):
+        ...         return self.layer(x)
+        ...
+        ...     def training_step(self, batch, batch_idx):
+        ...         return torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+        >>> class RobustNet(DSinkMixin, MyNet):
+        ...     pass
+        >>> net = RobustNet()
+        >>> net.attach_dsink(DSink(noise_teacher=MyNet(), imbalance_teacher=MyNet()))
+        >>> batch = torch.randn(8, 4), torch.zeros(8, dtype=torch.int64)
+        >>> bool(net.training_step(batch, 0) > MyNet.training_step(net, batch, 0))
+        True
     """
 
     _dsink_capture: Capture | None = None
@@ -44,7 +65,9 @@ class DSinkMixin(Base):
             ValueError: ``logits_from`` names no submodule.
         """
         if not isinstance(dsink, DSink):
-            raise TypeError(f"`dsink` must be a DSink; got {type(dsink).__name__}. Pass DSink(noise_teacher=..., ...).")
+            raise ArgumentTypeError(
+                "dsink", rule="be a DSink", got=type(dsink).__name__, way_out="Pass DSink(noise_teacher=..., ...)."
+            )
         _check_order(type(self))
         check_submodule(self, dsink)
         self.detach_dsink()
@@ -71,13 +94,13 @@ class DSinkMixin(Base):
             RuntimeError: No :class:`DSink` is attached.
         """
         if self._dsink_capture is None:
-            raise RuntimeError(
+            raise StateError(
                 "`add_dsink` needs an attached DSink; got none. Call `attach_dsink(DSink(...))` before fit."
             )
         return self._dsink_capture.add(self, base_loss, logits, images, index)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The module's own forward, seen."""
+        """The module's own ``forward``; in a training step D-SINK sees what goes in and comes out."""
         output = super().forward(*args, **kwargs)
         capture = self._dsink_capture
         if capture is not None and capture.dsink.logits_from is None:
@@ -85,7 +108,7 @@ class DSinkMixin(Base):
         return output
 
     def training_step(self, batch: Any, batch_idx: int = 0, *args: Any, **kwargs: Any) -> Any:
-        """The module's own step, its loss with D-SINK's added."""
+        """The module's own ``training_step``, with D-SINK's loss added to what it returns."""
         step = super().training_step
         rest = (batch_idx, *args)[: num_positional(step) - 1]
         if self._dsink_capture is None:
@@ -93,26 +116,26 @@ class DSinkMixin(Base):
         return self._dsink_capture.run_step(self, step, batch, rest, kwargs)
 
     def on_fit_start(self) -> None:
-        """Has a compiled module traced anew."""
+        """Checks that all ranks train alike, and has a compiled module traced anew."""
         super().on_fit_start()
         if self._dsink_capture is not None:
             check_training_agrees(self._dsink_capture.dsink, self.trainer)  # type: ignore[attr-defined]
             forget_compiled_code(self)
 
     def on_train_epoch_start(self) -> None:
-        """Starts counting the steps that D-SINK was in."""
+        """Starts to count the steps that D-SINK took part in."""
         super().on_train_epoch_start()
         if self._dsink_capture is not None:
             self._dsink_capture.start_epoch()
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Counts the batches, of which D-SINK must have been in some."""
+        """Counts the batch: of an epoch's batches D-SINK must have seen some."""
         super().on_train_batch_end(outputs, batch, batch_idx)
         if self._dsink_capture is not None:
             self._dsink_capture.num_batches_this_epoch += 1
 
     def on_train_epoch_end(self) -> None:
-        """Raises if D-SINK was in no step of the epoch."""
+        """Raises if D-SINK took part in no step of the epoch."""
         super().on_train_epoch_end()
         if self._dsink_capture is not None:
             self._dsink_capture.end_epoch(self.current_epoch)
@@ -130,7 +153,7 @@ class DSinkMixin(Base):
             checkpoint[CHECKPOINT_KEY] = self._dsink_capture.dsink.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restores them."""
+        """Restores the running marginal and the queue."""
         super().on_load_checkpoint(checkpoint)
         if self._dsink_capture is not None and CHECKPOINT_KEY in checkpoint:
             self._dsink_capture.dsink.load_state_dict(checkpoint[CHECKPOINT_KEY])
@@ -142,9 +165,11 @@ def _check_order(kind: type) -> None:
         if base is DSinkMixin:
             return
         if "training_step" in vars(base) and not issubclass(base, DSinkMixin):
-            raise TypeError(
-                f"DSinkMixin must stand left of the class that it extends; {kind.__name__} has {base.__name__} before "
-                f"it. Write `class {kind.__name__}(DSinkMixin, {base.__name__})`."
+            raise ArgumentTypeError(
+                "DSinkMixin",
+                rule="stand left of the class that it extends",
+                got=f"{kind.__name__} with {base.__name__} before it",
+                way_out=f"Write `class {kind.__name__}(DSinkMixin, {base.__name__})`.",
             )
 
 

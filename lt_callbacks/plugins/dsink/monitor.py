@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lt_callbacks._checks import one_of, real
+from lt_callbacks._errors import StateError
 from lt_callbacks.metrics.proxy_label_statistics import ProxyLabelStatistics
 from lt_callbacks.plugins.dsink.capture import Capture
 from lt_callbacks.plugins.dsink.dsink import BatchField
@@ -50,7 +51,7 @@ class ProxyLabelMonitor(Callback):
         self._has_warned = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the truth from the datamodule where it has it."""
+        """Takes the true labels from the datamodule where it has them."""
         truth = self.true_labels
         if truth is None:
             truth = getattr(getattr(trainer, "datamodule", None), "true_labels", None)
@@ -60,10 +61,10 @@ class ProxyLabelMonitor(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Adds the step, without a host synchronisation."""
+        """Adds the step's proxy labels to the sums, without a host synchronisation."""
         capture: Capture | None = getattr(pl_module, "_dsink_capture", None)
         if capture is None:
-            raise RuntimeError(
+            raise StateError(
                 "ProxyLabelMonitor needs D-SINK on the module; found none. Add DSinkCallback to the trainer, or "
                 "`attach_dsink` to a DSinkMixin."
             )
@@ -79,7 +80,7 @@ class ProxyLabelMonitor(Callback):
         self._statistics.update(proxy.labels, self._given_label(batch), proxy.marginal_error, proxy.iterations, truth)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs and looks for degenerate proxy labels."""
+        """Logs the epoch's means, and looks for degenerate proxy labels."""
         if self._statistics is None:
             return
         values = self._statistics.compute()
@@ -97,7 +98,7 @@ class ProxyLabelMonitor(Callback):
         except (KeyError, IndexError, TypeError):
             label = None
         if not isinstance(label, Tensor):
-            raise RuntimeError(
+            raise StateError(
                 f"`label_from` must name the given labels in the batch; {place!r} gives {type(label).__name__}."
             )
         return label
@@ -111,7 +112,7 @@ class ProxyLabelMonitor(Callback):
             return
         message = f"The proxy labels of epoch {epoch} are {what}. Look at both teachers' accuracy before trusting them."
         if self.on_degenerate == "raise":
-            raise RuntimeError(message)
+            raise StateError(message)
         if not self._has_warned:
             self._has_warned = True
             warnings.warn(message, stacklevel=2)

@@ -8,11 +8,11 @@ from lt_callbacks.teachers.frozen import FrozenTeacher
 
 
 class NaiveDistillation(DSink):
-    """The baseline: the mean of the two teachers' predictions as the label, with the same loss and weight.
+    """Naive distillation, D-SINK's baseline: the mean of both teachers' predictions as the label, with the same loss.
 
     Args:
-        noise_teacher: See :class:`DSink`.
-        imbalance_teacher: See :class:`DSink`.
+        noise_teacher: Robust to wrong labels; see :class:`DSink`.
+        imbalance_teacher: Robust to imbalance; see :class:`DSink`.
         alpha: Weight of the loss, >= 0.
         warmup_epochs: alpha rises linearly from 0 over so many epochs.
     """

@@ -118,7 +118,7 @@ def test_bad_use():
         DSinkCallback(None)
     mixed = m.fresh(type("Robust", (DSinkMixin, m.ReturnsTensor), {}))
     mixed.attach_dsink(callback().dsink)
-    with pytest.raises(ValueError, match="D-SINK must be attached once"):
+    with pytest.raises(ValueError, match="`dsink` must be attached once; got a module with"):
         m.trainer(callbacks=[callback()]).fit(mixed, m.datamodule(1))
     with pytest.raises(ValueError, match="`logits_from` must name a submodule of ReturnsTensor; got 'classifier'"):
         m.trainer(callbacks=[callback(logits_from="classifier")]).fit(m.fresh(m.ReturnsTensor), m.datamodule(1))

@@ -90,7 +90,8 @@ def test_cached_teachers_are_looked_up_by_the_batch_index():
     logits = torch.randn(8, m.NUM_CLASSES)
     chosen = torch.tensor([31, 0, 5, 7, 22, 9, 1, 2])
     live = dsink().loss(logits, x[chosen])
-    assert float(cached.loss(logits, x[chosen], index=index[chosen])) == pytest.approx(float(live), rel=1e-6)
+    # Normalised once more, the same predictions are rounded anew.
+    assert float(cached.loss(logits, x[chosen], index=index[chosen])) == pytest.approx(float(live), rel=1e-5)
 
     module = m.fresh(mixed(m.ReturnsTensor))
     module.attach_dsink(cached)
@@ -172,9 +173,7 @@ def test_bad_settings(settings, error, text):
 
 def test_teachers_with_different_numbers_of_classes():
     three, four = (CachedTeacher(torch.zeros(4, c).log_softmax(1)) for c in (3, 4))
-    with pytest.raises(
-        ValueError, match="`noise_teacher` and `imbalance_teacher` must have the same classes; got 3 and 4"
-    ):
+    with pytest.raises(ValueError, match="`imbalance_teacher` must have the classes of `noise_teacher`, 3; got 4"):
         DSink(noise_teacher=three, imbalance_teacher=four)
     other = DSink(noise_teacher=nn.Linear(6, 3), imbalance_teacher=m.teachers()[1])
     with pytest.raises(

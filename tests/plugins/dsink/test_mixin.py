@@ -258,6 +258,6 @@ def test_the_mixin_on_the_wrong_side_is_refused():
         pass
 
     with pytest.raises(
-        TypeError, match=r"left of the class.*Wrong has ReturnsTensor before it.*\(DSinkMixin, ReturnsTensor\)"
+        TypeError, match=r"left of the class.*Wrong with ReturnsTensor before it.*\(DSinkMixin, ReturnsTensor\)"
     ):
         attached(Wrong)

@@ -6,15 +6,14 @@ from reference import problem
 from spawned_ranks import group_of_one, run_ranks
 from transport_rank_workers import FIXED, PROBLEMS, SHARES, WAYS, make_problem, own_rows, transport_worker
 
-from lt_callbacks.transport import ranks as ways
-from lt_callbacks.transport import sinkhorn
-from lt_callbacks.transport.sweeps import solve
+from lt_callbacks.transport import held_rows, sinkhorn
+from lt_callbacks.transport.log_domain import solve_in_log_domain
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
-def rule(lengths, num_classes, *, max_iterations=100, device=CPU):
-    return ways.holds_own_rows(lengths, num_classes, max_iterations=max_iterations, device=device)
+def rule(lengths, num_classes, *, num_sweeps=100, device=CPU):
+    return held_rows.reducing_pays(lengths, num_classes, num_sweeps=num_sweeps, device=device)
 
 
 def whole_problem(name, **settings):
@@ -24,7 +23,7 @@ def whole_problem(name, **settings):
 
 @pytest.mark.parametrize("way", [*WAYS, None])
 def test_a_group_of_one_changes_nothing(way, monkeypatch):
-    monkeypatch.setattr(ways, "FORCED", way)
+    monkeypatch.setattr(held_rows, "FORCED", way)
     log_kernel, marginal = problem(24, 6, 6.0)
     # All sweeps: with a tolerance, one process stops at a scaling of its own.
     settings = {"tolerance": 0.0, "max_iterations": 30}
@@ -35,7 +34,7 @@ def test_a_group_of_one_changes_nothing(way, monkeypatch):
 
 
 def test_reducing_is_for_what_the_other_ranks_hold_on_average():
-    rows = ways.ENTRIES_TO_REDUCE // (100 + ways.ROW_ENTRIES)
+    rows = held_rows.ENTRIES_TO_REDUCE // (100 + held_rows.ROW_ENTRIES)
     assert not rule([rows, rows], 100)
     assert rule([rows + 1, rows + 1], 100)
     # The largest share is swept in both ways.
@@ -50,9 +49,9 @@ def test_reducing_is_for_what_the_other_ranks_hold_on_average():
 
 
 def test_where_nothing_is_swept_only_sums_travel():
-    assert rule([1, 1], 3, max_iterations=0)
-    assert rule([1, 1], 3, max_iterations=0, device=GPU)
-    assert not rule([1, 1], 3, max_iterations=1)
+    assert rule([1, 1], 3, num_sweeps=0)
+    assert rule([1, 1], 3, num_sweeps=0, device=GPU)
+    assert not rule([1, 1], 3, num_sweeps=1)
 
 
 def test_a_gpu_gathers():
@@ -101,7 +100,7 @@ def test_ranks_stop_at_the_same_sweep(ranks, way):
     else:
         log_kernel, row_shares = make_problem("sharp")
         settings = {"tolerance": 1e-3, "relative": False, "max_iterations": 100, "accelerate": True}
-        whole, atol = solve(log_kernel, row_shares.sum(0), stop_early=True, **settings), 1e-5
+        whole, atol = solve_in_log_domain(log_kernel, row_shares.sum(0), stop_early=True, **settings), 1e-5
     assert 1 < int(whole.iterations) < 100
     for label, shares in SHARES[len(ranks)].items():
         for rank, got in enumerate(ranks):

@@ -12,7 +12,8 @@ from reference import problem, reference_plan
 from torch import Tensor
 
 from lt_callbacks.transport import fused
-from lt_callbacks.transport.sweeps import solve
+from lt_callbacks.transport.fused_transport import solve_fused
+from lt_callbacks.transport.log_domain import solve_in_log_domain
 
 SETTINGS = {"tolerance": 1e-4, "relative": False, "max_iterations": 300, "accelerate": True}
 INF = torch.inf
@@ -87,7 +88,7 @@ def answers(tmp_path_factory):
     for scale in (1e2, 1e4):
         logits = scale * torch.randn(64, 10, generator=torch.Generator().manual_seed(0))
         calls[f"extreme-{scale:g}"] = ("solve", (logits, torch.arange(10.0)), {**SETTINGS, "max_iterations": 60})
-    return triton_interpreter.answers(calls, tmp_path_factory.mktemp("fused_kernel"))
+    return triton_interpreter.answers(calls, tmp_path_factory.mktemp("fused_transport"))
 
 
 @pytest.mark.parametrize("name", EDGES)
@@ -95,7 +96,7 @@ def test_it_makes_the_sweeps_of_the_torch_solver(answers, name):
     kernel, marginal, settings = EDGES[name]
     got = answers[name]
     dtype, atol = (torch.float32, 2e-4) if name in LIKE_FLOAT32 else (torch.float64, 2e-5)
-    expected = solve(kernel.to(dtype), marginal.to(dtype), stop_early=True, **settings)
+    expected = solve_in_log_domain(kernel.to(dtype), marginal.to(dtype), stop_early=True, **settings)
     assert got["plan"].dtype == got["marginal_error"].dtype == torch.float32
     assert got["iterations"].dtype == torch.int64
     assert got["iterations"].shape == got["marginal_error"].shape == ()
@@ -170,8 +171,8 @@ needs_gpu = pytest.mark.skipif(not fused.is_available(torch.device("cuda")), rea
 @pytest.mark.parametrize("name", EDGES)
 def test_on_a_gpu_it_makes_the_sweeps_of_the_torch_solver(name):
     kernel, marginal, settings = EDGES[name]
-    got = fused.solve(kernel.cuda(), marginal.cuda(), **settings)
-    expected = solve(kernel.double(), marginal.double(), stop_early=True, **settings)
+    got = solve_fused(kernel.cuda(), marginal.cuda(), **settings)
+    expected = solve_in_log_domain(kernel.double(), marginal.double(), stop_early=True, **settings)
     plan = got.plan.cpu().double()
     assert bool((plan[expected.plan == 0] == 0).all())
     # One sweep more or less where rounding decides.
@@ -198,8 +199,8 @@ def test_on_a_gpu_a_thousand_problems_meet_their_marginals():
         if choose(True, False):
             kernel[choose(*range(num_rows))] = choose(torch.nan, INF, -INF)
         settings = {"tolerance": tolerance, "relative": False, "max_iterations": 2000, "accelerate": True}
-        got = fused.solve(kernel.cuda(), marginal.cuda(), **settings)
-        expected = solve(kernel.double(), marginal.double(), stop_early=True, **settings)
+        got = solve_fused(kernel.cuda(), marginal.cuda(), **settings)
+        expected = solve_in_log_domain(kernel.double(), marginal.double(), stop_early=True, **settings)
         plan = got.plan.cpu().double()
         assert bool(plan.isfinite().all()), seed
         torch.testing.assert_close(plan.sum(1), (expected.plan.sum(1) > 0.5).double(), atol=1e-5, rtol=0)
@@ -213,18 +214,18 @@ def test_on_a_gpu_a_thousand_problems_meet_their_marginals():
 @pytest.mark.gpu
 @needs_gpu
 def test_on_a_gpu_the_host_does_not_wait_and_the_last_batch_compiles_nothing():
-    from lt_callbacks.transport import fused_kernel
+    from lt_callbacks.transport import fused_kernels
 
     kernel, marginal = (part.float().cuda() for part in problem(128, 100, 8.0))
-    first = fused.solve(kernel, marginal, **SETTINGS)
-    caches = fused_kernel.transport_kernel.device_caches
+    first = solve_fused(kernel, marginal, **SETTINGS)
+    caches = fused_kernels.transport_kernel.device_caches
     before = sum(len(cache[0]) for cache in caches.values())
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        again = fused.solve(kernel, marginal, **SETTINGS)
+        again = solve_fused(kernel, marginal, **SETTINGS)
         for rows in (127, 112, 65):
-            fused.solve(kernel[:rows], marginal, **{**SETTINGS, "max_iterations": rows})
+            solve_fused(kernel[:rows], marginal, **{**SETTINGS, "max_iterations": rows})
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
@@ -235,11 +236,11 @@ def test_on_a_gpu_the_host_does_not_wait_and_the_last_batch_compiles_nothing():
 @needs_gpu
 def test_on_a_gpu_it_may_be_captured_in_a_graph():
     kernel, marginal = (part.float().cuda() for part in problem(64, 10, 3.0))
-    fused.solve(kernel, marginal, **SETTINGS)
+    solve_fused(kernel, marginal, **SETTINGS)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        result = fused.solve(kernel, marginal, **SETTINGS)
+        result = solve_fused(kernel, marginal, **SETTINGS)
     other = problem(64, 10, 3.0, seed=5)[0].float().cuda()
     kernel.copy_(other)
     graph.replay()
-    assert torch.equal(result.plan, fused.solve(other, marginal, **SETTINGS).plan)
+    assert torch.equal(result.plan, solve_fused(other, marginal, **SETTINGS).plan)
