@@ -10,25 +10,10 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 
+from lt_callbacks.apps.shared.launcher_variables import clean_environment
+
 #: Waiting for another job's teacher may take as long as its training.
 _PATIENCE = timedelta(days=30)
-
-#: How a process learns which rank it is, from whichever launcher.
-RANK_VARIABLES = (
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "GROUP_RANK",
-    "ROLE_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-    "GROUP_WORLD_SIZE",
-    "ROLE_WORLD_SIZE",
-    "ROLE_NAME",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
-_RANK_PREFIXES = ("TORCHELASTIC_", "TORCH_NCCL_ASYNC", "SLURM_", "OMPI_", "PMI_", "PMIX_", "JSM_")
 
 
 class Drivers:
@@ -110,33 +95,6 @@ class Drivers:
         if self._store is not None:
             self._store.set(f"phase{self._num_phases}", json.dumps(message))
             self._num_phases += 1
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment without what makes a child believe that it is a rank of somebody else's job."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in RANK_VARIABLES and not name.startswith(_RANK_PREFIXES)
-    }
-
-
-def launcher_ranks() -> tuple[str, int] | None:
-    """The launcher that started several processes of this command, and how many; None where there is just one."""
-    environment = os.environ
-    if "TORCHELASTIC_RUN_ID" in environment and int(environment.get("WORLD_SIZE", "1")) > 1:
-        return "torchrun", int(environment["WORLD_SIZE"])
-    # The processes of a batch script have SLURM_NTASKS too; a step is what srun started.
-    if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        return "srun", int(environment["SLURM_STEP_NUM_TASKS"])
-    return None
-
-
-def forget_batch_script() -> None:
-    """Where a Slurm batch script started this process without srun, keep Lightning from waiting for its other tasks."""
-    if "SLURM_JOB_ID" in os.environ and "SLURM_STEP_ID" not in os.environ:
-        for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"):
-            os.environ.pop(name, None)
 
 
 def _store(host: str, port: int, rank: int, size: int) -> Any:
