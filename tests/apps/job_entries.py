@@ -88,11 +88,11 @@ def tell(job: JobRecord) -> float:
         parent=os.getppid(),
         session=os.getsid(0),
         group=os.getpgrp(),
-        place=os.getcwd(),
+        place=str(Path.cwd()),
         environment=dict(os.environ),
         imported=IMPORTED,
         num_seen=len(SEEN),
-        numbers=[random.random(), float(np.random.random())],
+        numbers=[random.random(), float(np.random.random())],  # noqa: NPY002
         used_later=used_later,
         handler_is_default=signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
         threads=sorted(path.name for path in Path("/proc/self/task").iterdir()),

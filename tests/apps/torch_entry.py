@@ -20,7 +20,6 @@ def tell_torch(job: JobRecord) -> None:
     """Leave a state in which a copied process could differ from a fresh one."""
     threads = [thread.name for thread in threading.enumerate()]
     state: dict[str, Any] = {
-        "initial_seed": torch.initial_seed(),
         "drawn": torch.rand(3).tolist(),
         "num_threads": torch.get_num_threads(),
         "product": (torch.arange(250000.0).reshape(500, 500) / 1e5 @ torch.ones(500, 500)).sum().item(),

@@ -207,9 +207,7 @@ def _run(entry: str, request: JobRequest) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
     os.close(log)
-    # Python's own generator does so by itself, and torch's starts from the same number in every process.
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
+    _reseed()
     code = 1
     try:
         code = job.main(entry, request.folder)
@@ -223,6 +221,14 @@ def _run(entry: str, request: JobRequest) -> NoReturn:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         os._exit(code)
+
+
+def _reseed() -> None:
+    """Give the copy random numbers of its own, as a fresh process has. Python's own generator sees to itself."""
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.seed()
 
 
 if __name__ == "__main__":

@@ -159,11 +159,13 @@ def test_a_job_ends_with_its_server(started, tmp_path):
 
 
 SWEEP = """
-import sys, time
+import os, sys, time
 from pathlib import Path
-from test_fork_server import ForkServer, environment, request, PATH
-server = ForkServer("job_entries:ignore", environment(PYTHONPATH=PATH), log=Path(sys.argv[1]) / "server.log")
-server.start(request(Path(sys.argv[1]) / "a"))
+from job_entries import make_job
+from lt_callbacks.apps.sweep.fork_server import ForkServer, JobRequest
+folder = make_job(Path(sys.argv[1]))
+server = ForkServer("job_entries:ignore", os.environ, log=folder / "server.log")
+server.start(JobRequest(folder=folder, log=folder / "job.log", working_directory=folder))
 while server.poll() is None:
     time.sleep(0.05)
 """
@@ -172,8 +174,8 @@ while server.poll() is None:
 def test_server_and_job_end_with_the_sweep(tmp_path):
     sweep = subprocess.Popen([sys.executable, "-c", SWEEP, str(tmp_path)], env=environment(PYTHONPATH=PATH))
     try:
-        wait_until(lambda: (tmp_path / "a" / "told.json").exists())
-        found = told(tmp_path / "a")
+        wait_until(lambda: (tmp_path / "told.json").exists())
+        found = told(tmp_path)
         assert runs(found.process)
         assert runs(found.parent)
     finally:
@@ -207,5 +209,6 @@ def test_the_imports_of_a_command_leave_torch_as_they_find_it(tmp_path, num_thre
     command = [sys.executable, "-m", job.__name__, "torch_entry:tell_torch", str(folder), "0"]
     subprocess.run(command, env=variables, check=True)
     fresh, *forked = (json.loads((tmp_path / name / "torch.json").read_text()) for name in ("fresh", "a", "b"))
+    assert len({tuple(state.pop("drawn")) for state in (fresh, *forked)}) == 3
     assert forked == [fresh, fresh]
     assert not fresh["cuda"]
