@@ -10,6 +10,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 
+from lt_callbacks._errors import StateError
 from lt_callbacks.apps.shared.launcher_variables import clean_environment
 
 #: Waiting for another job's teacher may take as long as its training.
@@ -78,7 +79,7 @@ class Drivers:
         phase: dict[str, Any] = json.loads(self._store.get(name))
         if phase.get("end"):
             if phase["error"] is not None:
-                raise RuntimeError(f"The first process of this command failed: {phase['error']}")
+                raise StateError(f"The first process of this command failed: {phase['error']}")
             return None
         return phase
 

@@ -8,6 +8,7 @@ import time
 import traceback
 from pathlib import Path
 
+from lt_callbacks._errors import ArgumentFileError
 from lt_callbacks.apps.config.errors import is_spoken
 from lt_callbacks.apps.config.job_record import DONE, FAILED, STOPPED, read_job
 from lt_callbacks.apps.shared.parent_watch import end_with_parent
@@ -26,7 +27,7 @@ def main(entry: str, folder: Path, *, rank: int = 0) -> int:
     end_with_parent()
     job = read_job(folder)
     if job is None:
-        raise FileNotFoundError(f"`folder` must hold a job's record; got {str(folder)!r}, which does not.")
+        raise ArgumentFileError("folder", rule="hold a job's record", got=f"{str(folder)!r}, which does not")
     started = time.monotonic()
     value, error, status, code = None, None, DONE, 0
     try:

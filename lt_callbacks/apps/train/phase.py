@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from lt_callbacks._errors import StateError
 from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
@@ -142,7 +143,7 @@ def run_ranks(
     if code == Preempted.EXIT_CODE:
         raise Preempted("asked to stop")
     if code:
-        raise RuntimeError(
+        raise StateError(
             f"A process of the training in {str(folder)!r} failed with exit code {code}: {_last_line(log)} The whole "
             f"story is in {str(log)!r}."
         )

@@ -56,7 +56,7 @@ def test_the_document_names_the_command_without_its_folders(tmp_path, monkeypatc
         (["experiment=misspelt"], "Could not find 'experiment/misspelt'"),
         (["+callbacks.mine.x=1"], "`callbacks.mine` must have a `_target_`"),
         (["+logger.mine.x=1"], "`logger.mine` must have a `_target_`"),
-        (["callbacks=dsink"], "must have a value; Interpolation key 'model.net' not found."),
+        (["callbacks=dsink"], "must have a value; got an error: Interpolation key 'model.net' not found."),
     ],
 )
 def test_a_wrong_setting_is_told_in_a_sentence_before_anything_is_trained(
