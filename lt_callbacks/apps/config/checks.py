@@ -1,4 +1,4 @@
-"""What every command asks of its settings."""
+"""Checks of the settings that all commands have in common."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lt_callbacks.data import Source
 
 
 def check_run(config: TrainConfig | DistillConfig, *, num_roles: int) -> None:
-    """What every command asks of its seeds, devices and threads.
+    """Refuse seeds, epochs and threads that no command can run with.
 
     Args:
         config: The settings.

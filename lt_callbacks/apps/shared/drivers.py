@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -54,21 +55,27 @@ class Drivers:
 
     @property
     def is_first(self) -> bool:
-        """Whether this one decides."""
+        """Whether this driver decides what is trained, and scores it."""
         return self.rank == 0
 
     def announce(self, phase: Mapping[str, Any]) -> dict[str, str]:
-        """The first driver's: have all others start ``phase``, and the variables for its own processes."""
+        """Have all other drivers start ``phase``; the environment of this, the first driver's processes of it."""
         port = _free_port() if self.size > 1 else None
         self._tell({**phase, "port": port})
         return self.variables(port)
 
-    def finish(self, *, error: str | None = None) -> None:
-        """The first driver's: let the others go home."""
-        self._tell({"end": True, "error": error})
+    @contextmanager
+    def leading(self) -> Iterator[None]:
+        """A block in which the first driver decides; the others end with it, and hear of its error."""
+        try:
+            yield
+        except BaseException as error:
+            self._tell({"end": True, "error": f"{type(error).__name__}: {error}"})
+            raise
+        self._tell({"end": True, "error": None})
 
     def next_phase(self) -> dict[str, Any] | None:
-        """What the first driver announced next; None at the end.
+        """What the first driver announces next, once it does; None when it has ended.
 
         Raises:
             RuntimeError: The first driver failed.
@@ -84,7 +91,7 @@ class Drivers:
         return phase
 
     def variables(self, port: int | None) -> dict[str, str]:
-        """The environment of a phase's processes, which meet at a port of their own."""
+        """The environment of this driver's processes of a phase, which meet at a port of their own."""
         if port is None:
             return clean_environment()
         changed = {"MASTER_PORT": str(port), "MASTER_ADDR": self._host}

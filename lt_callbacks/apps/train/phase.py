@@ -45,11 +45,11 @@ class Phase:
 
     @property
     def hash(self) -> str:
-        """64 hexadecimal digits; one for all ranks."""
+        """64 hexadecimal digits of everything that the ranks are told; equal on all of them."""
         return sha256(canonical_json(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The phase as JSON holds it."""
         training = {**asdict(self.training), "folder": str(self.training.folder)}
         return {"config": asdict(self.config), "training": training, "facts": self.facts}
 
@@ -96,7 +96,7 @@ class PhaseRunner:
 
 
 def follow(drivers: Drivers, preemption: Preemption) -> None:
-    """What every driver but the first does: start its ranks of each phase.
+    """Start this driver's ranks of each training that the first driver announces, until that one ends.
 
     Raises:
         RuntimeError: A rank, or the first driver, failed.
@@ -160,7 +160,7 @@ def _stop(process: subprocess.Popen[str], folder: Path) -> None:
 
 
 def write_outcome(folder: Path, network: nn.Module, trained: Trained) -> None:
-    """The first rank's result."""
+    """Leave the first rank's result for its driver: weights, times, curves."""
     write_bytes(folder / _WEIGHTS, weights_bytes(network))
     # Written last: with this file, the other is complete.
     write_json(folder / _OUTCOME, {"trained": asdict(trained)})

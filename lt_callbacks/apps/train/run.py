@@ -60,12 +60,8 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
             command=command or command_line(),
             settings=result_settings(config, manifest),
         )
-        try:
+        with drivers.leading():
             shown = _run_seeds(config, source, document, drivers, preemption)
-        except BaseException as error:
-            drivers.finish(error=f"{type(error).__name__}: {error}")
-            raise
-        drivers.finish()
     results = _shown_results(config, document.results)
     rows = table_rows(config, results)
     write_pages(output, config, results, rows, shown)

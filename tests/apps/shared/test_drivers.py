@@ -7,6 +7,7 @@ import pytest
 from commands import free_port
 from tiny_run import tiny_config
 
+from lt_callbacks._errors import StateError
 from lt_callbacks.apps.config.build import build_trainer
 from lt_callbacks.apps.shared import drivers as module
 from lt_callbacks.apps.shared.drivers import Drivers
@@ -61,7 +62,9 @@ def test_a_launcher_of_another_number_of_ranks_is_refused(tmp_path, monkeypatch)
         Drivers(trainer(tmp_path, devices=2))
 
 
-def test_the_first_driver_leads_and_the_others_follow(tmp_path, monkeypatch):
+@pytest.fixture
+def two_drivers(tmp_path, monkeypatch):
+    """Two drivers in one process, the environment of the second, and the port that they met at."""
     port = free_port()
     found = {}
 
@@ -79,18 +82,29 @@ def test_the_first_driver_leads_and_the_others_follow(tmp_path, monkeypatch):
     thread.start()
     first = Drivers(first_trainer)
     thread.join(60)
-    second = found["second"]
+    return first, found["second"], second_environment, port
+
+
+def test_the_first_driver_leads_and_the_others_follow(two_drivers, monkeypatch):
+    first, second, second_environment, port = two_drivers
     assert (first.is_first, second.is_first, first.size) == (True, False, 2)
     assert first.is_external
 
-    given = first.announce({"folder": "a"})
-    phase = second.next_phase()
-    assert phase["folder"] == "a"
+    with first.leading():
+        given = first.announce({"folder": "a"})
+        phase = second.next_phase()
+        assert phase["folder"] == "a"
     monkeypatch.setattr(module.os, "environ", second_environment)
     followed = second.variables(phase["port"])
     # Of each its own rank, and one port for both that is not the launcher's.
     assert (given["RANK"], followed["RANK"]) == ("0", "1")
     assert given["MASTER_PORT"] == followed["MASTER_PORT"] != str(port)
-
-    first.finish()
     assert second.next_phase() is None
+
+
+def test_the_others_hear_why_the_first_driver_failed(two_drivers):
+    first, second, *_ = two_drivers
+    with pytest.raises(KeyError), first.leading():
+        raise KeyError("no such key")
+    with pytest.raises(StateError, match=r"^The first process of this command failed: KeyError: 'no such key'$"):
+        second.next_phase()
