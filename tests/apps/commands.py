@@ -13,7 +13,7 @@ from typing import Any
 
 from tiny_run import tiny_config, tiny_study
 
-from lt_callbacks.apps.shared.drivers import clean_environment
+from lt_callbacks.apps.shared.launcher_variables import clean_environment
 from lt_callbacks.apps.train.fit import Training
 from lt_callbacks.apps.train.phase import PHASE, Phase
 

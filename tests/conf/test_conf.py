@@ -1,20 +1,28 @@
-"""Every YAML file of `conf/` composes, becomes the objects that it speaks of, and agrees with their constructors."""
+"""Every YAML file of `conf/` composes and becomes the objects that it speaks of."""
 
 from __future__ import annotations
 
-import inspect
 import re
-from dataclasses import MISSING, fields
-from pathlib import Path
+from dataclasses import fields
 
-import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_module
-from hydra.errors import ConfigCompositionException, MissingConfigException
-from lightning.pytorch import Callback, Trainer
+from conf_files import (
+    CHECKS,
+    CONF,
+    EXPERIMENTS,
+    FILES,
+    FOR_OTHER_PROJECTS,
+    ROOTS,
+    choice,
+    composed,
+    groups_of,
+    roots_of,
+    settings_of,
+)
+from hydra.errors import ConfigCompositionException
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
-from omegaconf import OmegaConf
 from torch import nn
 
 from lt_callbacks.apps.config.build import (
@@ -24,103 +32,13 @@ from lt_callbacks.apps.config.build import (
     build_targets,
     build_trainer,
 )
-from lt_callbacks.apps.config.distill_schemas import DISTILL_GROUPS, AdsaConfig, DistillConfig
-from lt_callbacks.apps.config.register import ALL_GROUPS, register_schemas
-from lt_callbacks.apps.config.train_schemas import (
-    GROUPS,
-    DataConfig,
-    DSinkConfig,
-    ImbalanceConfig,
-    ModelConfig,
-    NoiseConfig,
-    ObjectiveConfig,
-    OptimisationConfig,
-    TrainConfig,
-    TrainerConfig,
-)
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.register import ALL_GROUPS
+from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.config.typed import typed
 from lt_callbacks.apps.distill.build import build_student, student_loss, view_settings
-from lt_callbacks.apps.distill.checks import check_distill_settings
-from lt_callbacks.apps.train.checks import check_settings
-from lt_callbacks.corruption import NOISE_KINDS, PROFILES, Imbalance, Noise
-from lt_callbacks.data import SOURCES, LongTailedDataModule
-from lt_callbacks.dataset_distillation import DISTILLERS, build_distiller
-from lt_callbacks.methods import Classifier, Optimisation
-from lt_callbacks.models import build_model
-from lt_callbacks.models.build import NETWORKS
-from lt_callbacks.objectives import OBJECTIVES
-from lt_callbacks.plugins import ADSACallback, DSink
-
-CONF = Path(__file__).parents[2] / "conf"
-FILES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.glob("*/*.yaml"))
-
-# Dropped into another project's callbacks, see test_other_project.py; `lt-train` attaches D-SINK by itself, and
-# `lt-distill` does what ADSA's callback does.
-FOR_OTHER_PROJECTS = ["callbacks/adsa", "callbacks/dsink"]
-
-ROOTS = ("train", "distill")
-CHECKS = {"train": check_settings, "distill": check_distill_settings}
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Setting that a file leaves open -> a value for it, of the kind that the setting wants."""
-    folder = tmp_path_factory.mktemp("files")
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8), np.arange(60) % 10
-    arrays = {
-        f"{part}_{kind}": value
-        for part in ("train", "test")
-        for kind, value in (("images", images), ("labels", labels))
-    }
-    np.savez(folder / "arrays.npz", **arrays)
-    source = build_source(DataConfig())
-    np.save(folder / "given.npy", source.train.labels)
-    np.save(folder / "transition.npy", np.eye(10))
-    torch.save(build_model("small_cnn", num_classes=10, in_channels=1).state_dict(), folder / "teacher.ckpt")
-    return {
-        "data.path": folder / "arrays.npz",
-        "noise.given_labels_file": folder / "given.npy",
-        "noise.transition_file": folder / "transition.npy",
-        "imbalance_teacher.checkpoint": folder / "teacher.ckpt",
-        "noise_teacher.checkpoint": folder / "teacher.ckpt",
-    }
-
-
-def composed(*overrides, root="train"):
-    register_schemas()
-    with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
-        return compose(root, overrides=["output=out", *overrides])
-
-
-def groups_of(root):
-    """Groups that a command chooses from."""
-    defaults = OmegaConf.load(CONF / f"{root}.yaml").defaults
-    return {next(iter(entry)) for entry in defaults if not isinstance(entry, str)}
-
-
-def roots_of(file):
-    """Commands that a file is for. An experiment says in its second line which command runs it."""
-    group = file.partition("/")[0]
-    if group == "experiment":
-        (command,) = re.findall(
-            r"^# lt-(\w+) (?:-m )?experiment=", (CONF / f"{file}.yaml").read_text(), flags=re.MULTILINE
-        )
-        return [command]
-    return [root for root in ROOTS if group in groups_of(root)]
-
-
-def choice(file, files):
-    """Overrides that choose a file and fill in what it leaves open."""
-    group, _, name = file.partition("/")
-    marked = re.findall(r'^(\w+): (?:\?\?\?|"")$', (CONF / f"{file}.yaml").read_text(), flags=re.MULTILINE)
-    asked = [f"{group}.{setting}" for setting in marked]
-    return [f"{group}={name}", *(f"{setting}={files.get(setting, '/somewhere')}" for setting in asked)]
-
-
-def settings_of(file):
-    """What a file itself says, without what it extends."""
-    return OmegaConf.to_container(OmegaConf.load(CONF / f"{file}.yaml"))
+from lt_callbacks.dataset_distillation import build_distiller
+from lt_callbacks.methods import Optimisation
 
 
 @pytest.mark.parametrize(
@@ -143,9 +61,6 @@ def test_every_file_composes_and_passes_the_checks(file, root, files):
 def test_every_file_is_for_a_command_or_another_project():
     assert [file for file in FILES if not roots_of(file)] == []
     assert set(FOR_OTHER_PROJECTS) <= set(FILES)
-
-
-EXPERIMENTS = [file for file in FILES if file.startswith("experiment/")]
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS)
@@ -269,151 +184,6 @@ def test_a_command_chooses_from_every_group_that_its_schema_has(root, schema):
         "sweeper",
     } | ({"speed"} if root == "train" else set())
     assert type(typed(composed(root=root))) is schema
-
-
-# A new data set, noise type, profile, network or objective needs a file, and a file needs what it names.
-
-
-@pytest.mark.parametrize(
-    ("group", "setting", "known"),
-    [
-        ("data", "name", SOURCES),
-        ("noise", "kind", NOISE_KINDS),
-        ("imbalance", "profile", PROFILES),
-        ("model", "name", NETWORKS),
-        ("objective", "name", OBJECTIVES),
-    ],
-)
-def test_everything_that_has_a_name_has_a_file_of_that_name(group, setting, known):
-    named = {file.partition("/")[2]: settings_of(file)[setting] for file in FILES if file.startswith(f"{group}/")}
-    assert named == {name: name for name in known}
-
-
-@pytest.mark.parametrize("group", ["imbalance_teacher", "noise_teacher"])
-def test_a_teachers_file_has_the_name_of_its_objective(group):
-    named = {file.partition("/")[2]: settings_of(file)["name"] for file in FILES if file.startswith(f"{group}/")}
-    assert named.pop("checkpoint") == "cross_entropy"
-    assert all(file == name and name in OBJECTIVES for file, name in named.items())
-
-
-def test_every_distiller_has_a_file_of_its_name():
-    named = {file.partition("/")[2]: settings_of(file)["name"] for file in FILES if file.startswith("distiller/")}
-    assert {name for file, name in named.items() if file == name} == set(DISTILLERS)
-    assert set(named.values()) == set(DISTILLERS)
-
-
-def test_adsa_is_the_same_in_the_command_and_in_the_callback():
-    parameters = parameters_of(ADSACallback)
-    assert defaults_of(AdsaConfig) == {name: parameters[name] for name in defaults_of(AdsaConfig)}
-
-
-def test_every_group_of_the_defaults_has_files_and_the_reverse():
-    listed = groups_of("train") | groups_of("distill")
-    assert listed == {path.name for path in CONF.iterdir() if path.is_dir() and any(path.glob("*.yaml"))}
-
-
-# Seeds, misspelt keys, wrong types.
-
-
-@pytest.mark.parametrize("seed", [0, 7])
-def test_seeds_are_taken_as_given(seed):
-    config = typed(composed(f"seed={seed}", f"corruption_seed={seed}"))
-    assert (config.seed, config.corruption_seed) == (seed, seed)
-    datamodule = build_datamodule(config, build_source(config.data), seed=config.seed)
-    assert (datamodule.seed, datamodule.corruption_seed) == (seed, seed)
-
-
-@pytest.mark.parametrize(
-    ("group", "root"), [*((group, "train") for group in GROUPS), *((group, "distill") for group in DISTILL_GROUPS)]
-)
-def test_a_misspelt_key_is_refused_by_name(group, root):
-    with pytest.raises(ConfigCompositionException, match=f"Could not override '{group}.misspelt'"):
-        composed(f"{group}.misspelt=1", root=root)
-    with pytest.raises(ValueError, match=f"^`settings of {group}` must be one of .*; got 'misspelt'."):
-        typed(composed(f"+{group}.misspelt=1", root=root))
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["seed=a", "seed=1.5", "num_seeds=null", "noise.ratio=high", "imbalance.class_order=3", "data.augment=perhaps", "methods=ce",
-     "model.width=wide", "optimisation.milestones=half", "dsink.alpha=[1]", "trainer.max_epochs=many"],
-)  # fmt: skip
-def test_a_wrong_type_is_refused_when_composing(override):
-    with pytest.raises((ConfigCompositionException, MissingConfigException)):
-        composed(override)
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["networks=small_cnn", "distiller.images_per_class=many", "distiller.settings=3", "views.crop_area=half",
-     "views.flip=perhaps", "views.num_views=1.5", "adsa.shrink_to=one", "student.temperature=hot", "oracle_taus=[high]",
-     "oracle_taus=1"],
-)  # fmt: skip
-def test_a_wrong_type_is_refused_when_composing_a_distillation(override):
-    with pytest.raises((ConfigCompositionException, MissingConfigException)):
-        composed(override, root="distill")
-
-
-@pytest.mark.parametrize(
-    ("group", "root"),
-    [
-        *((group, "train") for group in (*GROUPS, "callbacks", "logger", "experiment")),
-        *((group, "distill") for group in (*DISTILL_GROUPS, "experiment")),
-    ],
-)
-def test_a_misspelt_choice_is_refused(group, root):
-    with pytest.raises(MissingConfigException, match=f"Could not find '{group}/misspelt'"):
-        composed(f"{group}=misspelt", root=root)
-
-
-# Schemas and constructors.
-
-
-def defaults_of(schema):
-    return {
-        field.name: field.default if field.default is not MISSING else field.default_factory()
-        for field in fields(schema)
-    }
-
-
-def parameters_of(function):
-    return {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-
-
-@pytest.mark.parametrize(
-    ("schema", "constructor"),
-    [(ImbalanceConfig, Imbalance), (NoiseConfig, Noise), (OptimisationConfig, Optimisation)],
-)
-def test_a_schema_is_its_constructors_signature(schema, constructor):
-    expected = parameters_of(constructor)
-    assert {name: tuple(v) if isinstance(v, list) else v for name, v in defaults_of(schema).items()} == expected
-
-
-@pytest.mark.parametrize(
-    ("schema", "constructor", "elsewhere"),
-    [
-        (DSinkConfig, DSink, set()),
-        (ModelConfig, build_model, {"name", "channels_last", "compile"}),
-        (
-            DataConfig,
-            LongTailedDataModule,
-            {"name", "root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip"},
-        ),
-        (TrainerConfig, Trainer, {"max_epochs", "devices", "precision", "deterministic"}),
-    ],
-)
-def test_what_a_schema_shares_with_a_constructor_has_its_default(schema, constructor, elsewhere):
-    parameters = parameters_of(constructor)
-    shared = {name: value for name, value in defaults_of(schema).items() if name not in elsewhere}
-    assert shared == {name: parameters[name] for name in shared}
-
-
-def test_what_a_schema_does_not_share_is_read_elsewhere():
-    assert parameters_of(Classifier)["channels_last"] == ModelConfig().channels_last
-    read = {name for source in SOURCES.values() for name in inspect.signature(source).parameters}
-    assert {"root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip"} == read
-    assert {field.name for field in fields(TrainerConfig)} <= parameters_of(Trainer).keys()
-    assert {field.name for field in fields(ObjectiveConfig)} == {"name", "settings"}
 
 
 def test_every_callback_and_logger_is_built_above_or_in_another_project():

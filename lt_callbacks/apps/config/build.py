@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.apps.config.train_schemas import DataConfig, ImbalanceConfig, NoiseConfig, TrainConfig
@@ -30,14 +31,21 @@ def build_source(config: DataConfig) -> Source:
     given = {name: getattr(config, name) for name in _SOURCE_FIELDS if getattr(config, name) is not None}
     for name, value in given.items():
         if name not in parameters:
-            raise ValueError(
-                f"`data.{name}` must be null for data set {config.name!r}, which reads "
-                f"{', '.join(field for field in parameters if field in _SOURCE_FIELDS)}; got {value!r}. Set "
-                f"data.{name}=null."
+            read = ", ".join(field for field in parameters if field in _SOURCE_FIELDS)
+            raise ArgumentValueError(
+                f"data.{name}",
+                rule=f"be null for data set {config.name!r}, which reads {read}",
+                got=repr(value),
+                way_out=f"Set data.{name}=null.",
             )
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
-            raise ValueError(f"`data.{name}` must be given for data set {config.name!r}; got null. Set data.{name}=...")
+            raise ArgumentValueError(
+                f"data.{name}",
+                rule=f"be given for data set {config.name!r}",
+                got="null",
+                way_out=f"Set data.{name}=...",
+            )
     with named(names_in("data", DataConfig)):
         return make_source(**given)
 
@@ -134,9 +142,11 @@ def build_trainer(config: TrainConfig | DistillConfig, **changes: Any) -> Traine
     try:
         return Trainer(**{**settings, **quiet, **changes})
     except Exception as error:  # Lightning's own kinds of error are not those of Python
-        raise ValueError(
-            f"`trainer` must be what lightning.Trainer accepts on this machine; got {settings}: {error}. Change it, "
-            "for example trainer.accelerator=cpu."
+        raise ArgumentValueError(
+            "trainer",
+            rule="be what lightning.Trainer accepts on this machine",
+            got=f"{settings}: {error}",
+            way_out="Change it, for example trainer.accelerator=cpu.",
         ) from error
 
 
@@ -162,14 +172,18 @@ def build_targets(group: str, nodes: dict[str, Any], kind: type[Callback] | type
         try:
             made.append(hydra.utils.instantiate(node))
         except InstantiationException as error:
-            raise ValueError(
-                f"`{group}.{name}` must have settings that its `_target_` accepts; got {node}: "
-                f"{error.__cause__ or error} Correct them."
+            raise ArgumentValueError(
+                f"{group}.{name}",
+                rule="have settings that its `_target_` accepts",
+                got=f"{node}: {str(error.__cause__ or error).rstrip('.')}",
+                way_out="Correct them.",
             ) from error
         if not isinstance(made[-1], kind):
-            raise TypeError(
-                f"`{group}.{name}` must be a Lightning {kind.__name__}; got {type(made[-1]).__name__}. Correct its "
-                "`_target_`."
+            raise ArgumentTypeError(
+                f"{group}.{name}",
+                rule=f"be a Lightning {kind.__name__}",
+                got=type(made[-1]).__name__,
+                way_out="Correct its `_target_`.",
             )
     return made
 
@@ -178,14 +192,18 @@ def check_targets(group: str, nodes: dict[str, Any]) -> None:
     """Refuse an entry of ``callbacks`` or ``logger`` that names no class, or one that is not there."""
     for name, node in nodes.items():
         if not isinstance(node, dict) or "_target_" not in node:
-            raise ValueError(
-                f"`{group}.{name}` must have a `_target_`, the class to build; got {node!r}. Name the class, or remove "
-                f"the entry with ~{group}.{name}."
+            raise ArgumentValueError(
+                f"{group}.{name}",
+                rule="have a `_target_`, the class to build",
+                got=repr(node),
+                way_out=f"Name the class, or remove the entry with ~{group}.{name}.",
             )
         try:
             hydra.utils.get_object(node["_target_"])
         except Exception as error:
-            raise ValueError(
-                f"`{group}.{name}._target_` must be the full name of a class; got {node['_target_']!r}: {error}. "
-                "Correct it, or install what it belongs to."
+            raise ArgumentValueError(
+                f"{group}.{name}._target_",
+                rule="be the full name of a class",
+                got=f"{node['_target_']!r}: {error}",
+                way_out="Correct it, or install what it belongs to.",
             ) from error

@@ -1,4 +1,4 @@
-"""What every command asks of its settings."""
+"""Checks of the settings that all commands have in common."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from lt_callbacks._checks import integer, one_of
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.data import Source
 
 
 def check_run(config: TrainConfig | DistillConfig, *, num_roles: int) -> None:
-    """What every command asks of its seeds, devices and threads.
+    """Refuse seeds, epochs and threads that no command can run with.
 
     Args:
         config: The settings.
@@ -23,9 +24,11 @@ def check_run(config: TrainConfig | DistillConfig, *, num_roles: int) -> None:
     integer("seed", config.seed, at_least=0, at_most=2**32 // num_roles - 1 - config.num_seeds)
     integer("trainer.max_epochs", config.trainer.max_epochs, at_least=1)
     if config.model.compile and not isinstance(config, TrainConfig):
-        raise ValueError(
-            "`model.compile` must be false here, where networks are looked into while images are made; got true. Set "
-            "model.compile=false."
+        raise ArgumentValueError(
+            "model.compile",
+            rule="be false here, where networks are looked into while images are made",
+            got="true",
+            way_out="Set model.compile=false.",
         )
     if config.threads is not None:
         integer("threads", config.threads, at_least=1)
@@ -36,13 +39,17 @@ def check_methods(methods: list[str], recipes: Mapping[str, Any]) -> None:
     for method in methods:
         one_of("methods", method, recipes)
     if not methods or len(set(methods)) < len(methods):
-        raise ValueError(f"`methods` must name each row of the table once; got {methods}. Give at least one.")
+        raise ArgumentValueError(
+            "methods", rule="name each row of the table once", got=str(methods), way_out="Give at least one."
+        )
 
 
 def check_test_set(source: Source) -> None:
     """Refuse data that nothing can be scored on."""
     if source.test is None:
-        raise ValueError(
-            f"`data` must have a test set, which the table is made of; {source.name!r} has none. Add one to the "
-            "folder, or set data.test_csv."
+        raise ArgumentValueError(
+            "data",
+            rule="have a test set, which the table is made of",
+            got=f"{source.name!r}, which has none",
+            way_out="Add one to the folder, or set data.test_csv.",
         )

@@ -85,8 +85,8 @@ class StudentConfig:
         ema_decay: Of a moving average of the weights; 0: none.
         optimizer: See `lt_callbacks.methods.Optimisation`.
         learning_rate: Peak.
-        weight_decay: Likewise.
-        schedule: Likewise.
+        weight_decay: Of the optimiser.
+        schedule: Of the learning rate, see `lt_callbacks.methods.Optimisation`.
     """
 
     loss: str = "kl"

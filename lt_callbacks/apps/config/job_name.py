@@ -11,7 +11,7 @@ _LONGEST = 100
 
 
 def job_name(*, _root_: DictConfig) -> str:
-    """Name of a job's folder: what the command set, and some digits of all settings; the same for the same job.
+    """The name of a job's folder, the same for the same job: what the command line set, and a hash of all settings.
 
     An OmegaConf resolver, ``${lt_job_name:}``, for ``hydra.sweep.subdir``.
     """

@@ -50,7 +50,7 @@ class JobRecord:
     log: str = LOG
 
     def write(self, folder: Path, **changes: Any) -> JobRecord:
-        """Put it, changed, into the job's folder."""
+        """Write this record into the job's folder, with ``changes`` made; returns what was written."""
         changed = replace(self, **changes)
         write_json(folder / FILE, {"format": FORMAT_VERSION, **asdict(changed)})
         return changed

@@ -18,7 +18,7 @@ class DataConfig:
         root: Folder of the images.
         path: The file of ``arrays``.
         train_csv: The file of ``csv_file``.
-        test_csv: Likewise for the test set.
+        test_csv: The test set's file, laid out like ``train_csv``.
         image_size: Height and width in pixels, for image files.
         test_fraction: Share of each class in the test set of ``digits``.
         crop_padding: Pixels that training crops of your own images move by; null: the default of the data set.
@@ -52,7 +52,7 @@ class DataConfig:
 
 @dataclass
 class ImbalanceConfig:
-    """See `lt_callbacks.corruption.Imbalance`."""
+    """How many samples of each class stay in the training set; see `lt_callbacks.corruption.Imbalance`."""
 
     profile: str = "exponential"
     factor: float = 1.0
@@ -61,7 +61,7 @@ class ImbalanceConfig:
 
 @dataclass
 class NoiseConfig:
-    """See `lt_callbacks.corruption.Noise`."""
+    """Which training labels become wrong, and how; see `lt_callbacks.corruption.Noise`."""
 
     kind: str = "none"
     ratio: float = 0.0
@@ -72,7 +72,7 @@ class NoiseConfig:
 
 @dataclass
 class ModelConfig:
-    """See `lt_callbacks.models.build_model`; two settings say how the network is run.
+    """The network, see `lt_callbacks.models.build_model`, and how it is run.
 
     Attributes:
         channels_last: See `lt_callbacks.methods.Classifier`.
@@ -96,7 +96,7 @@ class ObjectiveConfig:
 
 @dataclass
 class OptimisationConfig:
-    """See `lt_callbacks.methods.Optimisation`."""
+    """Optimiser and learning rates of a training; see `lt_callbacks.methods.Optimisation`."""
 
     optimizer: str = "sgd"
     learning_rate: float = 0.1
@@ -129,7 +129,7 @@ class TeacherConfig:
 
 @dataclass
 class DSinkConfig:
-    """See `lt_callbacks.DSink`."""
+    """What D-SINK adds to the base loss; see `lt_callbacks.DSink`."""
 
     alpha: float = 10.0
     warmup_epochs: int = 0
@@ -177,8 +177,9 @@ class TrainConfig:
         cached_views: Augmented views of each sample whose mean probability is the cached prediction; 0: the image as
             it is.
         trainer: Of every training.
-        callbacks: Name -> ``_target_`` and arguments; they join the trainings with teachers (naive, D-SINK).
-        logger: Likewise; they log every training.
+        callbacks: Name -> ``_target_`` and arguments of callbacks, which join the trainings with teachers (naive,
+            D-SINK).
+        logger: Name -> ``_target_`` and arguments of loggers, which log every training.
         methods: Rows of the table, names in `lt_callbacks.apps.train.rows.RECIPES`.
         seed: First training seed.
         num_seeds: Seeds ``seed``, ``seed + 1``, ...

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.apps.config.register import ALL_GROUPS
 
 
@@ -23,9 +24,11 @@ def typed(config: DictConfig) -> Any:
         settings: Any = None if missing else OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         why = str(error).partition("\n")[0]
-        raise ValueError(f"`{error.full_key}` must have a value; {why}. Correct the config.") from error
+        raise ArgumentValueError(
+            str(error.full_key), rule="have a value", got=f"an error: {why}", way_out="Correct the config."
+        ) from error
     if missing:
-        raise ValueError(f"`{missing[0]}` must be given; got nothing. Set {missing[0]}=...")
+        raise ArgumentValueError(missing[0], rule="be given", got="nothing", way_out=f"Set {missing[0]}=...")
     return settings
 
 

@@ -1,29 +1,16 @@
+"""The command ``lt-distill``. What it can answer without training is answered before torch or Lightning is imported."""
+
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import hydra
-import torch
 from omegaconf import DictConfig
 
-from lt_callbacks.apps.config.build import build_source
-from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.errors import without_trace
 from lt_callbacks.apps.config.register import register_schemas
 from lt_callbacks.apps.config.typed import typed
-from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_settings
-from lt_callbacks.apps.distill.pages import show, table_rows, write_pages, write_relabelled_set
-from lt_callbacks.apps.distill.rows import RECIPES, num_students
-from lt_callbacks.apps.distill.study import DistillStudy
-from lt_callbacks.apps.shared.drivers import forget_batch_script
-from lt_callbacks.apps.shared.progress import RunProgress
-from lt_callbacks.apps.shared.provenance import command_line, result_settings
-from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.sweep.sweep import is_sweep, refuse_ranks_of_a_sweep, run_sweep_job
-from lt_callbacks.data import Source
-from lt_callbacks.dataset_distillation import DISTILLERS
-from lt_callbacks.evaluation import MethodResult, ResultFile
 
 register_schemas()
 
@@ -35,98 +22,17 @@ def main() -> None:
 
 
 @hydra.main(config_path="pkg://lt_callbacks.conf", config_name="distill", version_base="1.3")
-def composed(config: DictConfig) -> None:
-    """Hydra's entry."""
-    be_quiet()
+def composed(config: DictConfig) -> float | None:
+    """Hydra's entry. Of a sweep's jobs, it gives the sweeper what it may choose by."""
     with without_trace():
         if is_sweep():
-            run_sweep_job(config, command="lt-distill")
-        else:
-            run(typed(config))
+            return run_sweep_job(config, command="lt-distill", entry="lt_callbacks.apps.distill.run:run_job")
+        settings = typed(config)
+        # Takes seconds, which a misspelt setting need not wait for.
+        from lt_callbacks.apps.distill.run import run
 
-
-def run(config: DistillConfig, *, command: str | None = None) -> None:
-    """Squeeze, recover, relabel, train students, compare; what is finished is on disk at once and reused.
-
-    Args:
-        config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
-        command: What the document says that was typed; None: this process's command line.
-
-    Raises:
-        ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
-            before anything is trained.
-    """
-    forget_batch_script()
-    check_distill_settings(config)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    source = build_source(config.data)
-    manifest = check_distill_parts(config, source).manifest
-
-    output = Path(config.output)
-    document = ResultFile(
-        config.results or output / "metrics.json",
-        command=command or command_line(),
-        settings=result_settings(config, manifest),
-    )
-    todo = {
-        seed: [
-            method
-            for method in config.methods
-            if not document.is_finished(method=RECIPES[method].title, seed=seed, setting=config.setting)
-        ]
-        for seed in range(config.seed, config.seed + config.num_seeds)
-    }
-    # The first seed's distilled set is shown and kept whatever is finished.
-    total = sum(_num_stages(todo[seed], config, is_shown=seed == config.seed) for seed in todo)
-    with RunProgress(total=total, unit="stages") as progress:
-        try:
-            shown = _run_seeds(config, source, todo, document, progress)
-            write_relabelled_set(output / "distilled-adsa", shown)
-        except (KeyboardInterrupt, SystemExit):
-            # Lightning turns the first into the second.
-            progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")
-            raise
-    results = _shown_results(config, document.results)
-    rows = table_rows(config, results)
-    write_pages(output, config, results, rows, shown)
-    show(rows, output, document.path)
-
-
-def _run_seeds(
-    config: DistillConfig, source: Source, todo: dict[int, list[str]], document: ResultFile, progress: RunProgress
-) -> DistillStudy:
-    """Run what each seed lacks; returns the study to show, that of the first seed."""
-    first: DistillStudy | None = None
-    for seed, methods in todo.items():
-        study = DistillStudy(config, source, seed, progress)
-        study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
-        for method in methods:
-            document.append(study.run(method))
-        first = first or study
-    return first or study
-
-
-def _num_stages(methods: list[str], config: DistillConfig, *, is_shown: bool) -> int:
-    """Networks, images, labels and students that these rows of a seed need."""
-    recipes = [RECIPES[method] for method in methods]
-    needs_labels = is_shown or any(recipe.needs_labels for recipe in recipes)
-    needs_set = needs_labels or any(recipe.needs_set for recipe in recipes)
-    uses_networks = needs_set and DISTILLERS[config.distiller.name].needs_networks
-    needs_networks = needs_labels or uses_networks or any(recipe.is_network for recipe in recipes)
-    return needs_networks * len(config.networks) + needs_set + needs_labels + num_students(methods, config)
-
-
-def _shown_results(config: DistillConfig, results: tuple[MethodResult, ...]) -> list[MethodResult]:
-    """Those of this run's rows and seeds, in the order of ``methods``: a document may hold more."""
-    titles = [RECIPES[method].title for method in config.methods]
-    seeds = range(config.seed, config.seed + config.num_seeds)
-    asked = [
-        result
-        for result in results
-        if result.seed in seeds and result.setting == config.setting and result.method in titles
-    ]
-    return sorted(asked, key=lambda result: titles.index(result.method))
+        run(settings)
+    return None
 
 
 if __name__ == "__main__":

@@ -3,32 +3,19 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 
+from lt_callbacks._errors import StateError
+from lt_callbacks.apps.shared.launcher_variables import clean_environment
+
 #: Waiting for another job's teacher may take as long as its training.
 _PATIENCE = timedelta(days=30)
-
-#: How a process learns which rank it is, from whichever launcher.
-RANK_VARIABLES = (
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "GROUP_RANK",
-    "ROLE_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-    "GROUP_WORLD_SIZE",
-    "ROLE_WORLD_SIZE",
-    "ROLE_NAME",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
-_RANK_PREFIXES = ("TORCHELASTIC_", "TORCH_NCCL_ASYNC", "SLURM_", "OMPI_", "PMI_", "PMIX_", "JSM_")
 
 
 class Drivers:
@@ -68,21 +55,27 @@ class Drivers:
 
     @property
     def is_first(self) -> bool:
-        """Whether this one decides."""
+        """Whether this driver decides what is trained, and scores it."""
         return self.rank == 0
 
     def announce(self, phase: Mapping[str, Any]) -> dict[str, str]:
-        """The first driver's: have all others start ``phase``, and the variables for its own processes."""
+        """Have all other drivers start ``phase``; the environment of this, the first driver's processes of it."""
         port = _free_port() if self.size > 1 else None
         self._tell({**phase, "port": port})
         return self.variables(port)
 
-    def finish(self, *, error: str | None = None) -> None:
-        """The first driver's: let the others go home."""
-        self._tell({"end": True, "error": error})
+    @contextmanager
+    def leading(self) -> Iterator[None]:
+        """A block in which the first driver decides; the others end with it, and hear of its error."""
+        try:
+            yield
+        except BaseException as error:
+            self._tell({"end": True, "error": f"{type(error).__name__}: {error}"})
+            raise
+        self._tell({"end": True, "error": None})
 
     def next_phase(self) -> dict[str, Any] | None:
-        """What the first driver announced next; None at the end.
+        """What the first driver announces next, once it does; None when it has ended.
 
         Raises:
             RuntimeError: The first driver failed.
@@ -93,12 +86,12 @@ class Drivers:
         phase: dict[str, Any] = json.loads(self._store.get(name))
         if phase.get("end"):
             if phase["error"] is not None:
-                raise RuntimeError(f"The first process of this command failed: {phase['error']}")
+                raise StateError(f"The first process of this command failed: {phase['error']}")
             return None
         return phase
 
     def variables(self, port: int | None) -> dict[str, str]:
-        """The environment of a phase's processes, which meet at a port of their own."""
+        """The environment of this driver's processes of a phase, which meet at a port of their own."""
         if port is None:
             return clean_environment()
         changed = {"MASTER_PORT": str(port), "MASTER_ADDR": self._host}
@@ -110,33 +103,6 @@ class Drivers:
         if self._store is not None:
             self._store.set(f"phase{self._num_phases}", json.dumps(message))
             self._num_phases += 1
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment without what makes a child believe that it is a rank of somebody else's job."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in RANK_VARIABLES and not name.startswith(_RANK_PREFIXES)
-    }
-
-
-def launcher_ranks() -> tuple[str, int] | None:
-    """The launcher that started several processes of this command, and how many; None where there is just one."""
-    environment = os.environ
-    if "TORCHELASTIC_RUN_ID" in environment and int(environment.get("WORLD_SIZE", "1")) > 1:
-        return "torchrun", int(environment["WORLD_SIZE"])
-    # The processes of a batch script have SLURM_NTASKS too; a step is what srun started.
-    if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        return "srun", int(environment["SLURM_STEP_NUM_TASKS"])
-    return None
-
-
-def forget_batch_script() -> None:
-    """Where a Slurm batch script started this process without srun, keep Lightning from waiting for its other tasks."""
-    if "SLURM_JOB_ID" in os.environ and "SLURM_STEP_ID" not in os.environ:
-        for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"):
-            os.environ.pop(name, None)
 
 
 def _store(host: str, port: int, rank: int, size: int) -> Any:

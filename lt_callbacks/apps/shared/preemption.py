@@ -31,10 +31,10 @@ class Preemption:
     """Whether this process was asked to stop: by a signal, or by a file where processes are several.
 
     Args:
-        file: Its presence is a request; None: signals only.
+        file: A file whose presence is a request; None: signals only.
 
     Attributes:
-        signal: The number of the last one, or None.
+        signal: Number of the last signal that was received; None: none was.
     """
 
     def __init__(self, *, file: Path | None = None) -> None:
@@ -44,7 +44,7 @@ class Preemption:
 
     @property
     def is_requested(self) -> bool:
-        """Whether it was."""
+        """Whether this process was asked to stop."""
         return self.signal is not None or (self.file is not None and self.file.exists())
 
     @contextmanager

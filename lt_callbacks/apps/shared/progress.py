@@ -53,7 +53,7 @@ class RunProgress:
             self._bar.stop()
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays above the bar."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager

@@ -51,7 +51,7 @@ def command_line(*, name: str | None = None, arguments: list[str] | None = None)
 
     Args:
         name: Of the command; None: this process's.
-        arguments: What was typed after it; None: likewise.
+        arguments: What was typed after the name; None: this process's arguments.
     """
     given = sys.argv[1:] if arguments is None else arguments
     kept = [argument for argument in given if argument.lstrip("+").split(".")[0].split("=")[0] not in _LOCAL]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,8 +18,8 @@ from omegaconf import DictConfig
 from lt_callbacks.apps.config.errors import CommandError
 from lt_callbacks.apps.config.job_record import DONE, FAILED, LOG, RUNNING, STOPPED, JobRecord, job_hash, read_job
 from lt_callbacks.apps.config.typed import typed
-from lt_callbacks.apps.shared.drivers import clean_environment, launcher_ranks
-from lt_callbacks.apps.shared.preemption import Preempted, Preemption
+from lt_callbacks.apps.shared.launcher_variables import clean_environment, launcher_ranks
+from lt_callbacks.apps.sweep.job_process import end_fork_servers, run_job_process
 
 
 def is_sweep() -> bool:
@@ -56,8 +54,13 @@ def refuse_ranks_of_a_sweep(argv: list[str]) -> None:
     raise SystemExit(2)
 
 
-def run_sweep_job(config: DictConfig, *, command: str) -> float | None:
+def run_sweep_job(config: DictConfig, *, command: str, entry: str) -> float | None:
     """Run one job in a process of its own; or skip it, where its folder holds it finished with the same settings.
+
+    Args:
+        config: Of the job, as Hydra composed it.
+        command: ``lt-train`` or ``lt-distill``.
+        entry: ``"module:function"`` that runs a job; see `lt_callbacks.apps.sweep.job.main`.
 
     Returns:
         What a sweeper may choose by; None where there is nothing, or the job of a grid failed.
@@ -73,6 +76,8 @@ def run_sweep_job(config: DictConfig, *, command: str) -> float | None:
     # A scheduler starts the processes of a job for that job: their ranks are its own.
     keeps_ranks = "submitit" in str(hydra_config.launcher._target_)
     rank = int(os.environ.get("SLURM_PROCID", "0")) if keeps_ranks else 0
+    # Others run a job where none may follow.
+    is_forked = str(hydra_config.launcher._target_).endswith(("BasicLauncher", "JoblibLauncher"))
 
     settings = asdict(typed(single_seed(config, overrides)))
     found = read_job(folder)
@@ -90,7 +95,16 @@ def run_sweep_job(config: DictConfig, *, command: str) -> float | None:
     if rank == 0:
         job.write(folder)
     started = time.monotonic()
-    code = _run_process(folder, rank, dict(os.environ) if keeps_ranks else clean_environment())
+    environment = dict(os.environ) if keeps_ranks else clean_environment()
+    try:
+        code = run_job_process(entry, folder, environment, rank=rank, is_forked=is_forked)
+    except BaseException:
+        if rank == 0:
+            _say(f"Stopped. The same command with hydra.sweep.dir={folder.parent} goes on: what is done is skipped.")
+            stopped = read_job(folder)
+            if stopped is not None and stopped.status == RUNNING:
+                stopped.write(folder, status=STOPPED)
+        raise
     finished = read_job(folder) or job
     if rank == 0 and finished.status == RUNNING:
         # Killed: it could not say so itself.
@@ -119,6 +133,7 @@ class SweepSummary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Ends the command with exit code 1 where one did."""
+        end_fork_servers()
         folder = Path(config.hydra.sweep.dir)
         jobs = {path.parent: job for path in sorted(folder.glob("*/job.json")) if (job := read_job(path.parent))}
         if not jobs:
@@ -132,36 +147,6 @@ class SweepSummary(Callback):
         if unfinished:
             _say(f"Run the others again: the same command with hydra.sweep.dir={folder} skips what is done.")
             sys.exit(1)
-
-
-def _run_process(folder: Path, rank: int, environment: Mapping[str, str]) -> int:
-    command = [sys.executable, "-m", "lt_callbacks.apps.sweep.job", str(folder), str(rank)]
-    log = folder / (LOG if rank == 0 else f"job-{rank}.log")
-    with Preemption().listening() as preemption, log.open("a") as stream:
-        # A session of its own: a terminal's interrupt reaches the sweep alone, which has the job save first.
-        process = subprocess.Popen(
-            command, env=dict(environment), stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            while process.poll() is None:
-                if preemption.is_requested:
-                    raise Preempted("asked to stop")
-                time.sleep(0.1)
-        except BaseException:
-            process.terminate()
-            try:
-                process.wait(timeout=90)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if rank == 0:
-                sweep = folder.parent
-                _say(f"Stopped. The same command with hydra.sweep.dir={sweep} goes on: what is done is skipped.")
-                job = read_job(folder)
-                if job is not None and job.status == RUNNING:
-                    job.write(folder, status=STOPPED)
-            raise
-        return process.returncode
 
 
 def _shortened(error: str | None) -> str:

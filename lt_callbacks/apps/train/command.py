@@ -1,31 +1,16 @@
+"""The command ``lt-train``. What it can answer without training is answered before torch or Lightning is imported."""
+
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import hydra
-import torch
 from omegaconf import DictConfig
 
-from lt_callbacks.apps.config.build import build_source, build_trainer
 from lt_callbacks.apps.config.errors import without_trace
 from lt_callbacks.apps.config.register import register_schemas
-from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.config.typed import typed
-from lt_callbacks.apps.shared.drivers import Drivers, forget_batch_script
-from lt_callbacks.apps.shared.preemption import Preempted, Preemption, requeue
-from lt_callbacks.apps.shared.progress import RunProgress
-from lt_callbacks.apps.shared.provenance import command_line, result_settings
-from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.sweep.sweep import is_sweep, refuse_ranks_of_a_sweep, run_sweep_job
-from lt_callbacks.apps.train.checks import check_parts, check_settings
-from lt_callbacks.apps.train.pages import show, table_rows, write_pages
-from lt_callbacks.apps.train.phase import PhaseRunner, follow
-from lt_callbacks.apps.train.rows import num_trainings, title
-from lt_callbacks.apps.train.study import InPhases, InProcess, SeedStudy
-from lt_callbacks.apps.train.sweep_objective import objective_value
-from lt_callbacks.data import Source
-from lt_callbacks.evaluation import MethodResult, ResultFile
 
 register_schemas()
 
@@ -39,112 +24,15 @@ def main() -> None:
 @hydra.main(config_path="pkg://lt_callbacks.conf", config_name="train", version_base="1.3")
 def composed(config: DictConfig) -> float | None:
     """Hydra's entry. Of a sweep's jobs, it gives the sweeper what it may choose by."""
-    be_quiet()
     with without_trace():
         if is_sweep():
-            return run_sweep_job(config, command="lt-train")
-        run(typed(config))
+            return run_sweep_job(config, command="lt-train", entry="lt_callbacks.apps.train.run:run_job")
+        settings = typed(config)
+        # Takes seconds, which a misspelt setting need not wait for.
+        from lt_callbacks.apps.train.run import run
+
+        run(settings)
     return None
-
-
-def run(config: TrainConfig, *, command: str | None = None) -> float | None:
-    """Corrupt, train or reuse teachers, train the methods, compare; every result is on disk at once.
-
-    Args:
-        config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
-        command: What the document says that was typed; None: this process's command line.
-
-    Returns:
-        What a sweeper may choose by, see `objective_value`.
-
-    Raises:
-        ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
-            before anything is trained.
-        Preempted: It was asked to stop, and can go on.
-    """
-    forget_batch_script()
-    check_settings(config)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    source = build_source(config.data)
-    manifest = check_parts(config, source).manifest
-    drivers = Drivers(build_trainer(config))
-    with Preemption().listening() as preemption:
-        if not drivers.is_first:
-            follow(drivers, preemption)
-            return None
-        output = Path(config.output)
-        document = ResultFile(
-            config.results or output / "metrics.json",
-            command=command or command_line(),
-            settings=result_settings(config, manifest),
-        )
-        try:
-            shown = _run_seeds(config, source, document, drivers, preemption)
-        except BaseException as error:
-            drivers.finish(error=f"{type(error).__name__}: {error}")
-            raise
-        drivers.finish()
-    results = _shown_results(config, document.results)
-    rows = table_rows(config, results)
-    write_pages(output, config, results, rows, shown)
-    show(rows, output, document.path)
-    return objective_value(config, results)
-
-
-def _run_seeds(
-    config: TrainConfig, source: Source, document: ResultFile, drivers: Drivers, preemption: Preemption
-) -> SeedStudy:
-    """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student."""
-    todo = {
-        seed: [
-            method
-            for method in config.methods
-            if not document.is_finished(method=title(method, config), seed=seed, setting=config.setting)
-        ]
-        for seed in range(config.seed, config.seed + config.num_seeds)
-    }
-    shown: SeedStudy | None = None
-    with RunProgress(total=sum(num_trainings(methods) for methods in todo.values())) as progress:
-        runner = _runner(config, drivers, progress, preemption)
-        try:
-            for seed, methods in todo.items():
-                study = SeedStudy(config, source, seed, progress, runner=runner)
-                study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
-                for method in methods:
-                    document.append(study.run(method))
-                    study.finish(method)
-                if shown is None or shown.student is None:
-                    shown = study
-        except (KeyboardInterrupt, SystemExit) as stop:
-            # Lightning turns the first into the second.
-            why = f", {stop.why}" if isinstance(stop, Preempted) else ""
-            progress.say(f"Stopped{why}. The same command with results={document.path} goes on where this one was.")
-            if isinstance(stop, Preempted):
-                requeue(preemption, say=progress.say)
-            raise
-    return shown or study
-
-
-def _runner(
-    config: TrainConfig, drivers: Drivers, progress: RunProgress, preemption: Preemption
-) -> InProcess | InPhases:
-    if not drivers.is_parallel:
-        return InProcess(progress, preemption)
-    folder = Path(config.output) / "phases"
-    return InPhases(PhaseRunner(drivers=drivers, folder=folder, progress=progress, preemption=preemption))
-
-
-def _shown_results(config: TrainConfig, results: tuple[MethodResult, ...]) -> list[MethodResult]:
-    """Those of this run's rows and seeds, in the order of ``methods``: a document may hold more."""
-    titles = [title(method, config) for method in config.methods]
-    seeds = range(config.seed, config.seed + config.num_seeds)
-    asked = [
-        result
-        for result in results
-        if result.seed in seeds and result.setting == config.setting and result.method in titles
-    ]
-    return sorted(asked, key=lambda result: titles.index(result.method))
 
 
 if __name__ == "__main__":

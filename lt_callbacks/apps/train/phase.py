@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from lt_callbacks._errors import StateError
 from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
@@ -44,11 +45,11 @@ class Phase:
 
     @property
     def hash(self) -> str:
-        """64 hexadecimal digits; one for all ranks."""
+        """64 hexadecimal digits of everything that the ranks are told; equal on all of them."""
         return sha256(canonical_json(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The phase as JSON holds it."""
         training = {**asdict(self.training), "folder": str(self.training.folder)}
         return {"config": asdict(self.config), "training": training, "facts": self.facts}
 
@@ -95,7 +96,7 @@ class PhaseRunner:
 
 
 def follow(drivers: Drivers, preemption: Preemption) -> None:
-    """What every driver but the first does: start its ranks of each phase.
+    """Start this driver's ranks of each training that the first driver announces, until that one ends.
 
     Raises:
         RuntimeError: A rank, or the first driver, failed.
@@ -142,7 +143,7 @@ def run_ranks(
     if code == Preempted.EXIT_CODE:
         raise Preempted("asked to stop")
     if code:
-        raise RuntimeError(
+        raise StateError(
             f"A process of the training in {str(folder)!r} failed with exit code {code}: {_last_line(log)} The whole "
             f"story is in {str(log)!r}."
         )
@@ -159,7 +160,7 @@ def _stop(process: subprocess.Popen[str], folder: Path) -> None:
 
 
 def write_outcome(folder: Path, network: nn.Module, trained: Trained) -> None:
-    """The first rank's result."""
+    """Leave the first rank's result for its driver: weights, times, curves."""
     write_bytes(folder / _WEIGHTS, weights_bytes(network))
     # Written last: with this file, the other is complete.
     write_json(folder / _OUTCOME, {"trained": asdict(trained)})

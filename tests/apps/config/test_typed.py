@@ -69,6 +69,8 @@ def test_what_may_be_added_passes():
 
 
 def test_a_reference_to_nothing_is_named():
-    expected = "`setting` must have a value; Interpolation key 'no_such_setting' not found. Correct the config."
+    expected = (
+        "`setting` must have a value; got an error: Interpolation key 'no_such_setting' not found. Correct the config."
+    )
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         typed(composed("setting=${no_such_setting}"))

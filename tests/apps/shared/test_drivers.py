@@ -7,9 +7,11 @@ import pytest
 from commands import free_port
 from tiny_run import tiny_config
 
+from lt_callbacks._errors import StateError
 from lt_callbacks.apps.config.build import build_trainer
 from lt_callbacks.apps.shared import drivers as module
-from lt_callbacks.apps.shared.drivers import Drivers, clean_environment, forget_batch_script
+from lt_callbacks.apps.shared.drivers import Drivers
+from lt_callbacks.apps.shared.launcher_variables import clean_environment
 
 
 def trainer(tmp_path, **settings):
@@ -39,22 +41,6 @@ def test_ranks_that_lightning_starts_have_one_driver_and_no_foreign_rank(tmp_pat
     assert given["PATH"] == os.environ["PATH"]
 
 
-def test_children_of_a_sweep_do_not_see_the_ranks_of_their_launcher(monkeypatch):
-    theirs = {
-        "RANK": "1",
-        "WORLD_SIZE": "4",
-        "TORCHELASTIC_RUN_ID": "x",
-        "SLURM_PROCID": "1",
-        "OMPI_COMM_WORLD_RANK": "1",
-    }
-    for name, value in {**theirs, "CUDA_VISIBLE_DEVICES": "3", "MY_SETTING": "y"}.items():
-        monkeypatch.setenv(name, value)
-    environment = clean_environment()
-    assert not theirs.keys() & environment.keys()
-    assert environment["CUDA_VISIBLE_DEVICES"] == "3"
-    assert environment["MY_SETTING"] == "y"
-
-
 def torchrun(monkeypatch, *, rank, world_size, port=None):
     variables = {
         "TORCHELASTIC_RUN_ID": "none",
@@ -76,7 +62,9 @@ def test_a_launcher_of_another_number_of_ranks_is_refused(tmp_path, monkeypatch)
         Drivers(trainer(tmp_path, devices=2))
 
 
-def test_the_first_driver_leads_and_the_others_follow(tmp_path, monkeypatch):
+@pytest.fixture
+def two_drivers(tmp_path, monkeypatch):
+    """Two drivers in one process, the environment of the second, and the port that they met at."""
     port = free_port()
     found = {}
 
@@ -94,33 +82,29 @@ def test_the_first_driver_leads_and_the_others_follow(tmp_path, monkeypatch):
     thread.start()
     first = Drivers(first_trainer)
     thread.join(60)
-    second = found["second"]
+    return first, found["second"], second_environment, port
+
+
+def test_the_first_driver_leads_and_the_others_follow(two_drivers, monkeypatch):
+    first, second, second_environment, port = two_drivers
     assert (first.is_first, second.is_first, first.size) == (True, False, 2)
     assert first.is_external
 
-    given = first.announce({"folder": "a"})
-    phase = second.next_phase()
-    assert phase["folder"] == "a"
+    with first.leading():
+        given = first.announce({"folder": "a"})
+        phase = second.next_phase()
+        assert phase["folder"] == "a"
     monkeypatch.setattr(module.os, "environ", second_environment)
     followed = second.variables(phase["port"])
     # Of each its own rank, and one port for both that is not the launcher's.
     assert (given["RANK"], followed["RANK"]) == ("0", "1")
     assert given["MASTER_PORT"] == followed["MASTER_PORT"] != str(port)
-
-    first.finish()
     assert second.next_phase() is None
 
 
-def test_a_batch_script_is_one_process_whatever_it_asked_for(monkeypatch):
-    for name, value in {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4"}.items():
-        monkeypatch.setenv(name, value)
-    forget_batch_script()
-    assert "SLURM_NTASKS" not in os.environ
-    assert os.environ["SLURM_JOB_ID"] == "7"
-
-
-def test_a_step_keeps_its_ranks(monkeypatch):
-    for name, value in {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_STEP_ID": "0"}.items():
-        monkeypatch.setenv(name, value)
-    forget_batch_script()
-    assert os.environ["SLURM_NTASKS"] == "4"
+def test_the_others_hear_why_the_first_driver_failed(two_drivers):
+    first, second, *_ = two_drivers
+    with pytest.raises(KeyError), first.leading():
+        raise KeyError("no such key")
+    with pytest.raises(StateError, match=r"^The first process of this command failed: KeyError: 'no such key'$"):
+        second.next_phase()

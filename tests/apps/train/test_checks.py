@@ -128,7 +128,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, source):
 
 def test_without_a_test_set_there_is_nothing_to_compare(tmp_path, source):
     with pytest.raises(
-        ValueError, match=r"^`data` must have a test set, .*; 'digits' has none\. .* set data\.test_csv\.$"
+        ValueError, match=r"^`data` must have a test set, .*; got 'digits', which has none\. .* set data\.test_csv\.$"
     ):
         check_parts(tiny_config(tmp_path), replace(source, test=None))
 

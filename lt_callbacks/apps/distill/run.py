@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from lt_callbacks.apps.config.build import build_source
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.from_dict import config_from_dict
+from lt_callbacks.apps.config.job_record import JobRecord
+from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_settings
+from lt_callbacks.apps.distill.pages import show, table_rows, write_pages, write_relabelled_set
+from lt_callbacks.apps.distill.rows import RECIPES, num_students
+from lt_callbacks.apps.distill.study import DistillStudy
+from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
+from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.shared.provenance import command_line, result_settings
+from lt_callbacks.apps.shared.quiet import be_quiet
+from lt_callbacks.data import Source
+from lt_callbacks.dataset_distillation import DISTILLERS
+from lt_callbacks.evaluation import MethodResult, ResultFile
+
+#: Modules that a run imports on use. A sweep's jobs are forked from a process that has imported them.
+USED_LATER = ("filelock", "matplotlib.backends.backend_agg", "safetensors.torch", "sklearn.datasets")
+
+
+def run(config: DistillConfig, *, command: str | None = None) -> None:
+    """Squeeze, recover, relabel, train students, compare; what is finished is on disk at once and reused.
+
+    Args:
+        config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
+        command: What the document says that was typed; None: this process's command line.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
+            before anything is trained.
+    """
+    be_quiet()
+    forget_batch_script()
+    check_distill_settings(config)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    source = build_source(config.data)
+    manifest = check_distill_parts(config, source).manifest
+
+    output = Path(config.output)
+    document = ResultFile(
+        config.results or output / "metrics.json",
+        command=command or command_line(),
+        settings=result_settings(config, manifest),
+    )
+    todo = {
+        seed: [
+            method
+            for method in config.methods
+            if not document.is_finished(method=RECIPES[method].title, seed=seed, setting=config.setting)
+        ]
+        for seed in range(config.seed, config.seed + config.num_seeds)
+    }
+    # The first seed's distilled set is shown and kept whatever is finished.
+    total = sum(_num_stages(todo[seed], config, is_shown=seed == config.seed) for seed in todo)
+    with RunProgress(total=total, unit="stages") as progress:
+        try:
+            shown = _run_seeds(config, source, todo, document, progress)
+            write_relabelled_set(output / "distilled-adsa", shown)
+        except (KeyboardInterrupt, SystemExit):
+            # Lightning turns the first into the second.
+            progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")
+            raise
+    results = _shown_results(config, document.results)
+    rows = table_rows(config, results)
+    write_pages(output, config, results, rows, shown)
+    show(rows, output, document.path)
+
+
+def run_job(job: JobRecord) -> None:
+    """Run a job of a sweep from its record alone."""
+    command = command_line(name=job.command, arguments=job.overrides)
+    run(config_from_dict(DistillConfig, job.config), command=command)
+
+
+def _run_seeds(
+    config: DistillConfig, source: Source, todo: dict[int, list[str]], document: ResultFile, progress: RunProgress
+) -> DistillStudy:
+    """Run what each seed lacks; returns the study to show, that of the first seed."""
+    first: DistillStudy | None = None
+    for seed, methods in todo.items():
+        study = DistillStudy(config, source, seed, progress)
+        study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
+        for method in methods:
+            document.append(study.run(method))
+        first = first or study
+    return first or study
+
+
+def _num_stages(methods: list[str], config: DistillConfig, *, is_shown: bool) -> int:
+    """Networks, images, labels and students that these rows of a seed need."""
+    recipes = [RECIPES[method] for method in methods]
+    needs_labels = is_shown or any(recipe.needs_labels for recipe in recipes)
+    needs_set = needs_labels or any(recipe.needs_set for recipe in recipes)
+    uses_networks = needs_set and DISTILLERS[config.distiller.name].needs_networks
+    needs_networks = needs_labels or uses_networks or any(recipe.is_network for recipe in recipes)
+    return needs_networks * len(config.networks) + needs_set + needs_labels + num_students(methods, config)
+
+
+def _shown_results(config: DistillConfig, results: tuple[MethodResult, ...]) -> list[MethodResult]:
+    """Those of this run's rows and seeds, in the order of ``methods``: a document may hold more."""
+    titles = [RECIPES[method].title for method in config.methods]
+    seeds = range(config.seed, config.seed + config.num_seeds)
+    asked = [
+        result
+        for result in results
+        if result.seed in seeds and result.setting == config.setting and result.method in titles
+    ]
+    return sorted(asked, key=lambda result: titles.index(result.method))
