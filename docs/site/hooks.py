@@ -24,8 +24,9 @@ PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGEL
 INSTEAD = {"docs/results": "results/README.md", "docs/noise-by-imbalance/report.md": "noise-by-imbalance/report.html"}
 LANGUAGES = {".py": "python", ".sh": "bash"}
 
-LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
-ROLE = re.compile(r":(?:class|func|meth|attr|mod):<code>~?([\w.]+)</code>")
+DIRECTIVE = re.compile(r"^::: lt_callbacks\.(\w+)$", re.MULTILINE)
+LINK = re.compile(r'(?:(?<=\]\()|(?<=<img src="))([^)#\s:"]+)(?=[)#"])')
+NAME = re.compile(r"(:(?:class|func|meth|attr|mod):)?<code>~?([\w.]+)</code>")
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -38,31 +39,41 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Turns the links of the repository into links of the site."""
+    """Turns the links of the repository into links of the site, and a room into the names that it gives out."""
     here = page.file.src_uri
     source = {site: path for path, site in PAGES.items()}.get(here, f"docs/{here}")
+    if here == "index.md":
+        page.meta["hide"] = ["navigation"]
 
     def link(found: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[1]))
         return posixpath.relpath(page_of(target), posixpath.dirname(here)) if (ROOT / target).exists() else found[1]
 
-    return LINK.sub(link, markdown)
+    def room(found: re.Match[str]) -> str:
+        # One by one: a function that has the name of its file would be taken for the file.
+        names = [path for place, path in public_names().values() if place == found[1]]
+        docstring = ast.get_docstring(ast.parse((PACKAGE / found[1] / "__init__.py").read_text(encoding="utf-8")))
+        return "\n\n".join([docstring or "", *(f"::: {path}" for path in names)])
+
+    return DIRECTIVE.sub(room, LINK.sub(link, markdown))
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Turns ``:class:`X``` of docstrings into a link to X where X is public, and into code elsewhere."""
+    """Links ``:class:`X``` and ``lt_callbacks.room.X`` to X where X is public; a role of another name is code only."""
     known = public_names()
 
-    def role(found: re.Match[str]) -> str:
-        name = found[1].removeprefix("lt_callbacks.").split(".")
-        shown = f"<code>{name[-1]}</code>"
-        room = known.get(name[-1])
-        if room is None or (len(name) > 1 and name[0] != room):
-            return shown
+    def name(found: re.Match[str]) -> str:
+        is_role, name = bool(found[1]), found[2]
+        *place, last = name.removeprefix("lt_callbacks.").split(".")
+        room, path = known.get(last, ("", ""))
+        is_public = bool(path) and (not place or place[0] == room)
+        if not is_role and not (is_public and name.startswith("lt_callbacks.")):
+            return found[0]
+        shown = f"<code>{last if is_role else name}</code>"
         up = "../" * page.file.dest_uri.count("/")
-        return f'<a href="{up}api/{room}.html#lt_callbacks.{room}.{name[-1]}">{shown}</a>'
+        return f'<a href="{up}api/{room}.html#{path}">{shown}</a>' if is_public else shown
 
-    return ROLE.sub(role, html)
+    return NAME.sub(name, html)
 
 
 def page_of(path: str) -> str:
@@ -91,11 +102,15 @@ def code_page(script: str) -> str:
     return f"# {script}\n\n```{LANGUAGES[Path(script).suffix]}\n{code}```\n"
 
 
-def public_names() -> dict[str, str]:
-    """Public name -> the room that gives it out, read from the source."""
+def public_names() -> dict[str, tuple[str, str]]:
+    """Public name -> the room that gives it out and its full path, read from the source; in the order of the imports."""
     found = {}
-    for path in PACKAGE.glob("*/__init__.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Assign) and node.targets[0].id == "__all__":  # type: ignore[attr-defined]
-                found |= dict.fromkeys(ast.literal_eval(node.value), path.parent.name)
+    for file in sorted(PACKAGE.glob("*/__init__.py")):
+        room = file.parent.name
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        imports = {name.name: node.module for node in body if isinstance(node, ast.ImportFrom) for name in node.names}
+        for node in body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                public = set(ast.literal_eval(node.value))
+                found |= {name: (room, f"{module}.{name}") for name, module in imports.items() if name in public}
     return found
