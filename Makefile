@@ -43,8 +43,9 @@ check: $(VENV)/installed ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/installed ## write the tables of README and docs from docs/results
+docs: $(VENV)/installed ## write the tables of README and docs from docs/results, and build the site in site/
 	$(BIN)/python docs/fill_tables.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove environments and runs
-	rm -rf $(VENV) .venv-lowest runs multirun build dist *.egg-info
+	rm -rf $(VENV) .venv-lowest runs multirun site build dist *.egg-info

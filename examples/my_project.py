@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lt_callbacks.corruption import corrupt_labels, longtail_indices, transition_matrix
+from lt_callbacks.distilled_set import DistilledSet
 
 
 def convolution(in_channels: int, out_channels: int) -> list[nn.Module]:
@@ -43,16 +44,17 @@ class MyNet(L.LightningModule):
 class MyData(L.LightningDataModule):
     """Digits made long-tailed (20 : 1) and wrongly labelled (40 %), as a stand-in for data that is so by itself."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, noise_ratio: float = 0.4) -> None:
         super().__init__()
         images, label = load_digits(return_X_y=True)
         images = torch.tensor(images / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
         is_test = np.arange(len(label)) % 3 == 0
         self.test_images, self.test_label = images[is_test], torch.tensor(label[is_test])
         kept = longtail_indices(label[~is_test], imbalance_factor=20, seed=seed)
-        noise = transition_matrix("symmetric", 10, ratio=0.4)
+        noise = transition_matrix("symmetric", 10, ratio=noise_ratio)
         self.images = images[~is_test][kept]
         self.given_label = torch.tensor(corrupt_labels(label[~is_test][kept], noise, seed=seed))
+        self.class_counts = self.given_label.bincount()
 
     def train_dataloader(self):
         return DataLoader(TensorDataset(self.images, self.given_label), batch_size=128, shuffle=True)
@@ -62,3 +64,17 @@ class MyData(L.LightningDataModule):
 def test_accuracy(model: nn.Module, data: MyData) -> float:
     """Share of the clean, balanced test set that is predicted right."""
     return float((model.eval()(data.test_images).argmax(1) == data.test_label).float().mean())
+
+
+def save_distilled(folder: str, data: MyData, images_per_class: int = 10) -> None:
+    """A stand-in for what your distiller makes: images that are each the mean of two real ones of a class."""
+    draw = torch.Generator().manual_seed(0)
+    found = [(data.given_label == c).nonzero()[:, 0] for c in range(10)]
+    pairs = torch.cat([own[torch.randint(len(own), (images_per_class, 2), generator=draw)] for own in found])
+    DistilledSet(
+        images=(255 * data.images[pairs].mean(dim=1)).round().to(torch.uint8),
+        intended_class=torch.arange(10).repeat_interleave(images_per_class),
+        class_names=[str(c) for c in range(10)],
+        mean=[0.0],
+        std=[1.0],
+    ).save(folder)
