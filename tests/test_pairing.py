@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[1]
 
 # Files that are tested through another one -> its test file.
 ELSEWHERE = {
+    "bench/actions.py": "bench/test_command.py",
     "bench/ours.py": "bench/test_measure.py",
     "bench/show.py": "bench/test_command.py",
     "bench/step_profile.py": "bench/test_step.py",
+    "bench/students.py": "bench/test_step.py",
     # Both are what a fit goes through.
     "adsa/problem.py": "adsa/test_fit_tau.py",
     "adsa/tau_fit.py": "adsa/test_fit_tau.py",
