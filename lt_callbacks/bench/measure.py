@@ -44,7 +44,7 @@ def measure(
     """Find what each solver needs, then time all of them in turns.
 
     Args:
-        problem: The problem.
+        problem: What is solved.
         plan: How it is timed.
         criterion: What has to be met.
         seed: Of the problem.
@@ -78,24 +78,13 @@ def _measure(
     runs: dict[str, Run] = {}
     for solver in solvers:
         say(f"{problem.name}: {solver.name}")
-        try:
-            found = find(
-                solver, log_kernel, marginal, criterion, plain_sweeps=sweeps, limit=LIMIT, most_seconds=search_seconds
-            )
-        except NotReached as error:
-            rows[solver.name] = {"group": solver.group, "not_timed": str(error)}
+        found = _found_or_reason(solver, log_kernel, marginal, criterion, sweeps, search_seconds)
+        if isinstance(found, str):
+            rows[solver.name] = {"group": solver.group, "not_timed": found}
             continue
-        except Exception as error:
-            # A peer's own failure is a result, and so is ours to refuse a problem; a bug of ours is none.
-            if solver.group == "ours" and not isinstance(error, UserError):
-                raise
-            what = str(error).partition("\n")[0]
-            why = what if isinstance(error, UserError) else f"{type(error).__name__}: {what}"
-            rows[solver.name] = {"group": solver.group, "not_timed": why}
-            continue
-        backend = solver.name.rpartition(" ")[2]
         iterations = found.iterations
         if iterations is None:
+            backend = solver.name.rpartition(" ")[2]
             iterations = int(solve(log_kernel, marginal, criterion, backend=backend, limit=LIMIT).iterations)
         runs[solver.name] = found.run
         rows[solver.name] = _row(solver, found, iterations, exact)
@@ -121,6 +110,24 @@ def _measure(
         "solvers": rows,
         "ratios": ratios(rows),
     }
+
+
+def _found_or_reason(
+    solver: Solver, log_kernel: Tensor, marginal: Tensor, criterion: Criterion, sweeps: int, search_seconds: float
+) -> Found | str:
+    """The solver at the iterations that it needs, or why it cannot be timed on this problem."""
+    try:
+        return find(
+            solver, log_kernel, marginal, criterion, plain_sweeps=sweeps, limit=LIMIT, most_seconds=search_seconds
+        )
+    except NotReached as error:
+        return str(error)
+    except Exception as error:
+        # A peer's own failure is a result, and so is ours to refuse a problem; a bug of ours is none.
+        if solver.group == "ours" and not isinstance(error, UserError):
+            raise
+        what = str(error).partition("\n")[0]
+        return what if isinstance(error, UserError) else f"{type(error).__name__}: {what}"
 
 
 def solvers_for(device: str, criterion: Criterion, only: Sequence[str] = ()) -> tuple[list[Solver], dict[str, str]]:

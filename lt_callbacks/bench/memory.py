@@ -31,8 +31,8 @@ def peak_memory(
     """Peak MiB of one solution above what was held before it, the problem itself included in the latter.
 
     Args:
-        problem: The problem.
-        solvers: Names.
+        problem: What is solved.
+        solvers: Their names.
         device: ``"cpu"`` or ``"cuda"``.
         seed: Of the problem.
         say: Is told what is going on.
