@@ -131,16 +131,7 @@ def _train_ours(
         momentum=hyperparameters.momentum,
         weight_decay=hyperparameters.weight_decay,
     )
-    options: dict[str, Any] = {
-        "max_epochs": hyperparameters.epochs,
-        "accelerator": "gpu" if device == "cuda" else "cpu",
-        "devices": 1,
-        "precision": setting.precision,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_model_summary": False,
-        "enable_progress_bar": False,
-    }
+    options = _trainer_options(setting, device)
 
     def module() -> Classifier:
         return Classifier(network=network(), optimisation=optimisation, channels_last=setting.channels_last)
@@ -179,6 +170,19 @@ def _train_ours(
         epoch_seconds=[after - before for before, after in zip([trained, *clock.ends], clock.ends, strict=False)],
         accuracy=_accuracy(student, datamodule, device),
     )
+
+
+def _trainer_options(setting: TrainingSetting, device: str) -> dict[str, Any]:
+    return {
+        "max_epochs": setting.hyperparameters.epochs,
+        "accelerator": "gpu" if device == "cuda" else "cpu",
+        "devices": 1,
+        "precision": setting.precision,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": False,
+    }
 
 
 class EpochClock(Callback):
