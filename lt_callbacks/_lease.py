@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks._errors import ArgumentValueError
+
 _SIZE = 512  # bytes of a lease file: rewritten in place, it never changes its length
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
 
@@ -37,7 +39,11 @@ class Lease:
 
     def __init__(self, folder: str | os.PathLike[str], *, heartbeat: float = 5.0, expiry: float = 30.0) -> None:
         if not 0 < heartbeat < expiry:
-            raise ValueError(f"`expiry` must be longer than `heartbeat`; got {expiry} and {heartbeat} seconds.")
+            raise ArgumentValueError(
+                "expiry",
+                rule="be longer than `heartbeat`, which is above 0",
+                got=f"{expiry} and {heartbeat} seconds",
+            )
         self.folder = Path(folder)
         self.heartbeat, self.expiry = heartbeat, expiry
 

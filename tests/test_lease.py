@@ -148,5 +148,5 @@ def test_a_file_whose_creator_died_before_it_wrote_expires(tmp_path):
 
 
 def test_heartbeats_must_be_more_frequent_than_the_expiry(tmp_path):
-    with pytest.raises(ValueError, match="`expiry` must be longer than `heartbeat`; got 1 and 1 seconds"):
+    with pytest.raises(ValueError, match="`expiry` must be longer than `heartbeat`, which is above 0; got 1 and 1 seconds"):
         Lease(tmp_path, heartbeat=1, expiry=1)

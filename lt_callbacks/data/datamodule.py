@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json, sha256
 from lt_callbacks.corruption import Imbalance, Manifest, Noise, build_manifest
 from lt_callbacks.data.build_loader import build_loader
@@ -100,7 +101,9 @@ class LongTailedDataModule(L.LightningDataModule):
         self.batch_size = integer("batch_size", batch_size, at_least=1)
         self.eval_batch_size = integer("eval_batch_size", eval_batch_size, at_least=1)
         if not isinstance(augment, bool):
-            raise TypeError(f"`augment` must be True or False; got {augment!r}. The source says how to augment.")
+            raise ArgumentTypeError(
+                "augment", rule="be True or False", got=repr(augment), way_out="The source says how to augment."
+            )
         self.augment = augment
         self.residence = _residence(residence, source.train)
         self.num_workers = integer("num_workers", num_workers, at_least=0)
@@ -204,9 +207,11 @@ class LongTailedDataModule(L.LightningDataModule):
 
     def _test_set(self) -> ImageSet:
         if self.source.test is None:
-            raise ValueError(
-                f"`source` must have a test set to be tested on; {self.source.name!r} has none. Add one to the source, "
-                "or leave the test out."
+            raise ArgumentValueError(
+                "source",
+                rule="have a test set to be tested on",
+                got=f"{self.source.name!r}, which has none",
+                way_out="Add one to the source, or leave the test out.",
             )
         return self.source.test
 
@@ -261,8 +266,10 @@ def _residence(residence: str, train: ImageSet) -> str:
         fits = train.images.nbytes <= DEVICE_LIMIT_BYTES
         return residence if residence != "auto" else "device" if fits else "workers"
     if residence == "device":
-        raise ValueError(
-            "`residence` must be 'workers' or 'auto' for image files, which are decoded when needed; got 'device'. "
-            "Change it, or decode the files into an .npz file for the source `arrays`."
+        raise ArgumentValueError(
+            "residence",
+            rule="be 'workers' or 'auto' for image files, which are decoded when needed",
+            got="'device'",
+            way_out="Change it, or decode the files into an .npz file for the source `arrays`.",
         )
     return "workers"

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lt_callbacks._errors import StateError
 from lt_callbacks.data.order import EpochOrder
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -52,7 +53,7 @@ class EpochLoader(ABC):
         if not 0 < done < total:
             return
         if total != len(self):
-            raise RuntimeError(
+            raise StateError(
                 f"The checkpoint was saved after batch {done} of {total}, but this loader has {len(self)} batches an "
                 "epoch. Resume with the same data, `batch_size` and number of devices."
             )

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from lt_callbacks._counter_random import random_uniforms, stream_key
+from lt_callbacks._errors import DataError
 
 #: Share of the image's area and ratio of width to height that a random crop takes: the ImageNet recipe.
 CROP_AREA = (0.08, 1.0)
@@ -28,7 +29,8 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as a SyntaxError
-        raise ValueError(
+        # Not an error of an argument: a loader's workers pass on what can be made from a message alone.
+        raise DataError(
             f"`images` must be files that Pillow can decode; {path} is not ({error}). Replace the file, or remove it "
             "from the data set."
         ) from error

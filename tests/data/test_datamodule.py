@@ -316,7 +316,7 @@ def test_setup_can_be_called_again(numbered_source: Source):
 
 def test_a_test_without_a_test_set_is_refused_before_it_starts(numbered_source: Source):
     module = corrupted(replace(numbered_source, test=None))
-    message = "`source` must have a test set to be tested on; 'numbered' has none. Add one"
+    message = "`source` must have a test set to be tested on; got 'numbered', which has none. Add one"
     with pytest.raises(ValueError, match=message):
         module.setup("test")
     with pytest.raises(ValueError, match=message):
