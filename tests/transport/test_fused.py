@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import triton_interpreter
+from patience import PATIENCE
 from teacher_batches import predictions
 from torch import Tensor
 
@@ -189,7 +190,7 @@ def test_triton_is_loaded_on_use_only():
         "assert 'lt_callbacks.transport.fused' in sys.modules\n"
         "assert 'lt_callbacks.transport.fused_kernel' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_without_triton_there_is_a_way_out(monkeypatch):

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from commands import free_port
+from patience import PATIENCE
 from tiny_run import tiny_config
 
 from lt_callbacks.apps.config.build import build_trainer
@@ -93,7 +94,7 @@ def test_the_first_driver_leads_and_the_others_follow(tmp_path, monkeypatch):
     thread = threading.Thread(target=lambda: found.update(second=Drivers(second_trainer)))
     thread.start()
     first = Drivers(first_trainer)
-    thread.join(60)
+    thread.join(PATIENCE)
     second = found["second"]
     assert (first.is_first, second.is_first, first.size) == (True, False, 2)
     assert first.is_external

@@ -119,7 +119,9 @@ def test_entries_that_do_not_fit_are_refused(
 def test_damaged_files_are_refused_by_name(tmp_path: Path, content: bytes | None):
     path = save(tmp_path)
     path.write_bytes(path.read_bytes()[:500] if content is None else content)
-    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"):
+    with pytest.raises(
+        ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"
+    ):
         arrays(path=path)
 
 
@@ -129,7 +131,9 @@ def test_damage_inside_a_compressed_file_is_refused_by_name(tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[60:300] = bytes(240)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"):
+    with pytest.raises(
+        ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"
+    ):
         arrays(path=path)
 
 
@@ -137,5 +141,7 @@ def test_a_plain_npy_file_is_refused(tmp_path: Path):
     path = tmp_path / "mine.npz"
     with path.open("wb") as stream:
         np.save(stream, np.zeros(3))
-    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"):
+    with pytest.raises(
+        ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"
+    ):
         arrays(path=path)

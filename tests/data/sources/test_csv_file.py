@@ -126,7 +126,8 @@ def test_an_unknown_test_label_is_refused_with_its_line(folder: Path):
     train = write(folder, "images/0.png,cat", "images/1.png,dog")
     test = write(folder, "images/2.png,cat", "images/3.png,cow", name="test.csv")
     with pytest.raises(
-        ValueError, match="`test_csv` must have labels that occur in `train_csv`: cat, dog; got 'cow' in .*test.csv, line 3"
+        ValueError,
+        match="`test_csv` must have labels that occur in `train_csv`: cat, dog; got 'cow' in .*test.csv, line 3",
     ):
         csv_file(train_csv=train, test_csv=test, image_size=8)
 

@@ -85,12 +85,11 @@ def test_a_missing_folder_says_what_to_put_where(tmp_path: Path):
 def test_an_empty_class_and_an_unknown_one_are_refused(root: Path, write_image: Write):
     (root / "train" / "eel").mkdir()
     with pytest.raises(
-        ValueError, match=r"`root` must hold an image for every class; got .*eel, which has no file ending in .bmp, .*Add"
+        ValueError,
+        match=r"`root` must hold an image for every class; got .*eel, which has no file ending in .bmp, .*Add",
     ):
         image_folder(root=root, image_size=8)
     (root / "train" / "eel").rmdir()
     write_image(root / "test" / "fox" / "0.png")
-    with pytest.raises(
-        ValueError, match=r"`root` must have no class in 'test' that 'train' has not; got .*fox. Add"
-    ):
+    with pytest.raises(ValueError, match=r"`root` must have no class in 'test' that 'train' has not; got .*fox. Add"):
         image_folder(root=root, image_size=8)
