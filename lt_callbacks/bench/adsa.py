@@ -172,7 +172,7 @@ def measure(stream: Stream, plan: TimingPlan, *, say: Callable[[str], None] = la
 
 
 def _grid(stream: Stream) -> list[float]:
-    """-1 to 4, where the estimator looks too."""
+    """The values of tau that are tried: -1 to 4, where the estimator looks too."""
     count = round(5.0 / stream.step)
     return [-1.0 + 5.0 * position / count for position in range(count + 1)]
 

@@ -45,7 +45,7 @@ class HeldTeacher(FrozenTeacher):
 
 
 def ways(problem: Problem, *, device: str, seed: int) -> dict[str, Callable[[], Tensor]]:
-    """Name -> a call that makes the loss, goes backward and returns the gradient by the student's logits."""
+    """The ways to be timed: name -> a call that returns the (N, C) gradient of the loss by the student's logits."""
     student, noise, imbalance = (logits.to(device) for logits in predictions(problem, seed=seed))
     noise, imbalance = noise.log_softmax(dim=1), imbalance.log_softmax(dim=1)
     student.requires_grad_()
@@ -81,7 +81,7 @@ def ways(problem: Problem, *, device: str, seed: int) -> dict[str, Callable[[], 
 
 
 def exact_gradient(problem: Problem, *, seed: int) -> Tensor:
-    """(N, C) float64: (softmax(student) - Q) / N with the exact Q."""
+    """Gradient of the loss in float64, (N, C): (softmax(student) - Q) / N with the exact Q."""
     student, noise, imbalance = (logits.double() for logits in predictions(problem, seed=seed))
     log_kernel = 0.5 * (student.log_softmax(dim=1) + noise.log_softmax(dim=1))
     plan = exact_plan(log_kernel, imbalance.softmax(dim=1).sum(dim=0))
@@ -89,7 +89,7 @@ def exact_gradient(problem: Problem, *, seed: int) -> Tensor:
 
 
 def measure(problem: Problem, plan: TimingPlan, *, seed: int) -> dict[str, Any]:
-    """Times of the three ways and how far their gradients are from the exact one."""
+    """Times of the three ways on one problem, and how far their gradients are from the exact one."""
     made, exact = ways(problem, device=plan.device, seed=seed), exact_gradient(problem, seed=seed)
     errors = {name: float((way().double().cpu() - exact).abs().max()) for name, way in made.items()}
     samples = interleaved(made, plan)

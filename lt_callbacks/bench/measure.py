@@ -41,7 +41,7 @@ def measure(
     default_limit: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Find what each solver needs, then time all of them in turns.
+    """Find how many iterations each solver needs on a problem, then time all solvers in turns.
 
     Args:
         problem: What is solved.

@@ -28,7 +28,7 @@ def peak_memory(
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Peak MiB of one solution above what was held before it, the problem itself included in the latter.
+    """Peak MiB of one solution of a problem by each solver, above what was held before it (the problem included).
 
     Args:
         problem: What is solved.
@@ -63,7 +63,7 @@ def in_own_process(module: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure_here(problem: Problem, solver_name: str, *, device: str, seed: int) -> float:
-    """MiB of one solution in this process, which should do nothing else."""
+    """Peak MiB of one solution in this process, which should do nothing else."""
     from lt_callbacks.bench.measure import solvers_for
 
     # Never met, so that all sweeps run; at 0 our own solver takes another road.
@@ -78,7 +78,7 @@ def measure_here(problem: Problem, solver_name: str, *, device: str, seed: int) 
 
 
 def cuda_peak_of(action: Callable[[], object]) -> float:
-    """MiB that torch's allocator holds at most while ``action`` runs, above what it held before."""
+    """Peak MiB that torch's allocator holds on a GPU while an action runs, above what it held before."""
     import torch
 
     torch.cuda.synchronize()
@@ -90,7 +90,7 @@ def cuda_peak_of(action: Callable[[], object]) -> float:
 
 
 def peak_of(action: Callable[[], object]) -> float:
-    """MiB by which this process grows at most while ``action`` runs, on the CPU."""
+    """Peak MiB by which this process grows while an action runs on the CPU."""
     before = _held_mib()
     action()
     return max(_peak_mib() - before, 0.0)

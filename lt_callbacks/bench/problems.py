@@ -32,7 +32,7 @@ FLIPPED, MARGIN = 0.3, 3.0
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem by its size and kind.
+    """A transport problem by its size and kind.
 
     Attributes:
         mode: ``"random"`` or ``"corr"``, see `kernel_and_marginal`.
@@ -85,7 +85,7 @@ def parse_problem(text: str) -> Problem:
 
 
 def kernel_and_marginal(problem: Problem, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A log kernel and a class marginal, float32 on the CPU.
+    """The log kernel and the class marginal of a problem, float32 on the CPU.
 
     The kernel is the mean of the log-probabilities of a sharp model and of one half as sharp. In mode ``"random"``
     logits are normal and the marginal is a long tail. ``"corr"`` is nearer to a training: labels from the long tail,
@@ -182,7 +182,7 @@ class Verdict:
 
     @property
     def has_exact_rows(self) -> bool:
-        """Whether rows are as exact as float32 can have them."""
+        """Whether the rows of the plan are as exact as float32 can have them."""
         return self.row_error <= ROW_TOLERANCE
 
     @property
@@ -214,13 +214,13 @@ def judge(plan: Any, class_marginal: Tensor, criterion: Criterion) -> Verdict:
 
 
 def distance(plan: Tensor, exact: Tensor) -> dict[str, float]:
-    """Largest entry and mean row sum of |plan - exact|, the second of which lies in [0, 2]."""
+    """How far a plan is from the exact one: largest entry and mean row sum of the difference, the latter in [0, 2]."""
     gap = (plan.detach().double().cpu() - exact).abs()
     return {"max_entry": float(gap.max()), "mean_row_l1": float(gap.sum(dim=1).mean())}
 
 
 def exact_plan(log_kernel: Tensor, class_marginal: Tensor, *, tolerance: float = 1e-10) -> Tensor:
-    """The solution in float64, by damped Newton steps on the class scalings; no code in common with what is timed.
+    """The exact plan of a problem in float64, by damped Newton steps that have no code in common with what is timed.
 
     Args:
         log_kernel: (N, C).

@@ -31,7 +31,7 @@ DEFAULT_LIMIT = 100
 
 @dataclass(frozen=True)
 class Axis:
-    """What one figure goes along.
+    """A series of problems in which one thing grows; a figure each.
 
     Attributes:
         title: Of the horizontal axis.
@@ -74,7 +74,7 @@ def run(
     points: Sequence[float] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchDocument:
-    """Measure the points of these axes that the document in ``output`` lacks.
+    """Measure time or memory at the points of these axes that the document in ``output`` lacks.
 
     Args:
         names: Of `AXES`.

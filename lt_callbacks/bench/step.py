@@ -72,7 +72,7 @@ class StepSetting:
 
     @property
     def name(self) -> str:
-        """How its measurements are called, up to the colon."""
+        """The name of its measurements, up to the colon."""
         return f"{self.model} C={self.num_classes}"
 
 

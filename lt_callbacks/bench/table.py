@@ -1,4 +1,4 @@
-"""A table as text, for the terminal and for Markdown alike, and how its numbers are written."""
+"""A table whose entries are text, for the terminal and for Markdown alike, and how its numbers are written."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """What our training and the one written by hand have in common.
+    """Hyperparameters that our training and the one written by hand have in common.
 
     Attributes:
         epochs: Of each teacher and of the student.
@@ -94,7 +94,7 @@ class TrainingOutcome:
 
 
 class Images(Dataset):
-    """Images with labels and indices.
+    """A dataset of images with labels and indices.
 
     Args:
         images: (N, H, W, channels) uint8.

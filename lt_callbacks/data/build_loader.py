@@ -33,7 +33,7 @@ def build_loader(
     pin_memory: bool = False,
     is_class_balanced: bool = False,
 ) -> EpochLoader:
-    """A loader of some samples of one set, as the source wants them seen.
+    """Build the loader of some samples of a data set, normalised and augmented as its source says.
 
     Args:
         images: By index: a uint8 tensor, or paths of image files.

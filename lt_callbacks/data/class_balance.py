@@ -44,7 +44,7 @@ class ClassBalance:
         return len(self._by_class)
 
     def draws(self, *, seed: int, epoch: int) -> Tensor:
-        """(N,) int64: positions in ``labels``, as many draws as there are samples; no host synchronisation."""
+        """Draw as many samples as there are: (N,) int64 positions in ``labels``; no host synchronisation."""
         number = torch.arange(len(self._by_class), device=self._by_class.device)
         of_class = random_uniforms(number, stream_key("class", seed=seed, epoch=epoch))
         of_sample = random_uniforms(number, stream_key("sample of the class", seed=seed, epoch=epoch))

@@ -46,7 +46,7 @@ class LongTailedDataModule(L.LightningDataModule):
         validation_fraction: Share of the corrupted training set that is held out, in [0, 1), in equal shares of the
             given labels' classes. A class keeps at least one training sample. 0: no validation.
         batch_size: Training samples a step on each rank.
-        eval_batch_size: Likewise in validation, test and prediction.
+        eval_batch_size: Samples a step on each rank in validation, test and prediction.
         augment: Whether training images are cropped and mirrored at random, as ``source`` says.
         residence: ``"device"``: images in memory live on the training device and are augmented there; ``"workers"``:
             worker processes make the batches, for image files and sets too large for the device; ``"auto"``: by kind
@@ -64,9 +64,9 @@ class LongTailedDataModule(L.LightningDataModule):
         class_names: C strings.
         image_shape: (channels, height, width) of a batch's images.
         given_labels: (num_samples,) int64, by index.
-        true_labels: Likewise.
+        true_labels: (num_samples,) int64, by index.
         train_indices: Ascending int64 indices that are trained on.
-        val_indices: Those held out.
+        val_indices: Ascending int64 indices that are held out.
         class_counts: (C,) int64, given labels in ``train_indices``.
         true_class_counts: (C,) int64, true labels in ``train_indices``.
         residence: ``"device"`` or ``"workers"``.

@@ -12,7 +12,7 @@ from lt_callbacks.data.order import EpochOrder
 
 
 class DeviceLoader(EpochLoader):
-    """Batches of a set that lives on the training device as uint8 tensors: shuffled, gathered and augmented there.
+    """A loader of a data set that lives on the training device as uint8: batches are gathered and augmented there.
 
     No worker, no copy and no host synchronisation in a step.
 

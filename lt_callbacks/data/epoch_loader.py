@@ -13,7 +13,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class EpochLoader(ABC):
-    """Batches ``(image, label, index)`` in the order of an `EpochOrder`, resumable inside an epoch.
+    """A loader of batches ``(image, label, index)`` in the order of an `EpochOrder`, resumable inside an epoch.
 
     Nothing is read before the first batch is asked for, because Lightning opens the iterator before it sets the epoch.
     Outside Lightning call ``loader.sampler.set_epoch(epoch)`` before each epoch, as with a ``DistributedSampler``.

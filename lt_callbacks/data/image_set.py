@@ -64,7 +64,7 @@ class ImageSet:
         return len(self.labels)
 
     def take(self, positions: np.ndarray) -> Tensor | tuple[Path, ...]:
-        """The images at ascending ``positions``, as this set holds them; no copy where that is all of them."""
+        """The images at ascending positions, as a tensor or as paths; no copy where that is all of them."""
         if len(positions) == len(self):
             return self.images
         if isinstance(self.images, Tensor):
@@ -87,7 +87,7 @@ class Source:
         test: Clean test samples, or None.
         class_names: One name a class; their number is the number of classes.
         mean: One a channel, of pixels scaled to [0, 1].
-        std: Likewise, > 0.
+        std: One a channel, > 0.
         crop_padding: Pixels of black border from which training views are cropped. 0: images in memory are not
             shifted; image files are cropped at random and resized (the ImageNet recipe).
         flip: Whether training views are mirrored at random. Not where mirroring changes the meaning, as in digits.
@@ -134,12 +134,12 @@ class Source:
 
     @property
     def num_classes(self) -> int:
-        """C, the number of class names."""
+        """Number of classes, C."""
         return len(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image in a batch."""
+        """Shape of an image in a batch: (channels, height, width)."""
         height, width = self.image_size  # type: ignore[misc]  # a pair since __post_init__
         return (self.train.num_channels, height, width)
 

@@ -88,7 +88,7 @@ class EpochOrder:
         self._first_batch = integer("batch", batch, at_least=0, at_most=len(self))
 
     def order(self) -> Tensor:
-        """(N,) int64: the samples of all ranks in the order of the epoch; no host synchronisation."""
+        """The samples of all ranks in the order of the epoch, (N,) int64; no host synchronisation."""
         if self.class_balance is not None:
             draws = self.class_balance.draws(seed=self.seed, epoch=self.epoch if self.shuffle else 0)
             return self.indices.index_select(0, draws)

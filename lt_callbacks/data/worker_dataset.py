@@ -17,7 +17,7 @@ FILE_CROPS = ("random", "center", "fit")
 
 
 class WorkerDataset(Dataset[Batch]):
-    """Whole batches by `BatchKey`, for sets that are read by worker processes.
+    """A dataset whose items are whole batches, by `BatchKey`, for data that worker processes read.
 
     The key carries the epoch, so that a view depends on (seed, epoch, index) in whichever worker it is made. Image
     files are decoded to RGB.

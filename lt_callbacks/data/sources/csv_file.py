@@ -35,7 +35,7 @@ def csv_file(
 
     Args:
         train_csv: One training image a line, under a header.
-        test_csv: Likewise for the test set.
+        test_csv: One test image a line, under a header; None: no test set.
         root: What relative paths start from; None: the folder of the CSV file they are in.
         image_size: Height and width that images are given out with, in pixels.
         crop_padding: As in `image_folder`.

@@ -17,8 +17,8 @@ def image_folder(*, root: str | os.PathLike[str], image_size: int, crop_padding:
     """Your own image files, a folder a class: ``root/train/CLASS/*.png`` and, optionally, ``root/test/CLASS/*.png``.
 
     Classes are the folders under ``train`` in alphabetic order; folders inside a class's folder count to it, hidden
-    files and folders do not. Images are
-    decoded to RGB by worker processes and normalised with ImageNet's mean and deviation.
+    files and folders do not. Images are decoded to RGB by worker processes and normalised with ImageNet's mean and
+    deviation.
 
     Args:
         root: Holds ``train`` and perhaps ``test``.
