@@ -112,18 +112,9 @@ class LongTailedDataModule(L.LightningDataModule):
         self.num_classes = source.num_classes
         self.class_names = source.class_names
         self.image_shape = source.image_shape
-        if manifest is None:
-            self.manifest = build_manifest(
-                source.train.labels,
-                dataset=source.name,
-                num_classes=source.num_classes,
-                imbalance=imbalance or Imbalance(),
-                noise=noise or Noise(),
-                seed=self.corruption_seed,
-            )
-        else:
-            self.manifest = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
-            check_manifest_fits(self.manifest, source)
+        self.manifest = (
+            self._build_manifest(imbalance, noise) if manifest is None else _fitting_manifest(manifest, source)
+        )
         self.num_samples = len(self.manifest)
         self.given_labels: np.ndarray = self.manifest.given_labels
         self.true_labels: np.ndarray = self.manifest.true_labels
@@ -205,6 +196,16 @@ class LongTailedDataModule(L.LightningDataModule):
         """The training samples as they are, in the order of their indices."""
         return self._loader("train", self.train_indices, batch_size=self.eval_batch_size)
 
+    def _build_manifest(self, imbalance: Imbalance | None, noise: Noise | None) -> Manifest:
+        return build_manifest(
+            self.source.train.labels,
+            dataset=self.source.name,
+            num_classes=self.source.num_classes,
+            imbalance=imbalance or Imbalance(),
+            noise=noise or Noise(),
+            seed=self.corruption_seed,
+        )
+
     def _test_set(self) -> ImageSet:
         if self.source.test is None:
             raise ArgumentValueError(
@@ -258,6 +259,12 @@ class LongTailedDataModule(L.LightningDataModule):
                 images = images.to(device)
             self._tensors[part] = (images, labels.to(device))
         return self._tensors[part]
+
+
+def _fitting_manifest(manifest: Manifest | str | os.PathLike[str], source: Source) -> Manifest:
+    found = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
+    check_manifest_fits(found, source)
+    return found
 
 
 def _residence(residence: str, train: ImageSet) -> str:
