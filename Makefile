@@ -23,10 +23,10 @@ demo: $(VENV)/installed ## digits, long-tailed and noisy: two teachers, D-SINK, 
 	$(BIN)/lt-train hydra.run.dir=$(DEMO) store=$(DEMO)/teachers
 
 test: $(VENV)/installed ## the ordinary tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" -q
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" -q --durations=15
 
 test-all: $(VENV)/installed ## all tests, also the slow ones
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 -q --durations=15
 
 coverage: $(VENV)/installed ## branch coverage of the rooms with the mathematics and the plug-ins
 	$(BIN)/python -m pytest -n 2 -m "not gpu" -q --cov --cov-report=term

@@ -1,4 +1,5 @@
-# Random numbers as a function of a counter: nothing is drawn from a generator, so nothing has to be restored.
+"""Random numbers as a function of a counter: nothing is drawn from a generator, so nothing has to be restored."""
+
 from __future__ import annotations
 
 import hashlib
@@ -46,12 +47,12 @@ def random_bits(counter: Tensor, key: int) -> Tensor:
 
 
 def random_integers(counter: Tensor, key: int, *, bound: int) -> Tensor:
-    """(...) int64 in [0, ``bound``), uniform up to ``bound`` / 2^63."""
+    """A random integer for every counter: (...) int64 in [0, ``bound``), uniform up to ``bound`` / 2^63."""
     return _shift_right(random_bits(counter, key), 1) % bound
 
 
 def random_uniforms(counter: Tensor, key: int) -> Tensor:
-    """(...) float64 in [0, 1), multiples of 2^-53."""
+    """A random number for every counter: (...) float64 in [0, 1), uniform over the multiples of 2^-53."""
     return _shift_right(random_bits(counter, key), 11).to(torch.float64) * 2.0**-53
 
 

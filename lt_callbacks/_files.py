@@ -11,7 +11,7 @@ from typing import Any
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write ``content`` so that a reader sees the old file or the new one, never a part of it."""
+    """Write a file so that a reader sees the old one or the new one, never a part of it."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Not mkstemp, whose files only their owner reads: colleagues share results and stores.
@@ -29,15 +29,15 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> Path:
-    """Write ``content`` as indented JSON with a final newline."""
+    """Write a file of indented JSON with a final newline, whole or not at all."""
     return write_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 def canonical_json(content: Any) -> bytes:
-    """The same bytes for equal content on every platform: sorted keys, no spaces, no NaN."""
+    """JSON that is the same in every byte for equal content, on every platform: sorted keys, no spaces, no NaN."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def sha256(content: bytes) -> str:
-    """Hexadecimal SHA-256 of ``content``."""
+    """Hexadecimal SHA-256 of some bytes."""
     return hashlib.sha256(content).hexdigest()

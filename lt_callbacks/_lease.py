@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks._errors import ArgumentValueError
+
 _SIZE = 512  # bytes of a lease file: rewritten in place, it never changes its length
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
 
@@ -37,13 +39,17 @@ class Lease:
 
     def __init__(self, folder: str | os.PathLike[str], *, heartbeat: float = 5.0, expiry: float = 30.0) -> None:
         if not 0 < heartbeat < expiry:
-            raise ValueError(f"`expiry` must be longer than `heartbeat`; got {expiry} and {heartbeat} seconds.")
+            raise ArgumentValueError(
+                "expiry",
+                rule="be longer than `heartbeat`, which is above 0",
+                got=f"{expiry} and {heartbeat} seconds",
+            )
         self.folder = Path(folder)
         self.heartbeat, self.expiry = heartbeat, expiry
 
     @contextmanager
     def acquire(self, *, unless: Callable[[], bool], on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
-        """Hold the lease for a block: True; or False, without waiting any longer, once ``unless()`` is true.
+        """Hold the lease for a block and yield True; or yield False, without waiting longer, once ``unless()`` is true.
 
         Args:
             unless: Whether the work has been done meanwhile.
@@ -98,7 +104,7 @@ class Lease:
         return None
 
     def _create(self, number: int) -> _Held | None:
-        """File ``number``, if it is not there yet."""
+        """Create lease file ``number`` and hold it; None where it is there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
         held = _Held(self.folder / str(number))
         try:
@@ -126,7 +132,10 @@ class _Held:
         }
 
     def write(self, *, is_released: bool) -> None:
-        """In place: on a network file system a reader that opens the file sees what was there when it was closed."""
+        """Give a sign of life, or the last one.
+
+        In place: on a network file system a reader that opens the file sees what was there when it was closed.
+        """
         self.count += 1
         facts: dict[str, Any] = {**self.facts, "heartbeat": self.count, "is_released": is_released}
         try:
@@ -148,7 +157,7 @@ class _Held:
 
 
 def _machine() -> str | None:
-    """Equal for processes that can see each other by their numbers; None where that cannot be told."""
+    """A name that is equal for processes which can see each other by their numbers; None where that cannot be told."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -183,7 +192,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _facts(content: bytes) -> dict[str, Any]:
-    """Nothing where the file was read while it was written, or its creator died before it wrote."""
+    """What a lease file says of its holder; empty where it was read while it was written, or its creator died first."""
     try:
         facts = json.loads(content)
     except ValueError:

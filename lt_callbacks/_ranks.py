@@ -14,13 +14,13 @@ _TWINS: weakref.WeakKeyDictionary[dist.ProcessGroup, dist.ProcessGroup] = weakre
 
 
 def all_ranks() -> dist.ProcessGroup | None:
-    """The group of all ranks; None outside of data-parallel training."""
+    """The process group of all ranks; None outside of data-parallel training."""
     is_parallel = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     return dist.group.WORLD if is_parallel else None
 
 
 def share_lengths(length: int, group: dist.ProcessGroup) -> list[int]:
-    """How many rows each rank has, in rank order; every rank of ``group`` must call.
+    """How many rows each rank has, in rank order; every rank of ``group`` must call this.
 
     The numbers are known on the host and travel between hosts, by a gloo group: read off a GPU, they would make the
     host wait for everything that it has queued there.
@@ -31,7 +31,7 @@ def share_lengths(length: int, group: dist.ProcessGroup) -> list[int]:
 
 
 def gather_rows(rows: Tensor, group: dist.ProcessGroup, *, lengths: list[int] | None = None) -> list[Tensor]:
-    """The shares of all ranks, in rank order; they may differ in length and may be empty.
+    """The rows of all ranks, a tensor each in rank order; shares may differ in length and may be empty.
 
     One all-gather carries the payload, padded to the longest share.
 

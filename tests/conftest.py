@@ -16,3 +16,10 @@ sys.path.append(str(Path(__file__).parent))
 def _one_thread():
     """Small problems are faster on one thread, and two workers share two cores."""
     torch.set_num_threads(1)
+
+
+def pytest_configure(config):
+    # Found on the path that was made above.
+    from failures_at_once import FailuresAtOnce
+
+    config.pluginmanager.register(FailuresAtOnce(config))

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from patience import PATIENCE
 
 #: A rank that waits for one that has failed fails too, instead of holding the tests up.
-TIMEOUT = timedelta(seconds=120)
+TIMEOUT = timedelta(seconds=PATIENCE)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
+from patience import PATIENCE
 from test_rooms import LEAVES, MAY_IMPORT, SUB_ROOMS
 
 import lt_callbacks
@@ -47,7 +48,7 @@ def test_the_readmes_python_runs(tmp_path):
     code = setup + "\n".join(blocks).replace("max_epochs=50", "max_epochs=1")
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", code]
-    finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250)
+    finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert re.search(r"^tau = -?\d\.\d\d, 95 % interval ", finished.stdout, re.MULTILINE)
     assert (tmp_path / "distilled-adsa" / "adsa.json").is_file()
@@ -160,7 +161,7 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
+    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return folder
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if "def main(" in path.read_text())
@@ -30,7 +31,7 @@ def test_example(name, tmp_path):
         [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=PATIENCE,
         cwd=tmp_path,
         env=environment,
     )
@@ -49,7 +50,7 @@ def test_the_example_of_several_devices(launcher, tmp_path):
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     for epochs in ("1", "2") if launcher == "torchrun" else ("2",):
         finished = subprocess.run(
-            [*start, script[0], epochs], capture_output=True, text=True, timeout=250, cwd=tmp_path, env=environment
+            [*start, script[0], epochs], capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path, env=environment
         )
         assert finished.returncode == 0, finished.stderr[-3000:]
         assert finished.stdout.count("% on 2 ranks") == 1
@@ -61,7 +62,7 @@ def test_the_example_of_several_devices(launcher, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ddp
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2 * PATIENCE)
 def test_the_example_of_a_sweep(tmp_path):
     commands = Path(sys.executable).parent
     environment = {"HOME": str(tmp_path), "PATH": f"{commands}{os.pathsep}/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
@@ -69,7 +70,7 @@ def test_the_example_of_a_sweep(tmp_path):
         ["sh", str(EXAMPLES / "sweep.sh"), "2"],
         capture_output=True,
         text=True,
-        timeout=580,
+        timeout=1.5 * PATIENCE,
         cwd=tmp_path,
         env=environment,
     )

@@ -7,10 +7,15 @@ import signal
 import time
 
 import pytest
+from lease_clocks import FakeClock, HeartbeatClock
+from patience import PATIENCE, wait_until
 
+from lt_callbacks import _lease
 from lt_callbacks._lease import Lease
 
 QUICK = {"heartbeat": 0.05, "expiry": 0.4}
+#: Whose holder lives however slow the machine is.
+PATIENT = {"heartbeat": 0.05, "expiry": PATIENCE}
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -19,28 +24,36 @@ def never():
     return False
 
 
-def hold(folder, started, seconds):
+def hold(folder, started):
     with Lease(folder, **QUICK).acquire(unless=never):
         started.set()
-        time.sleep(seconds)
+        time.sleep(2 * PATIENCE)
 
 
 def append_alone(folder, path, times):
     """Reads, waits and writes: increments would be lost if two were inside at once."""
     for _ in range(times):
-        with Lease(folder, **QUICK).acquire(unless=never):
+        with Lease(folder, **PATIENT).acquire(unless=never):
             value = int(path.read_text())
             time.sleep(0.002)
             path.write_text(str(value + 1))
 
 
 @pytest.fixture
+def clock(monkeypatch):
+    """For the jobs of this process that wait."""
+    clock = FakeClock()
+    monkeypatch.setattr(_lease, "time", clock)
+    return clock
+
+
+@pytest.fixture
 def holder(tmp_path):
     """Another process that holds the lease for long."""
     started = SPAWN.Event()
-    process = SPAWN.Process(target=hold, args=(tmp_path / "lease", started, 60), daemon=True)
+    process = SPAWN.Process(target=hold, args=(tmp_path / "lease", started), daemon=True)
     process.start()
-    assert started.wait(30)
+    assert started.wait(PATIENCE)
     yield process
     if process.is_alive():
         os.kill(process.pid, signal.SIGCONT)
@@ -48,69 +61,70 @@ def holder(tmp_path):
     process.join()
 
 
-def test_a_free_lease_is_held_at_once(tmp_path):
-    started = time.monotonic()
+def test_a_free_lease_is_held_at_once(tmp_path, clock):
     with Lease(tmp_path / "new" / "lease").acquire(unless=never) as is_held:
         assert is_held
-    assert time.monotonic() - started < 1
+    assert clock.now == 0.0
 
 
-def test_a_released_lease_is_free_at_once_also_after_an_error(tmp_path):
+def test_a_released_lease_is_free_at_once_also_after_an_error(tmp_path, clock):
     lease = Lease(tmp_path, heartbeat=5, expiry=60)
     with pytest.raises(KeyError), lease.acquire(unless=never):
         raise KeyError("training failed")
-    started = time.monotonic()
     for _ in range(3):
         with lease.acquire(unless=never) as is_held:
             assert is_held
-    assert time.monotonic() - started < 1
+    assert clock.now == 0.0
 
 
-def test_a_living_holder_is_waited_for(tmp_path, holder):
+def test_a_living_holder_is_waited_for(tmp_path, holder, monkeypatch):
     is_done = iter([False] * 12 + [True] * 100)
     waited_for = []
-    started = time.monotonic()
+    clock = HeartbeatClock(tmp_path / "lease" / "0", seconds=0.75 * QUICK["expiry"])
+    monkeypatch.setattr(_lease, "time", clock)
     with Lease(tmp_path / "lease", **QUICK).acquire(unless=lambda: next(is_done), on_wait=waited_for.append) as is_held:
         assert not is_held
     # Longer than the expiry, which the holder's heartbeats put off.
-    assert time.monotonic() - started > QUICK["expiry"]
+    assert clock.now > 2 * QUICK["expiry"]
     assert len(waited_for) == 1
     assert waited_for[0].endswith(f", process {holder.pid}")
 
 
-def test_a_holder_that_is_gone_from_this_machine_is_not_waited_for(tmp_path, holder):
+def test_a_holder_that_is_gone_from_this_machine_is_not_waited_for(tmp_path, holder, clock):
     holder.kill()
     holder.join()
-    started = time.monotonic()
     with Lease(tmp_path / "lease", heartbeat=5, expiry=60).acquire(unless=never) as is_held:
         assert is_held
-    assert time.monotonic() - started < 5
+    assert clock.now == 0.0
 
 
 @pytest.mark.parametrize("change", [{"machine": "another one"}, {"machine": None}])
-def test_the_lease_of_a_holder_that_was_killed_elsewhere_expires(tmp_path, holder, change):
+def test_the_lease_of_a_holder_that_was_killed_elsewhere_expires(tmp_path, holder, change, clock):
     holder.kill()
     holder.join()
     file = tmp_path / "lease" / "0"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
-    started = time.monotonic()
     with Lease(tmp_path / "lease", **QUICK).acquire(unless=never) as is_held:
         assert is_held
-    assert QUICK["expiry"] <= time.monotonic() - started < 5
+    assert QUICK["expiry"] <= clock.now < 2 * QUICK["expiry"]
 
 
-def test_a_holder_that_was_stopped_and_replaced_does_not_take_the_lease_back(tmp_path, holder):
+def test_a_holder_that_was_stopped_and_replaced_does_not_take_the_lease_back(tmp_path, holder, clock, monkeypatch):
+    first, second = tmp_path / "lease" / "0", tmp_path / "lease" / "1"
     os.kill(holder.pid, signal.SIGSTOP)
     with Lease(tmp_path / "lease", **QUICK).acquire(unless=never):
+        before = first.read_bytes()
         os.kill(holder.pid, signal.SIGCONT)
-        time.sleep(2 * QUICK["expiry"])
-        third = SPAWN.Event()
-        other = SPAWN.Process(target=hold, args=(tmp_path / "lease", third, 0), daemon=True)
-        other.start()
+        wait_until(lambda: first.read_bytes() != before)
         # The first holder's heartbeats must not hide that this one lives, nor the other way round.
-        assert not third.wait(6 * QUICK["expiry"])
-    assert third.wait(30)
-    other.join()
+        both = HeartbeatClock(first, second, seconds=0.75 * QUICK["expiry"])
+        monkeypatch.setattr(_lease, "time", both)
+        is_done = iter([False] * 12 + [True] * 100)
+        with Lease(tmp_path / "lease", **QUICK).acquire(unless=lambda: next(is_done)) as is_held:
+            assert not is_held
+        assert both.now > 2 * QUICK["expiry"]
+    with Lease(tmp_path / "lease", **QUICK).acquire(unless=never) as is_held:
+        assert is_held
 
 
 def test_one_holder_at_a_time(tmp_path):
@@ -141,12 +155,15 @@ def test_work_that_was_done_while_the_lease_was_taken_is_not_done_again(tmp_path
         assert not is_held
 
 
-def test_a_file_whose_creator_died_before_it_wrote_expires(tmp_path):
+def test_a_file_whose_creator_died_before_it_wrote_expires(tmp_path, clock):
     (tmp_path / "0").touch()
     with Lease(tmp_path, **QUICK).acquire(unless=never) as is_held:
         assert is_held
+    assert QUICK["expiry"] <= clock.now < 2 * QUICK["expiry"]
 
 
 def test_heartbeats_must_be_more_frequent_than_the_expiry(tmp_path):
-    with pytest.raises(ValueError, match="`expiry` must be longer than `heartbeat`; got 1 and 1 seconds"):
+    with pytest.raises(
+        ValueError, match="`expiry` must be longer than `heartbeat`, which is above 0; got 1 and 1 seconds"
+    ):
         Lease(tmp_path, heartbeat=1, expiry=1)

@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[1]
 
 # Files that are tested through another one -> its test file.
 ELSEWHERE = {
+    "bench/actions.py": "bench/test_command.py",
     "bench/ours.py": "bench/test_measure.py",
     "bench/show.py": "bench/test_command.py",
     "bench/step_profile.py": "bench/test_step.py",
+    "bench/students.py": "bench/test_step.py",
     "transport/result.py": "transport/test_sinkhorn.py",
     # The phases of one solve.
     "transport/exponentiated_kernel.py": "transport/test_exponentiated.py",

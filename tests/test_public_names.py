@@ -219,10 +219,22 @@ def test_using_the_plug_ins_loads_none_of_these(heavy):
     assert heavy not in loaded_by_the_plug_ins()
 
 
-def test_importing_the_package_takes_no_time():
-    script = "import lightning, time; s = time.perf_counter(); import lt_callbacks; print(time.perf_counter() - s)"
+def test_importing_the_package_does_no_work():
+    """Calls of Python functions, most of them the import system's own: Lightning's import makes a thousand times more."""
+    script = """
+import sys
+import lightning
+count = 0
+def seen(frame, event, argument):
+    global count
+    count += event == "call"
+sys.setprofile(seen)
+import lt_callbacks
+sys.setprofile(None)
+print(count)
+"""
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert float(shown) < 0.05
+    assert int(shown) < 5000
 
 
 def loaded_by_the_plug_ins(found=[]):  # noqa: B006

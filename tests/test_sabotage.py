@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from breakages import BREAKAGES
+from patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +39,6 @@ def test_the_breakage_turns_its_test_red(name, tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", code]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, env=environment)
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, env=environment)
     # 1 is pytest's code for failed tests; an import error or an unknown test would be another.
     assert finished.returncode == 1, finished.stdout[-2000:] + finished.stderr[-2000:]

@@ -52,17 +52,17 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """As in tables."""
+        """The name in tables: ``10000 x 100``."""
         return f"{self.num_images} x {self.num_classes}"
 
     @property
     def prior(self) -> Tensor:
-        """(C,) frequencies."""
+        """Class frequencies, (C,) float64 with sum 1."""
         places = torch.arange(self.num_classes, dtype=torch.float64) / (self.num_classes - 1)
         return self.imbalance_factor**-places / (self.imbalance_factor**-places).sum()
 
     def held(self) -> list[tuple[Tensor, Tensor]]:
-        """The batches that the stream goes round."""
+        """The few batches that the stream goes round: (B, C) logits and (B,) intended classes."""
         generator = torch.Generator().manual_seed(self.seed)
         found = []
         for position in range(min(NUM_HELD, -(-self.num_images // self.batch_size))):
@@ -73,7 +73,7 @@ class Stream:
         return found
 
     def batches(self, held: Sequence[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The stream."""
+        """All batches of the stream, in order; ``held`` are those of `held`."""
         for start in range(0, self.num_images, self.batch_size):
             logits, intended = held[start // self.batch_size % len(held)]
             count = min(self.batch_size, self.num_images - start)
@@ -81,7 +81,7 @@ class Stream:
 
 
 def fit_streaming(stream: Stream, held: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """Our estimator: one pass, memory that does not grow."""
+    """Fit tau with `TauEstimator`: one pass over the batches, memory that does not grow."""
     estimator = TauEstimator(stream.prior).to(stream.device)
     for logits, intended in stream.batches(held):
         estimator.update(logits, intended)
@@ -89,7 +89,7 @@ def fit_streaming(stream: Stream, held: Sequence[tuple[Tensor, Tensor]]) -> floa
 
 
 def fit_loop(stream: Stream, held: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """A pass over the batches for each tau, with sums read on the host after each batch."""
+    """Search tau on a grid with a pass over the batches for each value, reading sums on the host after each batch."""
     log_prior = _centred(stream)
     best, best_tau = float("inf"), 0.0
     for tau in _grid(stream):
@@ -108,7 +108,7 @@ def fit_loop(stream: Stream, held: Sequence[tuple[Tensor, Tensor]]) -> float:
 
 
 def fit_held(stream: Stream, held: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """All logits held at once, a softmax of the whole for each tau."""
+    """Search tau on a grid with all logits held at once, a softmax of the whole for each value."""
     parts = list(stream.batches(held))
     logits, intended = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
     log_prior = _centred(stream)
@@ -138,13 +138,13 @@ def run(
     command: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchDocument:
-    """Measure the streams that the document in ``output`` lacks, on the plan's device."""
+    """Fit tau on the streams that the document in ``output`` lacks, on the plan's device."""
     common = {name: value for name, value in vars(streams[0]).items() if name not in ("num_images", "num_classes")}
     document = BenchDocument(
         output / "bench-adsa.json", kind="adsa", settings={**vars(plan), **common}, command=command
     )
     for stream in streams:
-        if stream.name in document.cells:
+        if stream.name in document.measurements:
             say(f"{stream.name}: kept from {document.path.name}")
             continue
         say(f"{stream.name}: time")
@@ -172,7 +172,7 @@ def measure(stream: Stream, plan: TimingPlan, *, say: Callable[[str], None] = la
 
 
 def _grid(stream: Stream) -> list[float]:
-    """-1 to 4, where the estimator looks too."""
+    """The values of tau that are tried: -1 to 4, where the estimator looks too."""
     count = round(5.0 / stream.step)
     return [-1.0 + 5.0 * position / count for position in range(count + 1)]
 

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from lt_callbacks import _files
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.bench.threads import threads_in_use
 from lt_callbacks.evaluation import hardware
 
 FORMAT = "lt_callbacks bench"
 FORMAT_VERSION = 1
+
+# The keys of a file stay as they are: `cells` was the word for measurements, and the kind of trainings was `cell`.
+_MEASUREMENTS = "cells"
+_FORMER_KINDS = {"cell": "training"}
 
 #: Distribution -> how tables call it; those that are not installed are named as missing.
 LIBRARIES = {
@@ -30,13 +35,13 @@ LIBRARIES = {
 
 
 class BenchDocument:
-    """One kind of measurement in one file; every finished cell is on disk at once, and is not measured again.
+    """One kind of measurement in one file: each is on disk as soon as it is finished, and is not taken again.
 
     Args:
         path: The JSON file; continued if it is there.
         kind: The sub-command.
-        settings: All that the cells have in common. Another machine, other versions or other settings are refused: a
-            table would compare what was not measured side by side.
+        settings: All that the measurements have in common. Another machine, other versions or other settings are
+            refused: a table would compare what was not measured side by side.
         command: As somebody else would type it.
 
     Raises:
@@ -54,19 +59,19 @@ class BenchDocument:
             "hardware": {**hardware(), "threads": threads_in_use()["torch"]},
             "versions": library_versions(),
             "missing": missing_libraries(),
-            "cells": {},
+            _MEASUREMENTS: {},
         }
         if path.is_file():
             self._continue(read_bench(path))
 
     @property
-    def cells(self) -> dict[str, Any]:
-        """Name -> what was measured."""
-        return self.content["cells"]
+    def measurements(self) -> dict[str, Any]:
+        """What was measured, by the name of the problem or setting."""
+        return measurements_of(self.content)
 
-    def add(self, name: str, cell: Mapping[str, Any]) -> None:
-        """Keep a finished cell, in the file too."""
-        self.cells[name] = dict(cell)
+    def add(self, name: str, measurement: Mapping[str, Any]) -> None:
+        """Keep a finished measurement, in the file too."""
+        self.measurements[name] = dict(measurement)
         self.content["thread_pools"] = threads_in_use()
         _files.write_json(self.path, self.content)
 
@@ -75,31 +80,40 @@ class BenchDocument:
             old, new = before.get(part), self.content[part]
             if old != new:
                 here, there = _difference(new, old), _difference(old, new)
-                raise ValueError(
-                    f"`--output` must hold measurements of one kind and setting; {self.path} has {part} {there} where "
-                    f"this run has {here}. Name another folder, or delete the file."
+                raise ArgumentValueError(
+                    "--output",
+                    rule="hold measurements of one kind and setting",
+                    got=f"{self.path}, which has {part} {there} where this run has {here}",
+                    way_out="Name another folder, or delete the file.",
                 )
-        self.content["cells"] = before["cells"]
+        self.content[_MEASUREMENTS] = measurements_of(before)
 
 
 def read_bench(path: Path) -> dict[str, Any]:
-    """The document in a file.
+    """The document in a file, also one that a former version of the command wrote.
 
     Raises:
-        ValueError: It is not one, or of another format version.
+        ValueError: The file is no document of lt-bench, or is of another format version.
     """
     try:
         content = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"`FILE` must be a document of lt-bench; {path} cannot be read: {error}.") from error
+        raise _not_a_document(f"{path}, which cannot be read: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"`FILE` must be a document of lt-bench; {path} is something else. Name its JSON file.")
+        raise _not_a_document(f"{path}, which is something else")
     if content.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"`FILE` must have format version {FORMAT_VERSION}; {path} has {content.get('format_version')!r}. Measure "
-            "anew, or use the release that wrote it."
+        raise ArgumentValueError(
+            "FILE",
+            rule=f"have format version {FORMAT_VERSION}",
+            got=f"{content.get('format_version')!r} in {path}",
+            way_out="Measure anew, or use the release that wrote it.",
         )
-    return content
+    return {**content, "kind": _FORMER_KINDS.get(content["kind"], content["kind"])}
+
+
+def measurements_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The measurements that a document holds, by name."""
+    return content[_MEASUREMENTS]
 
 
 def library_versions() -> dict[str, str | None]:
@@ -108,8 +122,12 @@ def library_versions() -> dict[str, str | None]:
 
 
 def missing_libraries() -> list[str]:
-    """Of `LIBRARIES`, those that are not installed."""
-    return [label for name, label in LIBRARIES.items() if _version(name) is None]
+    """Titles of the timed libraries that are not installed."""
+    return [title for name, title in LIBRARIES.items() if _version(name) is None]
+
+
+def _not_a_document(got: str) -> ArgumentValueError:
+    return ArgumentValueError("FILE", rule="be a document of lt-bench", got=got, way_out="Name its JSON file.")
 
 
 def _version(name: str) -> str | None:

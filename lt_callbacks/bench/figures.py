@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lt_callbacks.bench.document import measurements_of
 from lt_callbacks.evaluation import save_figure
 from lt_callbacks.evaluation.figures.figure_style import (
     GREY,
@@ -26,8 +27,8 @@ _DRAWN = 7
 
 
 def write_figures(content: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw a document into ``bench_KIND*.png``; nothing for one without cells."""
-    if not content["cells"]:
+    """Draw a document into ``bench_KIND*.png``; nothing for one without measurements."""
+    if not measurements_of(content):
         return []
     return [
         save_figure(figure, folder / f"bench_{name.replace('-', '_')}.png")
@@ -38,22 +39,21 @@ def write_figures(content: Mapping[str, Any], folder: Path) -> list[Path]:
 def _transport(content: Mapping[str, Any]) -> dict[str, Figure]:
     """Milliseconds by problem, a panel a mode."""
     by_mode: dict[str, dict[str, Any]] = {}
-    for cell in content["cells"].values():
-        label = f"{cell['num_rows']}x{cell['num_classes']}\ns={cell['sharpness']:g}"
-        by_mode.setdefault(cell["mode"], {})[label] = cell
-    names = _drawn([cell["solvers"] for cell in content["cells"].values()])
+    for entry in measurements_of(content).values():
+        tick = f"{entry['num_rows']}x{entry['num_classes']}\ns={entry['sharpness']:g}"
+        by_mode.setdefault(entry["mode"], {})[tick] = entry
+    names = _drawn([entry["solvers"] for entry in measurements_of(content).values()])
     figure = new_figure(8.0, 3.1 * len(by_mode) + 0.9)
     handles: dict[str, Any] = {}
-    for position, (mode, cells) in enumerate(by_mode.items()):
+    for position, (mode, measurements) in enumerate(by_mode.items()):
         axes = figure.add_subplot(len(by_mode), 1, position + 1)
-        labels = list(cells)
         for place, name in enumerate(names):
-            rows = [cell["solvers"].get(name, {}) for cell in cells.values()]
+            rows = [entry["solvers"].get(name, {}) for entry in measurements.values()]
             spots = [spot for spot, row in enumerate(rows) if "median_ms" in row]
             handles[name] = _line(axes, spots, [rows[spot] for spot in spots], place, is_joined=False)
         axes.set_yscale("log")
         finish_axes(axes, ylabel="ms to relative error 1e-3", title=mode)
-        axes.set_xticks(range(len(labels)), labels, fontsize=TICK_SIZE - 1.5)
+        axes.set_xticks(range(len(measurements)), list(measurements), fontsize=TICK_SIZE - 1.5)
     add_legend(figure, list(handles.values()), list(handles))
     return {"transport": figure}
 
@@ -63,35 +63,36 @@ def _scaling(content: Mapping[str, Any]) -> dict[str, Figure]:
     from lt_callbacks.bench.scaling import AXES
 
     by_axis: dict[str, list[Any]] = {}
-    for cell in content["cells"].values():
-        by_axis.setdefault(cell["axis"], []).append(cell)
+    for entry in measurements_of(content).values():
+        by_axis.setdefault(entry["axis"], []).append(entry)
     figures = {}
-    for axis, cells in by_axis.items():
-        cells = sorted(cells, key=lambda cell: cell["place"])
+    for axis, measurements in by_axis.items():
+        measurements = sorted(measurements, key=lambda entry: entry["place"])
         figure = new_figure(6.4, 4.4)
         axes = figure.add_subplot()
         handles = {}
         if axis == "memory":
-            names = list(dict.fromkeys(name for cell in cells for name in cell["memory"]))
+            names = list(dict.fromkeys(name for entry in measurements for name in entry["memory"]))
             for place, name in enumerate(names):
-                known = [cell for cell in cells if cell["memory"].get(name, {}).get("peak_mib", 0) > 0]
-                values = [cell["memory"][name]["peak_mib"] for cell in known]
-                places = [cell["place"] for cell in known]
+                known = [entry for entry in measurements if entry["memory"].get(name, {}).get("peak_mib", 0) > 0]
+                values = [entry["memory"][name]["peak_mib"] for entry in known]
+                places = [entry["place"] for entry in known]
                 (handles[name],) = axes.plot(places, values, markersize=4, linewidth=1.2, **method_style(place))
-            sizes = [cell["problem_mib"] for cell in cells]
-            (handles["the matrix itself"],) = axes.plot([cell["place"] for cell in cells], sizes, color=GREY, lw=0.8)
+            sizes = [entry["problem_mib"] for entry in measurements]
+            (handles["the matrix itself"],) = axes.plot(
+                [entry["place"] for entry in measurements], sizes, color=GREY, lw=0.8
+            )
         else:
-            for place, name in enumerate(_drawn([cell["solvers"] for cell in cells])):
-                known = [cell for cell in cells if "median_ms" in cell["solvers"].get(name, {})]
-                rows = [cell["solvers"][name] for cell in known]
-                handles[name] = _line(axes, [cell["place"] for cell in known], rows, place, is_joined=True)
+            for place, name in enumerate(_drawn([entry["solvers"] for entry in measurements])):
+                known = [entry for entry in measurements if "median_ms" in entry["solvers"].get(name, {})]
+                rows = [entry["solvers"][name] for entry in known]
+                handles[name] = _line(axes, [entry["place"] for entry in known], rows, place, is_joined=True)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        places = [cell["place"] for cell in cells]
+        places = [entry["place"] for entry in measurements]
         axes.set_xticks(places, [f"{place:g}" for place in places], minor=False)
         axes.minorticks_off()
-        label = AXES[axis].label
-        finish_axes(axes, xlabel=label, ylabel="peak MiB" if axis == "memory" else "ms", grid="both")
+        finish_axes(axes, xlabel=AXES[axis].title, ylabel="peak MiB" if axis == "memory" else "ms", grid="both")
         add_legend(figure, list(handles.values()), list(handles))
         figures[f"scaling_{axis}"] = figure
     return figures
@@ -110,27 +111,27 @@ def _line(axes: Axes, places: Sequence[float], rows: Sequence[Any], position: in
     return axes.errorbar(places, medians, yerr=spread, markersize=4, linewidth=1.2, elinewidth=0.8, **style)
 
 
-def _drawn(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+def _drawn(measurements: Sequence[Mapping[str, Any]]) -> list[str]:
     """Ours, the naive loop, and those peers that are best or second best most often."""
     from lt_callbacks.bench.loops import NAIVE
 
     ours: dict[str, None] = {}
     score: dict[str, int] = {}
-    for rows in cells:
+    for rows in measurements:
         timed = {name: row for name, row in rows.items() if "median_ms" in row}
         ours.update(dict.fromkeys(name for name, row in timed.items() if row["group"] == "ours"))
         peers = [name for name, row in timed.items() if row["group"] in ("library", "loop") and name != NAIVE]
         for rank, name in enumerate(sorted(peers, key=lambda name: timed[name]["median_ms"])):
             score[name] = score.get(name, 0) + max(0, 5 - rank)
     best = sorted(score, key=lambda name: -score[name])[: _DRAWN - 1 - len(ours)]
-    has_naive = any("median_ms" in rows.get(NAIVE, {}) for rows in cells)
+    has_naive = any("median_ms" in rows.get(NAIVE, {}) for rows in measurements)
     return [*ours, *best, *([NAIVE] if has_naive else [])]
 
 
 def _step(content: Mapping[str, Any]) -> dict[str, Figure]:
-    """Milliseconds a step by way, a group of bars a cell, and the parts of a D-SINK step."""
-    cells = content["cells"]
-    timed = {name: cell["rows"] for name, cell in cells.items() if "rows" in cell}
+    """Milliseconds a step by way, a group of bars a setting, and the parts of a D-SINK step."""
+    measurements = measurements_of(content)
+    timed = {name: entry["rows"] for name, entry in measurements.items() if "rows" in entry}
     figures = {}
     if timed:
         ways = list(next(iter(timed.values())))
@@ -140,7 +141,7 @@ def _step(content: Mapping[str, Any]) -> dict[str, Figure]:
         finish_axes(axes, ylabel="ms a step")
         add_legend(figure, handles, ways)
         figures["step"] = figure
-    profiles = {name.partition(":")[0]: cell["shares"] for name, cell in cells.items() if "shares" in cell}
+    profiles = {name.partition(":")[0]: entry["shares"] for name, entry in measurements.items() if "shares" in entry}
     if profiles:
         figure = new_figure(6.4, 1.5 + 0.45 * len(profiles))
         axes = figure.add_subplot()
@@ -159,7 +160,7 @@ def _step(content: Mapping[str, Any]) -> dict[str, Figure]:
 
 
 def _bars(axes: Axes, groups: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[Any]:
-    """Bars of medians with quartiles, a group of them for each cell."""
+    """Bars of medians with quartiles, a group of them for each measurement."""
     width, handles = 0.8 / len(names), []
     for position, name in enumerate(names):
         rows = [rows[name] for rows in groups.values()]
@@ -177,54 +178,54 @@ def _bars(axes: Axes, groups: Mapping[str, Mapping[str, Any]], names: Sequence[s
     return handles
 
 
-def _cell(content: Mapping[str, Any]) -> dict[str, Figure]:
+def _training(content: Mapping[str, Any]) -> dict[str, Figure]:
     """Seconds of teachers and student, a bar a way, with the totals of the seeds as points."""
-    cells = list(content["cells"].values())
-    ways = list(cells[0]["rows"])
+    seeds = list(measurements_of(content).values())
+    ways = list(seeds[0]["rows"])
     figure = new_figure(6.4, 1.3 + 0.5 * len(ways))
     axes = figure.add_subplot()
     left, handles = [0.0] * len(ways), []
     for position, part in enumerate(("teacher_seconds", "student_seconds")):
-        widths = [statistics.median(cell["rows"][way][part] for cell in cells) for way in ways]
+        widths = [statistics.median(entry["rows"][way][part] for entry in seeds) for way in ways]
         colour = method_style(position)["color"]
         handles.append(axes.barh(range(len(ways)), widths, left=left, color=colour, height=0.6))
         left = [before + width for before, width in zip(left, widths, strict=True)]
-    for cell in cells:
-        totals = [cell["rows"][way]["total_seconds"] for way in ways]
+    for entry in seeds:
+        totals = [entry["rows"][way]["total_seconds"] for way in ways]
         (points,) = axes.plot(totals, range(len(ways)), "o", color="black", markersize=3)
     axes.set_yticks(range(len(ways)), ways)
     axes.invert_yaxis()
     finish_axes(axes, xlabel="seconds", grid="x")
     add_legend(figure, [*handles, points], ["two teachers", "student", "total, a seed"])
-    return {"cell": figure}
+    return {"training": figure}
 
 
 def _adsa(content: Mapping[str, Any]) -> dict[str, Figure]:
     """Seconds and memory by way."""
-    cells = content["cells"]
-    ways = list(next(iter(cells.values()))["rows"])
+    measurements = measurements_of(content)
+    ways = list(next(iter(measurements.values()))["rows"])
     figure = new_figure(7.4, 3.4)
     handles: list[Any] = []
-    for panel, (key, label) in enumerate((("median_ms", "seconds"), ("peak_mib", "peak MiB"))):
+    for panel, (key, unit) in enumerate((("median_ms", "seconds"), ("peak_mib", "peak MiB"))):
         axes = figure.add_subplot(1, 2, panel + 1)
         handles, drawn = [], []
         for position, way in enumerate(ways):
-            values = [cell["rows"][way].get(key) or 0.0 for cell in cells.values()]
+            values = [entry["rows"][way].get(key) or 0.0 for entry in measurements.values()]
             heights = [value / 1e3 for value in values] if key == "median_ms" else values
-            places = [group + 0.25 * position for group in range(len(cells))]
+            places = [group + 0.25 * position for group in range(len(measurements))]
             drawn += [height for height in heights if height > 0]
             handles.append(axes.bar(places, heights, width=0.22, color=method_style(position)["color"]))
         if drawn and max(drawn) > 30 * min(drawn):
             axes.set_yscale("log")
-        axes.set_xticks([group + 0.25 for group in range(len(cells))], list(cells))
-        finish_axes(axes, ylabel=label)
+        axes.set_xticks([group + 0.25 for group in range(len(measurements))], list(measurements))
+        finish_axes(axes, ylabel=unit)
     add_legend(figure, handles, ways)
     return {"adsa": figure}
 
 
 def _loss(content: Mapping[str, Any]) -> dict[str, Figure]:
     """Milliseconds by way, a group of bars a problem."""
-    groups = {name: cell["rows"] for name, cell in content["cells"].items()}
+    groups = {name: entry["rows"] for name, entry in measurements_of(content).items()}
     ways = list(next(iter(groups.values())))
     figure = new_figure(2.0 + 2.0 * len(groups), 3.4)
     axes = figure.add_subplot()
@@ -238,7 +239,7 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Figure]]] = {
     "transport": _transport,
     "scaling": _scaling,
     "step": _step,
-    "cell": _cell,
+    "training": _training,
     "adsa": _adsa,
     "loss": _loss,
 }

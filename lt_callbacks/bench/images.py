@@ -21,14 +21,14 @@ IMBALANCE_FACTOR, NOISE_RATIO = 10.0, 0.2
 
 
 def build_source(data: str | None, *, num_classes: int, num_train: int, num_test: int, seed: int) -> Source:
-    """The clean data set.
+    """The clean data set that training is timed on.
 
     Args:
         data: Folder with ``cifar-10-batches-py`` or ``cifar-100-python``, an ``.npz`` file as of the source ``arrays``,
             or None for made-up images.
         num_classes: C of made-up images.
-        num_train: Their training samples.
-        num_test: Their test samples.
+        num_train: Training samples of made-up images.
+        num_test: Test samples of made-up images.
         seed: Of made-up images.
 
     Raises:
@@ -49,16 +49,14 @@ def made_up(*, num_classes: int, num_train: int, num_test: int, seed: int) -> So
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(num_classes, 3, 6, 6, generator=generator)
     patterns = torch.nn.functional.interpolate(coarse, size=SIDE + 2 * SHIFT, mode="bicubic", align_corners=False)
-    train = _drawn(patterns, num_train, generator)
-    test = _drawn(patterns, num_test, generator)
-    pixels = train.images[:1000]
-    if not isinstance(pixels, Tensor):
-        raise TypeError("`train.images` must be a tensor.")
-    mean, std = pixels.double().mean((0, 2, 3)) / 255, pixels.double().std((0, 2, 3)) / 255
+    train_images, train_labels = _drawn(patterns, num_train, generator)
+    test_images, test_labels = _drawn(patterns, num_test, generator)
+    pixels = train_images[:1000].double()
+    mean, std = pixels.mean((0, 2, 3)) / 255, pixels.std((0, 2, 3)) / 255
     return Source(
         name="made_up",
-        train=train,
-        test=test,
+        train=ImageSet(images=train_images, labels=train_labels),
+        test=ImageSet(images=test_images, labels=test_labels),
         class_names=tuple(str(number) for number in range(num_classes)),
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
@@ -67,7 +65,8 @@ def made_up(*, num_classes: int, num_train: int, num_test: int, seed: int) -> So
     )
 
 
-def _drawn(patterns: Tensor, num_images: int, generator: torch.Generator) -> ImageSet:
+def _drawn(patterns: Tensor, num_images: int, generator: torch.Generator) -> tuple[Tensor, np.ndarray]:
+    """(N, 3, H, W) uint8 images and (N,) int64 labels, of all classes in turn."""
     labels = torch.arange(num_images) % len(patterns)
     images = torch.empty(num_images, 3, SIDE, SIDE, dtype=torch.uint8)
     shifts = torch.randint(0, 2 * SHIFT + 1, (num_images, 2), generator=generator).tolist()
@@ -75,11 +74,11 @@ def _drawn(patterns: Tensor, num_images: int, generator: torch.Generator) -> Ima
         view = patterns[labels[position], :, down : down + SIDE, right : right + SIDE]
         noisy = view + NOISE * torch.randn(view.shape, generator=generator)
         images[position] = (128 + 32 * noisy).clamp(0, 255).to(torch.uint8)
-    return ImageSet(images=images, labels=labels.numpy().astype(np.int64))
+    return images, labels.numpy().astype(np.int64)
 
 
 def build_datamodule(source: Source, *, batch_size: int, seed: int) -> LongTailedDataModule:
-    """The corrupted data, held on the training device."""
+    """The data set made long-tailed and noisy, held on the training device."""
     return LongTailedDataModule(
         source=source,
         imbalance=Imbalance(factor=IMBALANCE_FACTOR),

@@ -15,7 +15,7 @@ from lt_callbacks.bench.solvers import AtCount, Solver, normalised
 
 
 def library_solvers(*, device: str) -> list[Solver]:
-    """Those of the installed libraries that run on ``device``."""
+    """The solvers of all installed libraries that run on a device."""
     found: list[Solver] = []
     if find_spec("ot"):
         found += _pot(device)

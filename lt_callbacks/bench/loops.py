@@ -17,7 +17,7 @@ NAIVE = "naive log-domain"
 
 
 def loop_solvers(*, device: str) -> list[Solver]:
-    """All loops that run on ``device``."""
+    """All hand-written loops that run on a device."""
     found = [
         Solver(name=NAIVE, group="loop", at=naive_log),
         Solver(name="naive log-domain, torch.compile", group="loop", at=compiled_log),
@@ -28,7 +28,7 @@ def loop_solvers(*, device: str) -> list[Solver]:
 
 
 def naive_log(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
-    """Two logsumexp a sweep over the whole matrix."""
+    """Sinkhorn in the log domain: two logsumexp a sweep over the whole matrix."""
 
     def run(count: int, normalise: bool) -> Tensor:
         log_b, g = class_marginal.log(), torch.zeros_like(class_marginal)
@@ -48,7 +48,7 @@ def _log_sweeps(log_kernel: Tensor, log_b: Tensor, g: Tensor, count: int) -> Ten
 
 
 def compiled_log(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
-    """The same through inductor: graphs of five sweeps, and single ones for the rest."""
+    """Sinkhorn in the log domain through inductor: graphs of five sweeps, and single ones for the rest."""
     # The code of another shape would be kept beside it, and after eight of them nothing is compiled any more.
     torch.compiler.reset()
     sweeps = torch.compile(_log_sweeps, dynamic=False, fullgraph=True)
@@ -65,7 +65,7 @@ def compiled_log(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
 
 
 def probability_space(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
-    """As in SwAV and DINO, with a class marginal: the matrix itself is divided, in place, by its sums."""
+    """Sinkhorn as in SwAV and DINO, with a class marginal: the matrix itself is divided, in place, by its sums."""
 
     def run(count: int, normalise: bool) -> Tensor:
         plan = log_kernel.exp()
@@ -78,7 +78,7 @@ def probability_space(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
 
 
 def matvec_torch(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
-    """One exponential, then two products of matrix and vector a sweep."""
+    """Sinkhorn by scalings: one exponential, then two products of matrix and vector a sweep."""
 
     def run(count: int, normalise: bool) -> Tensor:
         kernel = torch.softmax(log_kernel, dim=1)
@@ -93,7 +93,7 @@ def matvec_torch(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
 
 
 def matvec_numpy(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
-    """The same on numpy views of the tensors, whose calls cost less."""
+    """Sinkhorn by scalings on numpy views of the tensors, whose calls cost less than torch's."""
     import numpy as np
 
     def run(count: int, normalise: bool) -> Tensor:
@@ -113,7 +113,7 @@ def matvec_numpy(log_kernel: Tensor, class_marginal: Tensor) -> AtCount:
 
 
 def plain_sweeps(log_kernel: Tensor, class_marginal: Tensor, criterion: Criterion, *, most: int = 20_000) -> int:
-    """Textbook sweeps until the criterion is met, in float64; ``most`` if they are not enough."""
+    """Number of textbook sweeps until the criterion is met, in float64; ``most`` if that is not enough."""
     rows, b = log_kernel.double(), class_marginal.double()
     g = torch.zeros_like(b)
     for count in range(most):

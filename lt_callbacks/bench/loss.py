@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lt_callbacks.bench.cell_reference import CellSettings, sinkhorn
 from lt_callbacks.bench.document import BenchDocument
 from lt_callbacks.bench.loops import naive_log, plain_sweeps
-from lt_callbacks.bench.problems import Cell, Criterion, exact_plan, predictions
+from lt_callbacks.bench.problems import Criterion, Problem, exact_plan, predictions
 from lt_callbacks.bench.timing import TimingPlan, interleaved, ratio, summary
+from lt_callbacks.bench.training_reference import Hyperparameters, sinkhorn
 from lt_callbacks.plugins import DSink
 from lt_callbacks.teachers import FrozenTeacher
 
@@ -25,7 +25,7 @@ CRITERION, LIMIT = Criterion(kind="total_variation"), 100
 OURS, FIXED, TESTED = "ours", "naive, sweeps known", "naive, .item() each sweep"
 
 #: Problems of a step with 10 and with 100 classes.
-CELLS = ("corr:128x10:3", "corr:128x100:8")
+PROBLEMS = ("corr:128x10:3", "corr:128x100:8")
 
 
 class HeldTeacher(FrozenTeacher):
@@ -44,9 +44,9 @@ class HeldTeacher(FrozenTeacher):
         return self._held
 
 
-def ways(cell: Cell, *, device: str, seed: int) -> dict[str, Callable[[], Tensor]]:
-    """Name -> a call that makes the loss, goes backward and returns the gradient by the student's logits."""
-    student, noise, imbalance = (logits.to(device) for logits in predictions(cell, seed=seed))
+def ways(problem: Problem, *, device: str, seed: int) -> dict[str, Callable[[], Tensor]]:
+    """The ways to be timed: name -> a call that returns the (N, C) gradient of the loss by the student's logits."""
+    student, noise, imbalance = (logits.to(device) for logits in predictions(problem, seed=seed))
     noise, imbalance = noise.log_softmax(dim=1), imbalance.log_softmax(dim=1)
     student.requires_grad_()
     dsink = DSink(
@@ -59,7 +59,7 @@ def ways(cell: Cell, *, device: str, seed: int) -> dict[str, Callable[[], Tensor
     with torch.no_grad():
         log_kernel = 0.5 * (student.log_softmax(dim=1) + noise)
         sweeps = min(plain_sweeps(log_kernel, imbalance.exp().sum(dim=0), CRITERION), LIMIT)
-    settings = CellSettings(tolerance=CRITERION.tolerance, max_iterations=LIMIT)
+    settings = Hyperparameters(tolerance=CRITERION.tolerance, max_iterations=LIMIT)
 
     def gradient(loss: Tensor) -> Tensor:
         return torch.autograd.grad(loss, student)[0]
@@ -80,17 +80,17 @@ def ways(cell: Cell, *, device: str, seed: int) -> dict[str, Callable[[], Tensor
     }
 
 
-def exact_gradient(cell: Cell, *, seed: int) -> Tensor:
-    """(N, C) float64: (softmax(student) - Q) / N with the exact Q."""
-    student, noise, imbalance = (logits.double() for logits in predictions(cell, seed=seed))
+def exact_gradient(problem: Problem, *, seed: int) -> Tensor:
+    """Gradient of the loss in float64, (N, C): (softmax(student) - Q) / N with the exact Q."""
+    student, noise, imbalance = (logits.double() for logits in predictions(problem, seed=seed))
     log_kernel = 0.5 * (student.log_softmax(dim=1) + noise.log_softmax(dim=1))
     plan = exact_plan(log_kernel, imbalance.softmax(dim=1).sum(dim=0))
     return (student.softmax(dim=1) - plan) / len(student)
 
 
-def measure(cell: Cell, plan: TimingPlan, *, seed: int) -> dict[str, Any]:
-    """Times of the three ways and how far their gradients are from the exact one."""
-    made, exact = ways(cell, device=plan.device, seed=seed), exact_gradient(cell, seed=seed)
+def measure(problem: Problem, plan: TimingPlan, *, seed: int) -> dict[str, Any]:
+    """Times of the three ways on one problem, and how far their gradients are from the exact one."""
+    made, exact = ways(problem, device=plan.device, seed=seed), exact_gradient(problem, seed=seed)
     errors = {name: float((way().double().cpu() - exact).abs().max()) for name, way in made.items()}
     samples = interleaved(made, plan)
     rows = {name: {**summary(values), "gradient_error": errors[name]} for name, values in samples.items()}
@@ -102,7 +102,7 @@ def measure(cell: Cell, plan: TimingPlan, *, seed: int) -> dict[str, Any]:
 
 
 def run(
-    cells: Sequence[Cell],
+    problems: Sequence[Problem],
     plan: TimingPlan,
     *,
     output: Path,
@@ -110,13 +110,13 @@ def run(
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchDocument:
-    """Measure the cells that the document in ``output`` lacks."""
+    """Time the loss and its gradient on the problems that the document in ``output`` lacks."""
     settings = {**vars(plan), "seed": seed, "criterion": vars(CRITERION), "limit": LIMIT}
     document = BenchDocument(output / "bench-loss.json", kind="loss", settings=settings, command=command)
-    for cell in cells:
-        if cell.name in document.cells:
-            say(f"{cell.name}: kept from {document.path.name}")
+    for problem in problems:
+        if problem.name in document.measurements:
+            say(f"{problem.name}: kept from {document.path.name}")
             continue
-        say(f"{cell.name}: loss and gradient")
-        document.add(cell.name, measure(cell, plan, seed=seed))
+        say(f"{problem.name}: loss and gradient")
+        document.add(problem.name, measure(problem, plan, seed=seed))
     return document

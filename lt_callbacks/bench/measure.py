@@ -8,18 +8,18 @@ from typing import Any
 
 from torch import Tensor
 
-from lt_callbacks.apps.config.errors import is_spoken
+from lt_callbacks._errors import ArgumentValueError, UserError
 from lt_callbacks.bench.libraries import library_solvers
 from lt_callbacks.bench.loops import NAIVE, loop_solvers, plain_sweeps
 from lt_callbacks.bench.ours import our_solvers, solve
 from lt_callbacks.bench.problems import (
     MOST_CLASSES_EXACT,
-    Cell,
     Criterion,
+    Problem,
     distance,
     exact_plan,
     judge,
-    problem,
+    kernel_and_marginal,
 )
 from lt_callbacks.bench.solvers import Found, NotReached, Run, Solver, find
 from lt_callbacks.bench.timing import TimingPlan, interleaved, ratio, summary
@@ -31,7 +31,7 @@ Rows = dict[str, dict[str, Any]]
 
 
 def measure(
-    cell: Cell,
+    problem: Problem,
     plan: TimingPlan,
     *,
     criterion: Criterion,
@@ -41,10 +41,10 @@ def measure(
     default_limit: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Find what each solver needs, then time all of them in turns.
+    """Find how many iterations each solver needs on a problem, then time all solvers in turns.
 
     Args:
-        cell: The problem.
+        problem: What is solved.
         plan: How it is timed.
         criterion: What has to be met.
         seed: Of the problem.
@@ -56,11 +56,11 @@ def measure(
     with warnings.catch_warnings():
         # Peers warn of what the criterion finds anyway.
         warnings.simplefilter("ignore")
-        return _measure(cell, plan, criterion, seed, only, search_seconds, default_limit, say)
+        return _measure(problem, plan, criterion, seed, only, search_seconds, default_limit, say)
 
 
 def _measure(
-    cell: Cell,
+    problem: Problem,
     plan: TimingPlan,
     criterion: Criterion,
     seed: int,
@@ -69,32 +69,22 @@ def _measure(
     default_limit: int | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    on_host = problem(cell, seed=seed)
-    exact = exact_plan(*on_host) if cell.num_classes <= MOST_CLASSES_EXACT else None
+    on_host = kernel_and_marginal(problem, seed=seed)
+    exact = exact_plan(*on_host) if problem.num_classes <= MOST_CLASSES_EXACT else None
     log_kernel, marginal = (tensor.to(plan.device) for tensor in on_host)
     sweeps = plain_sweeps(log_kernel, marginal, criterion)
     solvers, lacking = solvers_for(plan.device, criterion, only)
     rows: Rows = {name: {"group": "ours", "not_timed": why} for name, why in lacking.items()}
     runs: dict[str, Run] = {}
     for solver in solvers:
-        say(f"{cell.name}: {solver.name}")
-        try:
-            found = find(
-                solver, log_kernel, marginal, criterion, plain_sweeps=sweeps, limit=LIMIT, most_seconds=search_seconds
-            )
-        except NotReached as error:
-            rows[solver.name] = {"group": solver.group, "not_timed": str(error)}
+        say(f"{problem.name}: {solver.name}")
+        found = _found_or_reason(solver, log_kernel, marginal, criterion, sweeps, search_seconds)
+        if isinstance(found, str):
+            rows[solver.name] = {"group": solver.group, "not_timed": found}
             continue
-        except Exception as error:
-            # A peer's own failure is a result, and so is ours to refuse a problem; a bug of ours is none.
-            if solver.group == "ours" and not is_spoken(error):
-                raise
-            why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            rows[solver.name] = {"group": solver.group, "not_timed": why}
-            continue
-        backend = solver.name.rpartition(" ")[2]
         iterations = found.iterations
         if iterations is None:
+            backend = solver.name.rpartition(" ")[2]
             iterations = int(solve(log_kernel, marginal, criterion, backend=backend, limit=LIMIT).iterations)
         runs[solver.name] = found.run
         rows[solver.name] = _row(solver, found, iterations, exact)
@@ -107,14 +97,14 @@ def _measure(
             runs[name] = solver.at(log_kernel, marginal)(default_limit, False)
             verdict = judge(runs[name](), marginal, criterion)
             rows[name] = {"group": "extra", "column_error": verdict.column_error, "is_met": verdict.meets_criterion}
-    say(f"{cell.name}: timing {len(runs)} solvers")
+    say(f"{problem.name}: timing {len(runs)} solvers")
     for name, samples in interleaved(runs, plan).items():
         rows[name].update(summary(samples))
     return {
-        "mode": cell.mode,
-        "num_rows": cell.num_rows,
-        "num_classes": cell.num_classes,
-        "sharpness": cell.sharpness,
+        "mode": problem.mode,
+        "num_rows": problem.num_rows,
+        "num_classes": problem.num_classes,
+        "sharpness": problem.sharpness,
         "criterion": criterion.kind,
         "plain_sweeps": sweeps,
         "solvers": rows,
@@ -122,26 +112,47 @@ def _measure(
     }
 
 
+def _found_or_reason(
+    solver: Solver, log_kernel: Tensor, marginal: Tensor, criterion: Criterion, sweeps: int, search_seconds: float
+) -> Found | str:
+    """The solver at the iterations that it needs, or why it cannot be timed on this problem."""
+    try:
+        return find(
+            solver, log_kernel, marginal, criterion, plain_sweeps=sweeps, limit=LIMIT, most_seconds=search_seconds
+        )
+    except NotReached as error:
+        return str(error)
+    except Exception as error:
+        # A peer's own failure is a result, and so is ours to refuse a problem; a bug of ours is none.
+        if solver.group == "ours" and not isinstance(error, UserError):
+            raise
+        what = str(error).partition("\n")[0]
+        return what if isinstance(error, UserError) else f"{type(error).__name__}: {what}"
+
+
 def solvers_for(device: str, criterion: Criterion, only: Sequence[str] = ()) -> tuple[list[Solver], dict[str, str]]:
-    """All solvers of a device, and those of ours that are lacking with the reason.
+    """All solvers of a device, and those of ours that this installation lacks, each with the reason.
 
     Raises:
-        ValueError: ``only`` names what there is not.
+        ValueError: ``only`` names a solver that there is not.
     """
     ours, lacking = our_solvers(device=device, criterion=criterion, only=only)
     every = [*ours, *library_solvers(device=device), *loop_solvers(device=device)]
     names = [solver.name for solver in every]
     unknown = [part for part in only if not any(name.startswith(part) for name in [*names, *lacking])]
     if unknown:
-        raise ValueError(
-            f"`--only` must be beginnings of names of solvers; got {'; '.join(unknown)}. Installed: {'; '.join(names)}."
+        raise ArgumentValueError(
+            "--only",
+            rule="be beginnings of names of solvers",
+            got="; ".join(unknown),
+            way_out=f"Installed: {'; '.join(names)}.",
         )
     chosen = [solver for solver in every if not only or solver.name.startswith(tuple(only))]
     return chosen, lacking
 
 
 def ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Of each of our backends: how many times longer the best peer, library and floor and the naive loop take.
+    """How many times longer than each of our backends the best peer, library and floor and the naive loop take.
 
     The best is the one with the smallest median among those that meet the criterion; floors and extras are no peers.
     """

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lt_callbacks.bench.problems import Cell, Criterion, parse_cell, problem
+from lt_callbacks.bench.problems import Criterion, Problem, kernel_and_marginal, parse_problem
 
 #: Sweeps: memory does not depend on their number.
 SWEEPS = 5
@@ -21,37 +21,37 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_memory(
-    cell: Cell,
+    problem: Problem,
     solvers: Sequence[str],
     *,
     device: str,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Peak MiB of one solution above what was held before it, the problem itself included in the latter.
+    """Peak MiB of one solution of a problem by each solver, above what was held before it (the problem included).
 
     Args:
-        cell: The problem.
-        solvers: Names.
+        problem: What is solved.
+        solvers: Their names.
         device: ``"cpu"`` or ``"cuda"``.
         seed: Of the problem.
         say: Is told what is going on.
     """
     rows: dict[str, Any] = {}
     for name in solvers:
-        say(f"{cell.name}: memory of {name}")
-        asked = {"cell": cell.name, "solver": name, "device": device, "seed": seed}
+        say(f"{problem.name}: memory of {name}")
+        asked = {"problem": problem.name, "solver": name, "device": device, "seed": seed}
         rows[name] = in_own_process("lt_callbacks.bench.memory", asked)
     return {
-        "num_rows": cell.num_rows,
-        "num_classes": cell.num_classes,
-        "problem_mib": round(4 * cell.num_rows * cell.num_classes / 2**20, 3),
+        "num_rows": problem.num_rows,
+        "num_classes": problem.num_classes,
+        "problem_mib": round(4 * problem.num_rows * problem.num_classes / 2**20, 3),
         "memory": rows,
     }
 
 
 def in_own_process(module: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """``peak_mib`` as ``python -m module JSON`` prints it last, or why it is ``not_measured``."""
+    """Run ``python -m module JSON`` and return the ``peak_mib`` that it prints last, or why it is ``not_measured``."""
     # Blocks that are freed go back to the system at once, so that the next peak starts from what is held.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-m", module, json.dumps(asked)]
@@ -62,15 +62,15 @@ def in_own_process(module: str, asked: dict[str, Any]) -> dict[str, Any]:
     return {"peak_mib": json.loads(done.stdout.splitlines()[-1])}
 
 
-def measure_here(cell: Cell, solver_name: str, *, device: str, seed: int) -> float:
-    """MiB of one solution in this process, which should do nothing else."""
+def measure_here(problem: Problem, solver_name: str, *, device: str, seed: int) -> float:
+    """Peak MiB of one solution in this process, which should do nothing else."""
     from lt_callbacks.bench.measure import solvers_for
 
     # Never met, so that all sweeps run; at 0 our own solver takes another road.
     solvers, _ = solvers_for(device, Criterion(tolerance=1e-30), [solver_name])
     solver = next(solver for solver in solvers if solver.name == solver_name)
 
-    log_kernel, marginal = (tensor.to(device) for tensor in problem(cell, seed=seed))
+    log_kernel, marginal = (tensor.to(device) for tensor in kernel_and_marginal(problem, seed=seed))
     run = solver.at(log_kernel, marginal)(SWEEPS, False)
     # What a first call loads or compiles is not memory of the solution.
     run()
@@ -78,7 +78,7 @@ def measure_here(cell: Cell, solver_name: str, *, device: str, seed: int) -> flo
 
 
 def cuda_peak_of(action: Callable[[], object]) -> float:
-    """MiB that torch's allocator holds at most while ``action`` runs, above what it held before."""
+    """Peak MiB that torch's allocator holds on a GPU while an action runs, above what it held before."""
     import torch
 
     torch.cuda.synchronize()
@@ -90,7 +90,7 @@ def cuda_peak_of(action: Callable[[], object]) -> float:
 
 
 def peak_of(action: Callable[[], object]) -> float:
-    """MiB by which this process grows at most while ``action`` runs, on the CPU."""
+    """Peak MiB by which this process grows while an action runs on the CPU."""
     before = _held_mib()
     action()
     return max(_peak_mib() - before, 0.0)
@@ -119,5 +119,5 @@ def _status_mib(field: str) -> float:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     asked = json.loads(sys.argv[1])
-    mib = measure_here(parse_cell(asked["cell"]), asked["solver"], device=asked["device"], seed=asked["seed"])
+    mib = measure_here(parse_problem(asked["problem"]), asked["solver"], device=asked["device"], seed=asked["seed"])
     sys.stdout.write(f"\n{json.dumps(round(mib, 3))}\n")

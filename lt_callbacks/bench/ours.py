@@ -17,7 +17,7 @@ BACKENDS = {"cpu": ("torch", "numba"), "cuda": ("torch", "triton")}
 
 
 def our_solvers(*, device: str, criterion: Criterion, only: Sequence[str] = ()) -> tuple[list[Solver], dict[str, str]]:
-    """Those that this installation has, and why it lacks the others; of them, those that ``only`` begins to name."""
+    """Our solver by each backend that this installation has, and why it lacks the others; ``only`` names some."""
     found, lacking = [], {}
     for backend in BACKENDS[device]:
         name = f"ours, {backend}"
@@ -54,7 +54,7 @@ def _plan(log_kernel: Tensor, class_marginal: Tensor, criterion: Criterion, back
 def solve(
     log_kernel: Tensor, class_marginal: Tensor, criterion: Criterion, *, backend: str, limit: int
 ) -> SinkhornResult:
-    """`lt_callbacks.transport.sinkhorn` with at most ``limit`` sweeps."""
+    """Solve a problem to a criterion with `lt_callbacks.transport.sinkhorn`, in at most ``limit`` sweeps."""
     return sinkhorn(
         log_kernel,
         class_marginal,

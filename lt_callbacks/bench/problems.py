@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError, StateError
+
 MODES = ("random", "corr")
 SHAPES = ((128, 10), (128, 100), (512, 100), (1024, 1000))
 SHARPNESS = (1.0, 3.0, 8.0)
@@ -29,11 +31,11 @@ FLIPPED, MARGIN = 0.3, 3.0
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A problem by its size and kind.
+class Problem:
+    """A transport problem by its size and kind.
 
     Attributes:
-        mode: ``"random"`` or ``"corr"``, see `problem`.
+        mode: ``"random"`` or ``"corr"``, see `kernel_and_marginal`.
         num_rows: N.
         num_classes: C.
         sharpness: Scale of the sharper model's logits.
@@ -46,37 +48,44 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """As it is typed: ``corr:128x10:3``."""
+        """The name as it is typed: ``corr:128x10:3``."""
         return f"{self.mode}:{self.num_rows}x{self.num_classes}:{self.sharpness:g}"
 
 
-def all_cells() -> list[Cell]:
-    """The 24 of the full table."""
-    return [Cell(mode, n, c, s) for mode in MODES for n, c in SHAPES for s in SHARPNESS]
+def all_problems() -> list[Problem]:
+    """The 24 problems of the full table."""
+    return [Problem(mode, n, c, s) for mode in MODES for n, c in SHAPES for s in SHARPNESS]
 
 
-def parse_cell(text: str) -> Cell:
-    """The cell called ``MODE:NxC:S``.
+def parse_problem(text: str) -> Problem:
+    """The problem called ``MODE:NxC:S``.
 
     Raises:
-        ValueError: It is not of that form.
+        ValueError: The name is not of that form.
     """
     try:
         mode, shape, sharpness = text.strip().split(":")
         rows, classes = shape.split("x")
-        cell = Cell(mode, int(rows), int(classes), float(sharpness))
+        problem = Problem(mode, int(rows), int(classes), float(sharpness))
     except ValueError:
-        cell = Cell("", 0, 0, 0.0)
-    if cell.mode not in MODES or cell.num_rows < 1 or cell.num_classes < 2 or not 0 < cell.sharpness < math.inf:
-        raise ValueError(
-            f"`--cells` must be names MODE:NxC:S with MODE random or corr, N >= 1, C >= 2 and S > 0; got {text!r}. "
-            "Write corr:128x100:3, for example."
+        problem = Problem("", 0, 0, 0.0)
+    if (
+        problem.mode not in MODES
+        or problem.num_rows < 1
+        or problem.num_classes < 2
+        or not 0 < problem.sharpness < math.inf
+    ):
+        raise ArgumentValueError(
+            "--problems",
+            rule="be names MODE:NxC:S with MODE random or corr, N >= 1, C >= 2 and S > 0",
+            got=repr(text),
+            way_out="Write corr:128x100:3, for example.",
         )
-    return cell
+    return problem
 
 
-def problem(cell: Cell, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """A log kernel and a class marginal, float32 on the CPU.
+def kernel_and_marginal(problem: Problem, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The log kernel and the class marginal of a problem, float32 on the CPU.
 
     The kernel is the mean of the log-probabilities of a sharp model and of one half as sharp. In mode ``"random"``
     logits are normal and the marginal is a long tail. ``"corr"`` is nearer to a training: labels from the long tail,
@@ -85,43 +94,48 @@ def problem(cell: Cell, *, seed: int = 0) -> tuple[Tensor, Tensor]:
     Returns:
         (N, C) log kernel and (C,) marginal that sums to N.
     """
-    sharp, soft, mass = _models(cell, seed)
+    sharp, soft, mass = _models(problem, seed)
     log_kernel = 0.5 * (sharp.log_softmax(dim=1) + soft.log_softmax(dim=1))
-    return log_kernel.float(), _marginal(cell, mass).float()
+    return log_kernel.float(), _marginal(problem, mass).float()
 
 
-def predictions(cell: Cell, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+def predictions(problem: Problem, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """The three models of a ``"corr"`` problem: (N, C) float32 logits of the student, of f_N and of f_L.
 
     Raises:
-        ValueError: The cell has no third model.
+        ValueError: It is of mode ``"random"``, which has no third model.
     """
-    sharp, soft, mass = _models(cell, seed)
+    sharp, soft, mass = _models(problem, seed)
     if mass is None:
-        raise ValueError(f"`cell` must be of mode corr; got {cell.name}. Its marginal is no model's.")
+        raise ArgumentValueError(
+            "problem",
+            rule="be of mode corr",
+            got=problem.name,
+            way_out="In mode random the marginal is not that of a model.",
+        )
     return soft.float(), sharp.float(), mass.float()
 
 
-def _marginal(cell: Cell, mass: Tensor | None) -> Tensor:
-    return cell.num_rows * _prior(cell) if mass is None else mass.softmax(dim=1).sum(dim=0)
+def _marginal(problem: Problem, mass: Tensor | None) -> Tensor:
+    return problem.num_rows * _prior(problem) if mass is None else mass.softmax(dim=1).sum(dim=0)
 
 
-def _prior(cell: Cell) -> Tensor:
-    places = torch.linspace(0, 1, cell.num_classes, dtype=torch.float64)
+def _prior(problem: Problem) -> Tensor:
+    places = torch.linspace(0, 1, problem.num_classes, dtype=torch.float64)
     return (-places * math.log(IMBALANCE_FACTOR)).softmax(dim=0)
 
 
-def _models(cell: Cell, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
+def _models(problem: Problem, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """(N, C) float64 logits of the sharp and of the soft model, and of the one whose mass is the marginal."""
-    num_rows, num_classes, scale = cell.num_rows, cell.num_classes, cell.sharpness
+    num_rows, num_classes, scale = problem.num_rows, problem.num_classes, problem.sharpness
     generator = torch.Generator().manual_seed(seed)
 
     def normal() -> Tensor:
         return torch.randn(num_rows, num_classes, generator=generator, dtype=torch.float64)
 
-    if cell.mode == "random":
+    if problem.mode == "random":
         return scale * normal(), SOFTNESS * scale * normal(), None
-    label = torch.multinomial(_prior(cell), num_rows, replacement=True, generator=generator)
+    label = torch.multinomial(_prior(problem), num_rows, replacement=True, generator=generator)
     is_flipped = torch.rand(num_rows, generator=generator) < FLIPPED
     other = torch.randint(0, num_classes, (num_rows,), generator=generator)
     noisy = torch.where(is_flipped, other, label)
@@ -145,7 +159,7 @@ class Criterion:
     tolerance: float = 1e-3
 
     def error(self, columns: Tensor, class_marginal: Tensor) -> float:
-        """The distance of column sums from the marginal."""
+        """Distance of the column sums from the class marginal: both are (C,), unitless."""
         gap = (columns - class_marginal).abs()
         if self.kind == "relative":
             return float((gap / class_marginal).max())
@@ -154,7 +168,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What float64 says of a plan.
+    """How far a plan is from a solution, found in float64.
 
     Attributes:
         column_error: By the criterion; inf for a plan that is not finite.
@@ -168,17 +182,17 @@ class Verdict:
 
     @property
     def has_exact_rows(self) -> bool:
-        """Whether rows are as exact as float32 can have them."""
+        """Whether the rows of the plan are as exact as float32 can have them."""
         return self.row_error <= ROW_TOLERANCE
 
     @property
     def meets_criterion(self) -> bool:
-        """Whether it counts as a solution."""
+        """Whether the plan counts as a solution."""
         return self.has_exact_rows and self.column_error <= self.tolerance * ROUNDING
 
 
 def judge(plan: Any, class_marginal: Tensor, criterion: Criterion) -> Verdict:
-    """Test a plan in float64, whatever its solver says of it.
+    """Test a plan against a criterion in float64, whatever its solver says of it.
 
     Args:
         plan: (N, C) tensor, float32, anywhere.
@@ -186,9 +200,11 @@ def judge(plan: Any, class_marginal: Tensor, criterion: Criterion) -> Verdict:
         criterion: What it has to meet.
     """
     if not isinstance(plan, Tensor) or plan.dtype != torch.float32:
-        raise TypeError(
-            f"`plan` must be a float32 tensor; got {getattr(plan, 'dtype', type(plan).__name__)}. Convert it within "
-            "the timing."
+        raise ArgumentTypeError(
+            "plan",
+            rule="be a float32 tensor",
+            got=str(getattr(plan, "dtype", type(plan).__name__)),
+            way_out="Convert it within the timing.",
         )
     found = plan.detach().double().cpu()
     if not bool(found.isfinite().all()) or bool((found < 0).any()):
@@ -198,13 +214,13 @@ def judge(plan: Any, class_marginal: Tensor, criterion: Criterion) -> Verdict:
 
 
 def distance(plan: Tensor, exact: Tensor) -> dict[str, float]:
-    """Largest entry and mean row sum of |plan - exact|, the second of which lies in [0, 2]."""
+    """How far a plan is from the exact one: largest entry and mean row sum of the difference, the latter in [0, 2]."""
     gap = (plan.detach().double().cpu() - exact).abs()
     return {"max_entry": float(gap.max()), "mean_row_l1": float(gap.sum(dim=1).mean())}
 
 
 def exact_plan(log_kernel: Tensor, class_marginal: Tensor, *, tolerance: float = 1e-10) -> Tensor:
-    """The solution in float64, by damped Newton steps on the class scalings; no code in common with what is timed.
+    """The exact plan of a problem in float64, by damped Newton steps that have no code in common with what is timed.
 
     Args:
         log_kernel: (N, C).
@@ -241,6 +257,6 @@ def exact_plan(log_kernel: Tensor, class_marginal: Tensor, *, tolerance: float =
         damping = max(damping / 5, 1e-14) if is_good else damping * 10
         if is_good:
             g, plan, columns = g + step, tried, tried.sum(dim=0)
-    raise RuntimeError(
+    raise StateError(
         f"The float64 solution was not found within 1000 steps: {tuple(rows.shape)}, tolerance {tolerance}."
     )

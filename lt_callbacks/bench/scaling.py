@@ -9,7 +9,7 @@ from pathlib import Path
 from lt_callbacks.bench.document import BenchDocument
 from lt_callbacks.bench.measure import measure, solvers_for
 from lt_callbacks.bench.memory import peak_memory
-from lt_callbacks.bench.problems import Cell, Criterion
+from lt_callbacks.bench.problems import Criterion, Problem
 from lt_callbacks.bench.timing import TimingPlan
 from lt_callbacks.bench.transport import common_settings
 
@@ -31,16 +31,16 @@ DEFAULT_LIMIT = 100
 
 @dataclass(frozen=True)
 class Axis:
-    """What one figure goes along.
+    """A series of problems in which one thing grows; a figure each.
 
     Attributes:
-        label: Of the horizontal axis.
-        cells: Problem at each point, by its place on the axis.
+        title: Of the horizontal axis.
+        problems: Problem at each point, by its place on the axis.
         criterion: What has to be met; None: memory is measured, not time.
     """
 
-    label: str
-    cells: dict[float, Cell]
+    title: str
+    problems: dict[float, Problem]
     criterion: Criterion | None = RELATIVE
 
 
@@ -48,17 +48,17 @@ _SHARPNESS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _MEMORY = ((128, 100), (512, 100), (1024, 250), (1024, 1000), (4096, 1000), (8192, 2000))
 
 AXES: dict[str, Axis] = {
-    "rows": Axis("rows N, at C = 100, s = 3", {n: Cell("corr", n, 100, 3.0) for n in (64, 256, 1024, 4096, 8192)}),
+    "rows": Axis("rows N, at C = 100, s = 3", {n: Problem("corr", n, 100, 3.0) for n in (64, 256, 1024, 4096, 8192)}),
     "classes": Axis(
-        "classes C, at N = 256, s = 3", {c: Cell("corr", 256, c, 3.0) for c in (10, 32, 100, 365, 1000, 2048, 8192)}
+        "classes C, at N = 256, s = 3", {c: Problem("corr", 256, c, 3.0) for c in (10, 32, 100, 365, 1000, 2048, 8192)}
     ),
-    "sharpness": Axis("sharpness s, at 128 x 100", {s: Cell("corr", 128, 100, s) for s in _SHARPNESS}),
+    "sharpness": Axis("sharpness s, at 128 x 100", {s: Problem("corr", 128, 100, s) for s in _SHARPNESS}),
     "sharpness-tv": Axis(
         "sharpness s, at 128 x 100, total variation",
-        {s: Cell("corr", 128, 100, s) for s in _SHARPNESS},
+        {s: Problem("corr", 128, 100, s) for s in _SHARPNESS},
         TOTAL_VARIATION,
     ),
-    "memory": Axis("entries N x C, s = 3", {n * c: Cell("corr", n, c, 3.0) for n, c in _MEMORY}, None),
+    "memory": Axis("entries N x C, s = 3", {n * c: Problem("corr", n, c, 3.0) for n, c in _MEMORY}, None),
 }
 
 
@@ -74,7 +74,7 @@ def run(
     points: Sequence[float] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchDocument:
-    """Measure the points of these axes that the document in ``output`` lacks.
+    """Measure time or memory at the points of these axes that the document in ``output`` lacks.
 
     Args:
         names: Of `AXES`.
@@ -100,19 +100,19 @@ def run(
     present = [part for part in chosen if any(solver.name.startswith(part) for solver in installed)]
     for axis_name in names:
         axis = AXES[axis_name]
-        for place, cell in axis.cells.items():
+        for place, problem in axis.problems.items():
             name = f"{axis_name}:{place:g}"
             if points and place not in points:
                 continue
-            if name in document.cells:
+            if name in document.measurements:
                 say(f"{name}: kept from {document.path.name}")
                 continue
             if axis.criterion is None:
                 solvers = [solver.name for solver in installed if solver.name.startswith(tuple(present))]
-                found = peak_memory(cell, solvers, device=plan.device, seed=seed, say=say)
+                found = peak_memory(problem, solvers, device=plan.device, seed=seed, say=say)
             else:
                 found = measure(
-                    cell,
+                    problem,
                     plan,
                     criterion=axis.criterion,
                     seed=seed,

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks.bench.document import measurements_of
 from lt_callbacks.bench.figures import write_figures
-from lt_callbacks.bench.tables import Table, tables_of
+from lt_callbacks.bench.table import Table
+from lt_callbacks.bench.tables import tables_of
 
 
 def show(content: Mapping[str, Any], folder: Path) -> None:
-    """The document's tables on the terminal, and its figures in ``folder``."""
-    if not content["cells"]:
+    """Print a document's tables on the terminal, and draw its figures into ``folder``."""
+    if not measurements_of(content):
         sys.stdout.write("Nothing was measured.\n")
         return
     for table in tables_of(content):

@@ -21,7 +21,7 @@ GROUPS = ("ours", "library", "loop", "floor", "extra")
 
 @dataclass(frozen=True, kw_only=True)
 class Solver:
-    """One way to solve a problem, torch tensors in and out.
+    """One way to solve a transport problem, torch tensors in and out.
 
     Attributes:
         name: In tables.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.bench.document import BenchDocument
+from lt_callbacks.bench.fit_time import fit_seconds
 from lt_callbacks.bench.images import build_datamodule, build_source
 from lt_callbacks.bench.step_profile import profile_step, write_trace
+from lt_callbacks.bench.students import Student, WithTwoForwards, optimisation
 from lt_callbacks.bench.timing import TimingPlan, interleaved, ratio, summary
 from lt_callbacks.data import LongTailedDataModule
-from lt_callbacks.methods import Classifier, Optimisation
+from lt_callbacks.data.epoch_loader import Batch
+from lt_callbacks.methods import Classifier
 from lt_callbacks.models import build_model
-from lt_callbacks.plugins import DSink, DSinkMixin, NaiveDistillation
+from lt_callbacks.plugins import DSink, NaiveDistillation
 from lt_callbacks.teachers import ModuleTeacher, cache
 
 PLAIN, TWO_TEACHERS, LIVE, CACHED, NAIVE = (
@@ -45,35 +47,10 @@ RATIOS = {
 #: Batches that the bare loop goes round, held on the device.
 NUM_BATCHES = 8
 
-Batch = tuple[Tensor, Tensor, Tensor]
-
-
-class Student(DSinkMixin, Classifier):
-    """What a user's module becomes with D-SINK."""
-
-
-class WithTwoForwards(Classifier):
-    """Cross-entropy, and both teachers' predictions, of which nothing is made.
-
-    Args:
-        teachers: The teachers.
-        network: See `Classifier`.
-    """
-
-    def __init__(self, *, teachers: Sequence[ModuleTeacher], network: nn.Module) -> None:
-        super().__init__(network=network, optimisation=optimisation())
-        self.teachers = tuple(teachers)
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The step of a classifier, after the teachers'."""
-        for teacher in self.teachers:
-            teacher.predictions(batch[0], batch[2], dtype=next(self.network.parameters()).dtype)
-        return super().training_step(batch, batch_idx)
-
 
 @dataclass(frozen=True)
-class Setting:
-    """What a cell is about.
+class StepSetting:
+    """What a training step is made with: model, classes, batch size, precision, data.
 
     Attributes:
         model: See `lt_callbacks.models.build_model`.
@@ -82,7 +59,7 @@ class Setting:
         precision: ``"32-true"`` or ``"bf16-mixed"``.
         data: See `lt_callbacks.bench.images.build_source`.
         teacher_steps: Steps that the teachers are trained for, so that the transport has something to do.
-        fit_steps: Steps of a fit in the cell of the trainer; 0: no such cell.
+        fit_steps: Steps of a fit, in the measurement within `Trainer.fit`; 0: no such measurement.
     """
 
     model: str
@@ -95,17 +72,12 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Of its cells, before the colon."""
+        """The name of its measurements, up to the colon."""
         return f"{self.model} C={self.num_classes}"
 
 
-def optimisation() -> Optimisation:
-    """Of every network; the rate stays, as in the middle of a training."""
-    return Optimisation(learning_rate=0.02, schedule="constant")
-
-
 def run(
-    settings: Sequence[Setting],
+    settings: Sequence[StepSetting],
     plan: TimingPlan,
     *,
     output: Path,
@@ -114,7 +86,7 @@ def run(
     trace: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchDocument:
-    """Measure the cells of these settings that the document in ``output`` lacks.
+    """Time the steps of these settings that the document in ``output`` lacks.
 
     Args:
         settings: What to time; they differ in model and classes alone.
@@ -136,7 +108,7 @@ def run(
         names = {part: f"{setting.name}: {part}" for part in ("bare", "fit", "profile")}
         if not setting.fit_steps:
             del names["fit"]
-        missing = [part for part, name in names.items() if name not in document.cells]
+        missing = [part for part, name in names.items() if name not in document.measurements]
         if not missing and not trace:
             say(f"{setting.name}: kept from {document.path.name}")
             continue
@@ -153,7 +125,7 @@ def run(
 
 
 class StepBench:
-    """The five ways to make a step, on the same batches, each with a student of its own from the same weights.
+    """Five ways to make a training step, on the same batches, each with a student of its own from the same weights.
 
     Args:
         setting: What is timed.
@@ -163,7 +135,7 @@ class StepBench:
     """
 
     def __init__(
-        self, setting: Setting, *, device: str, seed: int, say: Callable[[str], None] = lambda _: None
+        self, setting: StepSetting, *, device: str, seed: int, say: Callable[[str], None] = lambda _: None
     ) -> None:
         self.setting, self.device, self.seed = setting, device, seed
         num_train = 4 * NUM_BATCHES * setting.batch_size
@@ -192,7 +164,7 @@ class StepBench:
         return network.to(self.device)
 
     def module(self, name: str) -> Classifier:
-        """A fresh module of one of the ways."""
+        """A fresh module of one of the five ways, from the same weights."""
         network = copy.deepcopy(self.initial)
         if name == PLAIN:
             return Classifier(network=network, optimisation=optimisation())
@@ -212,7 +184,7 @@ class StepBench:
         return DSink(noise_teacher=self.noise, imbalance_teacher=self.imbalance)
 
     def step(self, name: str) -> Tensor:
-        """What Lightning does with a batch under automatic optimisation."""
+        """Make one step of one way, as Lightning does under automatic optimisation, and return its loss."""
         module, optimizer = self.modules[name], self.optimizers[name]
         batch = self.batches[self._turns[name] % len(self.batches)]
         self._turns[name] += 1
@@ -224,7 +196,7 @@ class StepBench:
         return loss.detach()
 
     def measure(self, part: str, plan: TimingPlan) -> dict[str, Any]:
-        """The cell ``"bare"``, ``"fit"`` or ``"profile"``."""
+        """Time all ways in a ``"bare"`` loop or a ``"fit"``, or ``"profile"`` a D-SINK step."""
         with warnings.catch_warnings():
             # A module without a trainer says at each step that it cannot log.
             warnings.simplefilter("ignore")
@@ -243,7 +215,13 @@ class StepBench:
         for turn in range(plan.rounds + 1):
             names = list(self.modules)
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                seconds = fit_seconds(self.module(name), self.datamodule, self.setting, device=self.device)
+                seconds = fit_seconds(
+                    self.module(name),
+                    self.datamodule,
+                    steps=self.setting.fit_steps,
+                    precision=self.setting.precision,
+                    device=self.device,
+                )
                 if turn:
                     samples[name].append(seconds)
         return samples
@@ -268,12 +246,16 @@ class StepBench:
 
 
 def step_ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """`RATIOS` of one run."""
+    """The ratios that a table shows, from the rows of one run."""
     return {name: ratio(rows[above], rows[below]) for name, (above, below) in RATIOS.items()}
 
 
 def first_batches(datamodule: LongTailedDataModule, count: int, *, device: str) -> list[Batch]:
-    """Training batches of full size, on the device."""
+    """The first training batches of full size, on the device.
+
+    Raises:
+        ValueError: The training set has fewer samples than a batch.
+    """
     found: list[Batch] = []
     for images, labels, index in datamodule.train_dataloader():
         if len(images) == datamodule.batch_size:
@@ -281,15 +263,17 @@ def first_batches(datamodule: LongTailedDataModule, count: int, *, device: str) 
         if len(found) == count:
             break
     if not found:
-        raise ValueError(
-            f"`--batch-size` must be at most the number of training samples, {len(datamodule.train_indices)}; got "
-            f"{datamodule.batch_size}. Lower it."
+        raise ArgumentValueError(
+            "--batch-size",
+            rule=f"be at most the number of training samples, {len(datamodule.train_indices)}",
+            got=str(datamodule.batch_size),
+            way_out="Lower it.",
         )
     return found
 
 
 def train_briefly(network: nn.Module, batches: Sequence[Batch], *, steps: int) -> None:
-    """Cross-entropy on the given labels, in place."""
+    """Train a network by cross-entropy on the given labels, in place."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, nesterov=True)
     network.train()
     for position in range(steps):
@@ -298,38 +282,3 @@ def train_briefly(network: nn.Module, batches: Sequence[Batch], *, steps: int) -
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-
-
-class _StepClock(Callback):
-    """When the first and the last step of a fit ended."""
-
-    def __init__(self, device: str) -> None:
-        self.ends: list[float] = []
-        self._device = device
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Waits for the device at the two ends only."""
-        if trainer.global_step in (1, trainer.max_steps):
-            if self._device == "cuda":
-                torch.cuda.synchronize()
-            self.ends.append(time.perf_counter())
-
-
-def fit_seconds(module: Classifier, datamodule: LongTailedDataModule, setting: Setting, *, device: str) -> float:
-    """Seconds a step between the ends of the first and of the last step of a fit."""
-    clock = _StepClock(device)
-    trainer = Trainer(
-        max_steps=setting.fit_steps,
-        accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
-        precision=setting.precision,  # type: ignore[arg-type]
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        callbacks=[clock],
-    )
-    trainer.fit(module, datamodule=datamodule)
-    return (clock.ends[-1] - clock.ends[0]) / (setting.fit_steps - 1)

@@ -76,7 +76,7 @@ def profile_step(
 
 
 def write_trace(step: Callable[[], object], path: Path, *, device: str) -> None:
-    """A trace of three steps that chrome://tracing and Perfetto show."""
+    """Write a trace of three steps that chrome://tracing and Perfetto show."""
     from torch.profiler import ProfilerActivity, profile
 
     kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
@@ -120,5 +120,5 @@ def _mark(device: str) -> Any:
 
 
 def _between(begin: Any, end: Any) -> float:
-    """Seconds."""
+    """Seconds between two marks."""
     return end - begin if isinstance(begin, float) else begin.elapsed_time(end) / 1e3

@@ -10,7 +10,7 @@ _BLAS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_
 
 
 def limit_threads(num_threads: int, *, device: str) -> None:
-    """Set the environment of libraries that are not loaded yet, and torch's own number where it is.
+    """Set how many threads libraries may use: those that are not loaded yet by the environment, torch by its own call.
 
     Call it before torch, numpy or JAX are imported; of those that were, BLAS pools are resized but XLA's stays.
     """
@@ -28,7 +28,7 @@ def limit_threads(num_threads: int, *, device: str) -> None:
 
 
 def _resize_pools(num_threads: int) -> None:
-    """Of libraries that were loaded before, as in a process that has already computed something."""
+    """Resize the pools of libraries that were loaded before, as in a process that has already computed something."""
     if "numpy" in sys.modules:
         from threadpoolctl import threadpool_limits
 
@@ -40,7 +40,7 @@ def _resize_pools(num_threads: int) -> None:
 
 
 def threads_in_use() -> dict[str, Any]:
-    """Threads of torch, and of each pool that numpy and its like have loaded: name of the library -> number."""
+    """How many threads torch has, and each pool that numpy and its like have loaded: name of the library -> number."""
     import torch
     from threadpoolctl import threadpool_info
 

@@ -20,7 +20,7 @@ FEWEST_SAMPLES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class TimingPlan:
-    """How a cell is timed.
+    """How competitors are timed side by side: rounds, length of a sample, limit, device.
 
     Attributes:
         rounds: Samples of each competitor; in every round each has one turn, and who begins moves on.

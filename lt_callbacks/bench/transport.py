@@ -8,12 +8,12 @@ from typing import Any
 
 from lt_callbacks.bench.document import BenchDocument
 from lt_callbacks.bench.measure import LIMIT, measure, solvers_for
-from lt_callbacks.bench.problems import ROUNDING, ROW_TOLERANCE, Cell, Criterion
+from lt_callbacks.bench.problems import ROUNDING, ROW_TOLERANCE, Criterion, Problem
 from lt_callbacks.bench.timing import TimingPlan
 
 
 def run(
-    cells: Sequence[Cell],
+    problems: Sequence[Problem],
     plan: TimingPlan,
     *,
     output: Path,
@@ -23,7 +23,7 @@ def run(
     search_seconds: float = 60.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchDocument:
-    """Measure the cells that the document in ``output`` lacks, to a relative column error of 1e-3."""
+    """Time all solvers on the problems that the document in ``output`` lacks, to a relative column error of 1e-3."""
     criterion = Criterion()
     solvers_for(plan.device, criterion, only)
     settings = {
@@ -31,17 +31,19 @@ def run(
         "criterion": vars(criterion),
     }
     document = BenchDocument(output / "bench-transport.json", kind="transport", settings=settings, command=command)
-    for cell in cells:
-        if cell.name in document.cells:
-            say(f"{cell.name}: kept from {document.path.name}")
+    for problem in problems:
+        if problem.name in document.measurements:
+            say(f"{problem.name}: kept from {document.path.name}")
             continue
-        found = measure(cell, plan, criterion=criterion, seed=seed, only=only, search_seconds=search_seconds, say=say)
-        document.add(cell.name, found)
+        found = measure(
+            problem, plan, criterion=criterion, seed=seed, only=only, search_seconds=search_seconds, say=say
+        )
+        document.add(problem.name, found)
     return document
 
 
 def common_settings(plan: TimingPlan, *, seed: int, only: Sequence[str], search_seconds: float) -> dict[str, Any]:
-    """What all cells of a document of solvers have in common, whatever their criterion."""
+    """What all measurements of a document of solvers have in common, whatever their criterion."""
     return {
         **vars(plan),
         "seed": seed,

@@ -9,14 +9,14 @@ from lt_callbacks._counter_random import random_integers, stream_key
 
 
 class BatchView:
-    """uint8 images to what the network sees: a random crop of the padded image, a random mirroring, normalisation.
+    """Turns uint8 images into what a network sees: random crop of the padded image, random mirroring, normalisation.
 
     Whole batches on the device where they live. What happens to a sample depends on (seed, epoch, index) alone: not on
     its batch, the device, the number of workers or any generator's state, so that a resumed run sees the same views.
 
     Args:
         mean: One a channel, of pixels scaled to [0, 1].
-        std: Likewise.
+        std: One a channel, > 0.
         crop_padding: Black border in pixels on each side before the crop; 0: no crop.
         flip: Whether half of the images are mirrored.
         seed: The training seed.
@@ -41,7 +41,7 @@ class BatchView:
         self._shift = (-mean64 / std64).to(torch.float32).view(channels).to(device)
 
     def __call__(self, images: Tensor, index: Tensor, *, epoch: int) -> Tensor:
-        """(B, C, H, W) float32 views of the uint8 ``images`` of the samples ``index`` (B,) in ``epoch``."""
+        """Views of a batch in an epoch: (B, C, H, W) float32, of the uint8 ``images`` of the samples ``index`` (B,)."""
         if self.crop_padding:
             offsets = crop_offsets(index, seed=self.seed, epoch=epoch, padding=self.crop_padding)
             mirrored = mirrored_samples(index, seed=self.seed, epoch=epoch) if self.flip else None
@@ -53,7 +53,7 @@ class BatchView:
 
 
 def crop_offsets(index: Tensor, *, seed: int, epoch: int, padding: int) -> Tensor:
-    """(B, 2) int64 in [0, 2 P]: row and column where a sample's crop starts in its padded image; P is no shift."""
+    """Row and column where each sample's crop starts in its padded image: (B, 2) int64 in [0, 2 P]; P is no shift."""
     sides = [
         random_integers(index, stream_key(purpose, seed=seed, epoch=epoch), bound=2 * padding + 1)
         for purpose in ("crop row", "crop column")
@@ -62,7 +62,7 @@ def crop_offsets(index: Tensor, *, seed: int, epoch: int, padding: int) -> Tenso
 
 
 def mirrored_samples(index: Tensor, *, seed: int, epoch: int) -> Tensor:
-    """(B,) bool: which samples are mirrored in ``epoch``."""
+    """Which samples are mirrored in an epoch: (B,) bool."""
     return random_integers(index, stream_key("flip", seed=seed, epoch=epoch), bound=2) == 1
 
 

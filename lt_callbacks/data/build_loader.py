@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentTypeError
 from lt_callbacks.data.augment import BatchView
 from lt_callbacks.data.class_balance import ClassBalance
 from lt_callbacks.data.device_loader import DeviceLoader
@@ -32,7 +33,7 @@ def build_loader(
     pin_memory: bool = False,
     is_class_balanced: bool = False,
 ) -> EpochLoader:
-    """A loader of some samples of one set, as the source wants them seen.
+    """Build the loader of some samples of a data set, normalised and augmented as its source says.
 
     Args:
         images: By index: a uint8 tensor, or paths of image files.
@@ -69,7 +70,12 @@ def build_loader(
     )
     if workers is None:
         if not isinstance(images, Tensor):
-            raise TypeError("`images` must be a tensor where there are no workers; got file paths. Pass `workers`.")
+            raise ArgumentTypeError(
+                "images",
+                rule="be a tensor where there are no workers",
+                got="file paths",
+                way_out="Pass `workers`.",
+            )
         return DeviceLoader(images=images, labels=labels, sampler=sampler, view=view)
     file_crop = "fit" if source.crop_padding else "random" if augment else "center"
     dataset = WorkerDataset(

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import real
 from lt_callbacks._counter_random import random_uniforms, stream_key
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 
 class ClassBalance:
@@ -43,7 +44,7 @@ class ClassBalance:
         return len(self._by_class)
 
     def draws(self, *, seed: int, epoch: int) -> Tensor:
-        """(N,) int64: positions in ``labels``, as many draws as there are samples; no host synchronisation."""
+        """Draw as many samples as there are: (N,) int64 positions in ``labels``; no host synchronisation."""
         number = torch.arange(len(self._by_class), device=self._by_class.device)
         of_class = random_uniforms(number, stream_key("class", seed=seed, epoch=epoch))
         of_sample = random_uniforms(number, stream_key("sample of the class", seed=seed, epoch=epoch))
@@ -60,10 +61,20 @@ def _check_labels(labels: Tensor) -> None:
         or labels.dtype == torch.bool
     ):
         kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
-        raise TypeError(f"`labels` must be a tensor of integers; got {kind}. Pass `torch.as_tensor(dataset.targets)`.")
+        raise ArgumentTypeError(
+            "labels",
+            rule="be a tensor of integers",
+            got=str(kind),
+            way_out="Pass `torch.as_tensor(dataset.targets)`.",
+        )
     if labels.ndim != 1 or len(labels) == 0:
-        raise ValueError(
-            f"`labels` must have shape (N,) with N >= 1; got {tuple(labels.shape)}. Pass one class number a sample."
+        raise ArgumentValueError(
+            "labels",
+            rule="have shape (N,) with N >= 1",
+            got=str(tuple(labels.shape)),
+            way_out="Pass one class number a sample.",
         )
     if int(labels.min()) < 0:
-        raise ValueError(f"`labels` must be >= 0; got {int(labels.min())}. Number the classes from 0.")
+        raise ArgumentValueError(
+            "labels", rule="be >= 0", got=str(int(labels.min())), way_out="Number the classes from 0."
+        )

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch.utils.data import DistributedSampler
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.data.class_balance import ClassBalance
 from lt_callbacks.data.order import EpochOrder
 
@@ -65,9 +66,11 @@ class ClassBalancedSampler(DistributedSampler[Any]):
     def __iter__(self) -> Iterator[int]:
         num_ranks = _num_ranks()
         if len(self) == 0:
-            raise ValueError(
-                f"`labels` must hold at least one sample a rank, {num_ranks}; got {len(self._order.indices)}. "
-                "Use fewer devices or more data."
+            raise ArgumentValueError(
+                "labels",
+                rule=f"hold at least one sample a rank, {num_ranks}",
+                got=str(len(self._order.indices)),
+                way_out="Use fewer devices or more data.",
             )
         self._order.set_epoch(self.epoch)
         rank = dist.get_rank() if num_ranks > 1 else 0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json, sha256
 from lt_callbacks.corruption import Imbalance, Manifest, Noise, build_manifest
 from lt_callbacks.data.build_loader import build_loader
@@ -45,7 +46,7 @@ class LongTailedDataModule(L.LightningDataModule):
         validation_fraction: Share of the corrupted training set that is held out, in [0, 1), in equal shares of the
             given labels' classes. A class keeps at least one training sample. 0: no validation.
         batch_size: Training samples a step on each rank.
-        eval_batch_size: Likewise in validation, test and prediction.
+        eval_batch_size: Samples a step on each rank in validation, test and prediction.
         augment: Whether training images are cropped and mirrored at random, as ``source`` says.
         residence: ``"device"``: images in memory live on the training device and are augmented there; ``"workers"``:
             worker processes make the batches, for image files and sets too large for the device; ``"auto"``: by kind
@@ -63,9 +64,9 @@ class LongTailedDataModule(L.LightningDataModule):
         class_names: C strings.
         image_shape: (channels, height, width) of a batch's images.
         given_labels: (num_samples,) int64, by index.
-        true_labels: Likewise.
+        true_labels: (num_samples,) int64, by index.
         train_indices: Ascending int64 indices that are trained on.
-        val_indices: Those held out.
+        val_indices: Ascending int64 indices that are held out.
         class_counts: (C,) int64, given labels in ``train_indices``.
         true_class_counts: (C,) int64, true labels in ``train_indices``.
         residence: ``"device"`` or ``"workers"``.
@@ -100,7 +101,9 @@ class LongTailedDataModule(L.LightningDataModule):
         self.batch_size = integer("batch_size", batch_size, at_least=1)
         self.eval_batch_size = integer("eval_batch_size", eval_batch_size, at_least=1)
         if not isinstance(augment, bool):
-            raise TypeError(f"`augment` must be True or False; got {augment!r}. The source says how to augment.")
+            raise ArgumentTypeError(
+                "augment", rule="be True or False", got=repr(augment), way_out="The source says how to augment."
+            )
         self.augment = augment
         self.residence = _residence(residence, source.train)
         self.num_workers = integer("num_workers", num_workers, at_least=0)
@@ -109,18 +112,9 @@ class LongTailedDataModule(L.LightningDataModule):
         self.num_classes = source.num_classes
         self.class_names = source.class_names
         self.image_shape = source.image_shape
-        if manifest is None:
-            self.manifest = build_manifest(
-                source.train.labels,
-                dataset=source.name,
-                num_classes=source.num_classes,
-                imbalance=imbalance or Imbalance(),
-                noise=noise or Noise(),
-                seed=self.corruption_seed,
-            )
-        else:
-            self.manifest = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
-            check_manifest_fits(self.manifest, source)
+        self.manifest = (
+            self._build_manifest(imbalance, noise) if manifest is None else _fitting_manifest(manifest, source)
+        )
         self.num_samples = len(self.manifest)
         self.given_labels: np.ndarray = self.manifest.given_labels
         self.true_labels: np.ndarray = self.manifest.true_labels
@@ -202,11 +196,23 @@ class LongTailedDataModule(L.LightningDataModule):
         """The training samples as they are, in the order of their indices."""
         return self._loader("train", self.train_indices, batch_size=self.eval_batch_size)
 
+    def _build_manifest(self, imbalance: Imbalance | None, noise: Noise | None) -> Manifest:
+        return build_manifest(
+            self.source.train.labels,
+            dataset=self.source.name,
+            num_classes=self.source.num_classes,
+            imbalance=imbalance or Imbalance(),
+            noise=noise or Noise(),
+            seed=self.corruption_seed,
+        )
+
     def _test_set(self) -> ImageSet:
         if self.source.test is None:
-            raise ValueError(
-                f"`source` must have a test set to be tested on; {self.source.name!r} has none. Add one to the source, "
-                "or leave the test out."
+            raise ArgumentValueError(
+                "source",
+                rule="have a test set to be tested on",
+                got=f"{self.source.name!r}, which has none",
+                way_out="Add one to the source, or leave the test out.",
             )
         return self.source.test
 
@@ -255,14 +261,22 @@ class LongTailedDataModule(L.LightningDataModule):
         return self._tensors[part]
 
 
+def _fitting_manifest(manifest: Manifest | str | os.PathLike[str], source: Source) -> Manifest:
+    found = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
+    check_manifest_fits(found, source)
+    return found
+
+
 def _residence(residence: str, train: ImageSet) -> str:
     one_of("residence", residence, RESIDENCES)
     if isinstance(train.images, Tensor):
         fits = train.images.nbytes <= DEVICE_LIMIT_BYTES
         return residence if residence != "auto" else "device" if fits else "workers"
     if residence == "device":
-        raise ValueError(
-            "`residence` must be 'workers' or 'auto' for image files, which are decoded when needed; got 'device'. "
-            "Change it, or decode the files into an .npz file for the source `arrays`."
+        raise ArgumentValueError(
+            "residence",
+            rule="be 'workers' or 'auto' for image files, which are decoded when needed",
+            got="'device'",
+            way_out="Change it, or decode the files into an .npz file for the source `arrays`.",
         )
     return "workers"

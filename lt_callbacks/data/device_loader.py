@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.data.augment import BatchView
 from lt_callbacks.data.epoch_loader import Batch, EpochLoader
 from lt_callbacks.data.order import EpochOrder
 
 
 class DeviceLoader(EpochLoader):
-    """Batches of a set that lives on the training device as uint8 tensors: shuffled, gathered and augmented there.
+    """A loader of a data set that lives on the training device as uint8: batches are gathered and augmented there.
 
     No worker, no copy and no host synchronisation in a step.
 
@@ -28,14 +29,18 @@ class DeviceLoader(EpochLoader):
     def __init__(self, *, images: Tensor, labels: Tensor, sampler: EpochOrder, view: BatchView) -> None:
         super().__init__(sampler)
         if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
-            raise ValueError(
-                f"`images` must be uint8 (N, C, H, W) with one of the {len(labels)} `labels` each; got {images.dtype}, "
-                f"shape {tuple(images.shape)}. Pass an ImageSet's tensors."
+            raise ArgumentValueError(
+                "images",
+                rule=f"be uint8 (N, C, H, W) with one of the {len(labels)} `labels` each",
+                got=f"{images.dtype}, shape {tuple(images.shape)}",
+                way_out="Pass an ImageSet's tensors.",
             )
         if not images.device == labels.device == sampler.indices.device:
-            raise ValueError(
-                f"`images`, `labels` and the sampler's indices must be on one device; got {images.device}, "
-                f"{labels.device} and {sampler.indices.device}. Move them with `.to(device)`."
+            raise ArgumentValueError(
+                "images",
+                rule="be on one device with `labels` and the sampler's indices",
+                got=f"{images.device}, {labels.device} and {sampler.indices.device}",
+                way_out="Move them with `.to(device)`.",
             )
         self.images, self.labels, self.view = images, labels, view
 

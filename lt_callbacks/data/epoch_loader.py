@@ -6,13 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
+from lt_callbacks._errors import StateError
 from lt_callbacks.data.order import EpochOrder
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class EpochLoader(ABC):
-    """Batches ``(image, label, index)`` in the order of an `EpochOrder`, resumable inside an epoch.
+    """A loader of batches ``(image, label, index)`` in the order of an `EpochOrder`, resumable inside an epoch.
 
     Nothing is read before the first batch is asked for, because Lightning opens the iterator before it sets the epoch.
     Outside Lightning call ``loader.sampler.set_epoch(epoch)`` before each epoch, as with a ``DistributedSampler``.
@@ -52,7 +53,7 @@ class EpochLoader(ABC):
         if not 0 < done < total:
             return
         if total != len(self):
-            raise RuntimeError(
+            raise StateError(
                 f"The checkpoint was saved after batch {done} of {total}, but this loader has {len(self)} batches an "
                 "epoch. Resume with the same data, `batch_size` and number of devices."
             )

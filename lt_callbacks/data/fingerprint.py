@@ -47,7 +47,7 @@ def data_fingerprint(
 
 
 def _images_sha256(part: ImageSet, indices: np.ndarray) -> str:
-    """Of the pixels, or of the names and sizes of the files: reading every file would take as long as an epoch."""
+    """SHA-256 of the pixels, or of the files' names and sizes: reading every file would take as long as an epoch."""
     if isinstance(part.images, Tensor):
         digest = hashlib.sha256(canonical_json(list(part.images.shape[1:])))
         for start in range(0, len(indices), 1024):

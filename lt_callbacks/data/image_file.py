@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from lt_callbacks._counter_random import random_uniforms, stream_key
+from lt_callbacks._errors import DataError
 
 #: Share of the image's area and ratio of width to height that a random crop takes: the ImageNet recipe.
 CROP_AREA = (0.08, 1.0)
@@ -19,7 +20,7 @@ _CROP_TRIES = 10
 
 
 def read_image(path: Path) -> Image.Image:
-    """The file as an RGB image.
+    """Read an image file as RGB.
 
     Raises:
         ValueError: It is not an image that Pillow can decode; the message has the path, which Pillow's often lacks.
@@ -28,20 +29,21 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as a SyntaxError
-        raise ValueError(
+        # Not an error of an argument: a loader's workers pass on what can be made from a message alone.
+        raise DataError(
             f"`images` must be files that Pillow can decode; {path} is not ({error}). Replace the file, or remove it "
             "from the data set."
         ) from error
 
 
 def random_resized_crop(image: Image.Image, size: tuple[int, int], *, index: int, seed: int, epoch: int) -> Tensor:
-    """(3, H, W) uint8: a random part of ``image``, the same one for equal (seed, epoch, index), resized to ``size``."""
+    """A random part of an image, resized to ``size``: (3, H, W) uint8, the same for equal (seed, epoch, index)."""
     top, left, height, width = random_crop_box(image.height, image.width, index=index, seed=seed, epoch=epoch)
     return transforms.pil_to_tensor(transforms.resized_crop(image, top, left, height, width, list(size)))
 
 
 def center_crop(image: Image.Image, size: tuple[int, int], *, resize: float = CENTER_RESIZE) -> Tensor:
-    """(3, H, W) uint8: ``image`` made as small as still covers ``resize`` times ``size``, then its centre."""
+    """The centre of an image made as small as still covers ``resize`` times ``size``: (3, H, W) uint8."""
     scale = resize * max(size[0] / image.height, size[1] / image.width)
     scaled = [max(side, round(scale * full)) for side, full in zip(size, (image.height, image.width), strict=True)]
     return transforms.pil_to_tensor(transforms.center_crop(transforms.resize(image, scaled), list(size)))
@@ -54,7 +56,7 @@ def random_crop_box(height: int, width: int, *, index: int, seed: int, epoch: in
 
     Args:
         height: Of the image, in pixels.
-        width: Likewise.
+        width: Of the image, in pixels.
         index: The sample's identity.
         seed: The training seed.
         epoch: The epoch of the view.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer, real
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 #: Channels of images that are read from files: always decoded to RGB.
 FILE_CHANNELS = 3
@@ -34,28 +35,36 @@ class ImageSet:
     def __post_init__(self) -> None:
         labels = np.asarray(self.labels)
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise TypeError(
-                f"`labels` must be a vector of integers; got shape {labels.shape}, dtype {labels.dtype}. "
-                "Pass class indices 0..C-1."
+            raise ArgumentTypeError(
+                "labels",
+                rule="be a vector of integers",
+                got=f"shape {labels.shape}, dtype {labels.dtype}",
+                way_out="Pass class indices 0..C-1.",
             )
         object.__setattr__(self, "labels", labels.astype(np.int64))
         object.__setattr__(self, "images", _checked_images(self.images))
         if len(self.images) != len(labels):
-            raise ValueError(
-                f"`images` and `labels` must have equal lengths; got {len(self.images)} and {len(labels)}. "
-                "Pass one label for each image."
+            raise ArgumentValueError(
+                "images",
+                rule="be as many as `labels`",
+                got=f"{len(self.images)} and {len(labels)}",
+                way_out="Pass one label for each image.",
             )
         if len(labels) == 0:
-            raise ValueError("`labels` must hold at least one sample; got none. Pass the labels of the images.")
+            raise ArgumentValueError(
+                "labels", rule="hold at least one sample", got="none", way_out="Pass the labels of the images."
+            )
         if labels.min() < 0:
             at = int(labels.argmin())
-            raise ValueError(f"`labels` must be >= 0; got {labels[at]} at position {at}. Remove unlabelled samples.")
+            raise ArgumentValueError(
+                "labels", rule="be >= 0", got=f"{labels[at]} at position {at}", way_out="Remove unlabelled samples."
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, positions: np.ndarray) -> Tensor | tuple[Path, ...]:
-        """The images at ascending ``positions``, as this set holds them; no copy where that is all of them."""
+        """The images at ascending positions, as a tensor or as paths; no copy where that is all of them."""
         if len(positions) == len(self):
             return self.images
         if isinstance(self.images, Tensor):
@@ -78,7 +87,7 @@ class Source:
         test: Clean test samples, or None.
         class_names: One name a class; their number is the number of classes.
         mean: One a channel, of pixels scaled to [0, 1].
-        std: Likewise, > 0.
+        std: One a channel, > 0.
         crop_padding: Pixels of black border from which training views are cropped. 0: images in memory are not
             shifted; image files are cropped at random and resized (the ImageNet recipe).
         flip: Whether training views are mirrored at random. Not where mirroring changes the meaning, as in digits.
@@ -100,31 +109,37 @@ class Source:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"`name` must be a non-empty string; got {self.name!r}. Name the data set.")
+            raise ArgumentValueError(
+                "name", rule="be a non-empty string", got=repr(self.name), way_out="Name the data set."
+            )
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
         object.__setattr__(self, "image_size", self._checked_size())
         integer("crop_padding", self.crop_padding, at_least=0)
         if not isinstance(self.flip, bool):
-            raise TypeError(f"`flip` must be True or False; got {self.flip!r}. Mirror images, or do not.")
+            raise ArgumentTypeError(
+                "flip", rule="be True or False", got=repr(self.flip), way_out="Mirror images, or do not."
+            )
         for name, values in (("mean", self.mean), ("std", self.std)):
             object.__setattr__(self, name, _per_channel(name, values, self.train.num_channels))
         self._check_labels("train", self.train)
         if self.test is not None:
             self._check_labels("test", self.test)
             if _kind(self.train) != _kind(self.test):
-                raise ValueError(
-                    f"`test` must hold images like `train`'s, {_kind(self.train)}; got {_kind(self.test)}. "
-                    "Convert one of the two."
+                raise ArgumentValueError(
+                    "test",
+                    rule=f"hold images like `train`'s, {_kind(self.train)}",
+                    got=_kind(self.test),
+                    way_out="Convert one of the two.",
                 )
 
     @property
     def num_classes(self) -> int:
-        """C, the number of class names."""
+        """Number of classes, C."""
         return len(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image in a batch."""
+        """Shape of an image in a batch: (channels, height, width)."""
         height, width = self.image_size  # type: ignore[misc]  # a pair since __post_init__
         return (self.train.num_channels, height, width)
 
@@ -133,34 +148,44 @@ class Source:
         stored = (images.shape[2], images.shape[3]) if isinstance(images, Tensor) else None
         if size is None:
             if stored is None:
-                raise ValueError("`image_size` must be given for image files; got None. Pass the side in pixels.")
+                raise ArgumentValueError(
+                    "image_size", rule="be given for image files", got="None", way_out="Pass the side in pixels."
+                )
             return stored
         pair = tuple(size) if isinstance(size, Sequence) else (size, size)
         if len(pair) != 2:
-            raise ValueError(f"`image_size` must be one number or (height, width); got {size!r}. Pass pixels.")
+            raise ArgumentValueError(
+                "image_size", rule="be one number or (height, width)", got=repr(size), way_out="Pass pixels."
+            )
         height, width = (integer("image_size", side, at_least=1) for side in pair)
         if stored not in (None, (height, width)):
-            raise ValueError(
-                f"`image_size` must be that of the images in memory, {stored}; got {(height, width)}. "
-                "Leave it out, or resize the images."
+            raise ArgumentValueError(
+                "image_size",
+                rule=f"be that of the images in memory, {stored}",
+                got=str((height, width)),
+                way_out="Leave it out, or resize the images.",
             )
         return (height, width)
 
     def _check_labels(self, name: str, part: ImageSet) -> None:
         if part.labels.max() >= self.num_classes:
             at = int(part.labels.argmax())
-            raise ValueError(
-                f"`{name}` labels must be below the number of `class_names`, {self.num_classes}; got "
-                f"{part.labels[at]} at position {at}. Name every class, or count classes from 0."
+            raise ArgumentValueError(
+                name,
+                rule=f"have labels below the number of `class_names`, {self.num_classes}",
+                got=f"{part.labels[at]} at position {at}",
+                way_out="Name every class, or count classes from 0.",
             )
 
 
 def _checked_images(images: object) -> Tensor | tuple[Path, ...]:
     if isinstance(images, Tensor):
         if images.dtype != torch.uint8 or images.ndim != 4:
-            raise TypeError(
-                f"`images` must be a uint8 tensor (N, C, H, W); got {images.dtype}, shape {tuple(images.shape)}. "
-                "Scale pixels to 0..255 and put channels second."
+            raise ArgumentTypeError(
+                "images",
+                rule="be a uint8 tensor (N, C, H, W)",
+                got=f"{images.dtype}, shape {tuple(images.shape)}",
+                way_out="Scale pixels to 0..255 and put channels second.",
             )
         return images.detach().cpu().contiguous()
     if isinstance(images, Sequence) and not isinstance(images, str):
@@ -168,9 +193,11 @@ def _checked_images(images: object) -> Tensor | tuple[Path, ...]:
         if wrong is None:
             return tuple(Path(path) for path in images)
         images = wrong
-    raise TypeError(
-        f"`images` must be a uint8 tensor (N, C, H, W) or a sequence of file paths; got {type(images).__name__}. "
-        "Use torch.from_numpy(array) for an array."
+    raise ArgumentTypeError(
+        "images",
+        rule="be a uint8 tensor (N, C, H, W) or a sequence of file paths",
+        got=type(images).__name__,
+        way_out="Use torch.from_numpy(array) for an array.",
     )
 
 
@@ -180,9 +207,11 @@ def _per_channel(name: str, values: Sequence[float], num_channels: int) -> tuple
         for value in values
     )
     if len(checked) != num_channels:
-        raise ValueError(
-            f"`{name}` must have one value a channel, {num_channels}; got {len(checked)}. "
-            "Pass a tuple, of pixels scaled to [0, 1]."
+        raise ArgumentValueError(
+            name,
+            rule=f"have one value a channel, {num_channels}",
+            got=str(len(checked)),
+            way_out="Pass a tuple, of pixels scaled to [0, 1].",
         )
     return checked
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from lt_callbacks._errors import ArgumentTypeError, DataError
+
 
 class IndexedDataset(Dataset[tuple[Any, Any, int]]):
     """A map-style dataset of ``(image, label)`` that also says which sample it is: ``(image, label, index)``.
@@ -17,9 +19,11 @@ class IndexedDataset(Dataset[tuple[Any, Any, int]]):
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-            raise TypeError(
-                f"`dataset` must be map-style, with `__getitem__` and `__len__`; got {type(dataset).__name__}. "
-                "Turn a stream into a list or an array first: its samples have no identity."
+            raise ArgumentTypeError(
+                "dataset",
+                rule="be map-style, with `__getitem__` and `__len__`",
+                got=type(dataset).__name__,
+                way_out="Turn a stream into a list or an array first: its samples have no identity.",
             )
         self.dataset = dataset
 
@@ -29,13 +33,15 @@ class IndexedDataset(Dataset[tuple[Any, Any, int]]):
     def __getitem__(self, index: int) -> tuple[Any, Any, int]:
         position = int(index)
         if not -len(self) <= position < len(self):
+            # Iteration over a sequence ends with this error and no other.
             raise IndexError(f"`index` must be below {len(self)}; got {position}. Use a sampler over this dataset.")
         position %= len(self)
         item = self.dataset[position]
         if not isinstance(item, tuple | list) or len(item) != 2:
             got = f"{len(item)} values" if isinstance(item, tuple | list) else type(item).__name__
-            raise ValueError(
-                f"`dataset` items must be pairs (image, label); item {position} is {got}. "
+            # Not an error of an argument: a loader's workers pass on what can be made from a message alone.
+            raise DataError(
+                f"`dataset` must have pairs (image, label) as items; got {got} as item {position}. "
                 "Wrap it in a dataset that returns the pair."
             )
         image, label = item

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.data.image_set import Source
 
@@ -12,19 +13,26 @@ def check_manifest_fits(manifest: Manifest, source: Source) -> None:
     Raises:
         ValueError: Classes, positions or true labels do not fit.
     """
-    hint = f"It was made from {manifest.dataset!r}; use the source that it was made from, or build a new one."
+    way_out = f"It was made from {manifest.dataset!r}; use the source that it was made from, or build a new one."
     if manifest.num_classes != source.num_classes:
-        raise ValueError(
-            f"`manifest` must have the source's {source.num_classes} classes; got {manifest.num_classes}. {hint}"
+        raise ArgumentValueError(
+            "manifest",
+            rule=f"have the source's {source.num_classes} classes",
+            got=str(manifest.num_classes),
+            way_out=way_out,
         )
     if len(manifest) == 0 or manifest.indices[0] < 0 or manifest.indices[-1] >= len(source.train):
-        raise ValueError(
-            f"`manifest` must hold positions of the source's {len(source.train)} training samples; got "
-            f"{len(manifest)} positions up to {manifest.indices.max(initial=-1)}. {hint}"
+        raise ArgumentValueError(
+            "manifest",
+            rule=f"hold positions of the source's {len(source.train)} training samples",
+            got=f"{len(manifest)} positions up to {manifest.indices.max(initial=-1)}",
+            way_out=way_out,
         )
     num_wrong = int((manifest.true_labels != source.train.labels[manifest.indices]).sum())
     if num_wrong:
-        raise ValueError(
-            f"`manifest` must have the true labels of the source; got {num_wrong} of {len(manifest)} that differ. "
-            f"{hint}"
+        raise ArgumentValueError(
+            "manifest",
+            rule="have the true labels of the source",
+            got=f"{num_wrong} of {len(manifest)} that differ",
+            way_out=way_out,
         )

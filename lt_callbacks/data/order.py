@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import integer
 from lt_callbacks._counter_random import random_bits, stream_key
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.data.class_balance import ClassBalance
 
 
@@ -64,14 +65,18 @@ class EpochOrder:
         self.epoch = 0
         self._first_batch = 0
         if len(self.indices) < num_replicas:
-            raise ValueError(
-                f"`indices` must hold at least one sample a rank, {num_replicas}; got {len(self.indices)}. "
-                "Use fewer devices or a larger share of the data."
+            raise ArgumentValueError(
+                "indices",
+                rule=f"hold at least one sample a rank, {num_replicas}",
+                got=str(len(self.indices)),
+                way_out="Use fewer devices or a larger share of the data.",
             )
         if class_balance is not None and len(class_balance) != len(self.indices):
-            raise ValueError(
-                f"`class_balance` must be of the {len(self.indices)} samples in `indices`; got {len(class_balance)} "
-                "labels. Pass ClassBalance(labels=labels[indices])."
+            raise ArgumentValueError(
+                "class_balance",
+                rule=f"be of the {len(self.indices)} samples in `indices`",
+                got=f"{len(class_balance)} labels",
+                way_out="Pass ClassBalance(labels=labels[indices]).",
             )
 
     def set_epoch(self, epoch: int) -> None:
@@ -83,7 +88,7 @@ class EpochOrder:
         self._first_batch = integer("batch", batch, at_least=0, at_most=len(self))
 
     def order(self) -> Tensor:
-        """(N,) int64: the samples of all ranks in the order of the epoch; no host synchronisation."""
+        """The samples of all ranks in the order of the epoch, (N,) int64; no host synchronisation."""
         if self.class_balance is not None:
             draws = self.class_balance.draws(seed=self.seed, epoch=self.epoch if self.shuffle else 0)
             return self.indices.index_select(0, draws)

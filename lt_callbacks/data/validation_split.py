@@ -6,7 +6,7 @@ from lt_callbacks.corruption import hashed_uniform
 
 
 def held_out(labels: np.ndarray, identities: np.ndarray, *, fraction: float, seed: int, purpose: str) -> np.ndarray:
-    """Hold out a share of every class, the samples with the smallest hashed numbers.
+    """Positions of a share of every class that is held out: the samples with the smallest hashed numbers.
 
     Each class gives its share rounded down; what is missing to the share of all comes from the classes that rounding
     took most from. A class always keeps at least one sample.

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.data.augment import BatchView
 from lt_callbacks.data.epoch_loader import Batch
 from lt_callbacks.data.image_file import CENTER_RESIZE, center_crop, random_resized_crop, read_image
@@ -16,7 +17,7 @@ FILE_CROPS = ("random", "center", "fit")
 
 
 class WorkerDataset(Dataset[Batch]):
-    """Whole batches by `BatchKey`, for sets that are read by worker processes.
+    """A dataset whose items are whole batches, by `BatchKey`, for data that worker processes read.
 
     The key carries the epoch, so that a view depends on (seed, epoch, index) in whichever worker it is made. Image
     files are decoded to RGB.
@@ -40,9 +41,11 @@ class WorkerDataset(Dataset[Batch]):
         file_crop: str,
     ) -> None:
         if len(images) != len(labels):
-            raise ValueError(
-                f"`images` and `labels` must have equal lengths; got {len(images)} and {len(labels)}. "
-                "Pass one label for each image."
+            raise ArgumentValueError(
+                "images",
+                rule="be as many as `labels`",
+                got=f"{len(images)} and {len(labels)}",
+                way_out="Pass one label for each image.",
             )
         self.file_crop = one_of("file_crop", file_crop, FILE_CROPS)
         self.images, self.labels, self.image_size, self.view = images, labels, image_size, view

@@ -12,7 +12,7 @@ from lt_callbacks.data.worker_dataset import WorkerDataset
 
 
 class WorkerLoader(EpochLoader):
-    """Batches that worker processes read and augment ahead of time; the same ones for any number of workers.
+    """A loader whose worker processes read and augment ahead of time; the same batches for any number of workers.
 
     Workers start anew each epoch, so that no process outlives the loop.
 

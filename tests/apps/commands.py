@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
 from tiny_run import tiny_config, tiny_study
 
 from lt_callbacks.apps.shared.launcher_variables import clean_environment
@@ -36,7 +37,7 @@ def train_command(folder: Path, *arguments: str) -> list[str]:
     return [*TRAIN, *arguments[:1], f"store={folder / 'store'}", *own, *arguments[1:]]
 
 
-def lt_train(folder: Path, *arguments: str, timeout: float = 250) -> subprocess.CompletedProcess[str]:
+def lt_train(folder: Path, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(
         train_command(folder, *arguments), env=environment(), capture_output=True, text=True, timeout=timeout
@@ -106,4 +107,4 @@ def run_by_hand(folders: list[Path]) -> list[tuple[int, str]]:
         )
         for rank, folder in enumerate(folders)
     ]
-    return [(process.returncode, said) for process in processes for said in [process.communicate(timeout=200)[0]]]
+    return [(process.returncode, said) for process in processes for said in [process.communicate(timeout=PATIENCE)[0]]]

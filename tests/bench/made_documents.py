@@ -18,7 +18,7 @@ def solved(group, median, **more):
     return timed(median, group=group, **facts, distance_max_entry=1e-3, distance_mean_row_l1=1e-4, **more)
 
 
-TRANSPORT_CELL = {
+TRANSPORT_MEASUREMENT = {
     "mode": "corr",
     "num_rows": 128,
     "num_classes": 10,
@@ -41,5 +41,5 @@ TRANSPORT_CELL = {
 }
 
 
-def document(kind, cells):
-    return {**FACTS, "kind": kind, "cells": cells}
+def document(kind, measurements):
+    return {**FACTS, "kind": kind, "cells": measurements}

@@ -35,11 +35,11 @@ def test_time_memory_and_tau_of_all_ways_are_in_the_document(tmp_path):
     plan = TimingPlan(rounds=2, sample_seconds=1e-4)
     said = []
     first = adsa.run([STREAM], plan, output=tmp_path, command="lt-bench adsa", say=said.append)
-    cell = first.cells["90 x 5"]
-    assert list(cell["rows"]) == [STREAMING, LOOP, HELD]
-    assert all({"median_ms", "tau", "peak_mib"} <= row.keys() for row in cell["rows"].values())
-    expected = cell["rows"][LOOP]["median_ms"] / cell["rows"][STREAMING]["median_ms"]
-    assert cell["ratios"][LOOP]["by_median"] == pytest.approx(expected, abs=1e-3)
+    measured = first.measurements["90 x 5"]
+    assert list(measured["rows"]) == [STREAMING, LOOP, HELD]
+    assert all({"median_ms", "tau", "peak_mib"} <= row.keys() for row in measured["rows"].values())
+    expected = measured["rows"][LOOP]["median_ms"] / measured["rows"][STREAMING]["median_ms"]
+    assert measured["ratios"][LOOP]["by_median"] == pytest.approx(expected, abs=1e-3)
     said.clear()
-    assert adsa.run([STREAM], plan, output=tmp_path, command="", say=said.append).cells == first.cells
+    assert adsa.run([STREAM], plan, output=tmp_path, command="", say=said.append).measurements == first.measurements
     assert said == ["90 x 5: kept from bench-adsa.json"]

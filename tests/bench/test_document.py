@@ -13,22 +13,22 @@ def opened(path, **changes):
 
 def test_a_document_is_read_back_as_it_was_written(tmp_path):
     written = opened(tmp_path / "a.json")
-    written.add("cell", {"median_ms": 1.5, "plan": [1, 2]})
+    written.add("problem", {"median_ms": 1.5, "plan": [1, 2]})
     content = read_bench(tmp_path / "a.json")
     assert content == written.content
-    assert content["cells"] == {"cell": {"median_ms": 1.5, "plan": [1, 2]}}
+    assert content["cells"] == {"problem": {"median_ms": 1.5, "plan": [1, 2]}}
     assert content["versions"]["torch"]
     assert content["hardware"]["threads"] >= 1
     assert content["thread_pools"]["torch"] >= 1
     assert str(tmp_path) not in (tmp_path / "a.json").read_text()
 
 
-def test_every_finished_cell_is_on_disk_at_once_and_is_kept(tmp_path):
+def test_every_finished_measurement_is_on_disk_at_once_and_is_kept(tmp_path):
     first = opened(tmp_path / "a.json")
     assert not first.path.exists()
     first.add("one", {"x": 1})
     second = opened(tmp_path / "a.json", command="typed another time")
-    assert second.cells == {"one": {"x": 1}}
+    assert second.measurements == {"one": {"x": 1}}
     second.add("two", {"x": 2})
     assert list(read_bench(first.path)["cells"]) == ["one", "two"]
 
@@ -66,5 +66,15 @@ def test_what_is_no_document_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is something else"):
         read_bench(path)
     path.write_text(json.dumps({"format": "lt_callbacks bench", "format_version": 99}))
-    with pytest.raises(ValueError, match="must have format version 1; .* has 99"):
+    with pytest.raises(ValueError, match="must have format version 1; got 99 in "):
         read_bench(path)
+
+
+def test_a_document_of_former_words_is_read_and_continued(tmp_path):
+    """Trainings were once of the kind `cell`; what was measured is still kept under `cells`."""
+    opened(tmp_path / "a.json", kind="training").add("seed 0", {"x": 1})
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert list(content["cells"]) == ["seed 0"]
+    (tmp_path / "a.json").write_text(json.dumps({**content, "kind": "cell"}))
+    assert read_bench(tmp_path / "a.json")["kind"] == "training"
+    assert opened(tmp_path / "a.json", kind="training").measurements == {"seed 0": {"x": 1}}

@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from lt_callbacks.bench import gpu
-from lt_callbacks.bench.document import read_bench
-from lt_callbacks.bench.problems import all_cells, parse_cell
+from lt_callbacks.bench.document import measurements_of, read_bench
+from lt_callbacks.bench.problems import all_problems, parse_problem
 from lt_callbacks.bench.timing import TimingPlan
 
 PLAN = TimingPlan(rounds=2, sample_seconds=1e-3)
 
 
-def test_the_kernels_cells_are_among_those_of_the_full_table():
-    assert {parse_cell(name) for name in gpu.KERNEL_CELLS} <= set(all_cells())
+def test_the_kernels_problems_are_among_those_of_the_full_table():
+    assert {parse_problem(name) for name in gpu.KERNEL_PROBLEMS} <= set(all_problems())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -21,10 +21,10 @@ def test_without_a_gpu_nothing_is_written(tmp_path):
 
 
 @pytest.mark.gpu
-def test_the_kernels_cells_are_measured(tmp_path):
+def test_the_kernels_problems_are_measured(tmp_path):
     gpu.run(PLAN, output=tmp_path, command="lt-bench gpu", seed=0, parts=["kernel"])
-    cells = read_bench(tmp_path / "bench-transport.json")["cells"]
-    assert list(cells) == list(gpu.KERNEL_CELLS)
-    for cell in cells.values():
-        assert "median_ms" in cell["solvers"]["naive log-domain"]
-        assert "median_ms" in cell["solvers"]["ours, torch"]
+    measurements = measurements_of(read_bench(tmp_path / "bench-transport.json"))
+    assert list(measurements) == list(gpu.KERNEL_PROBLEMS)
+    for measurement in measurements.values():
+        assert "median_ms" in measurement["solvers"]["naive log-domain"]
+        assert "median_ms" in measurement["solvers"]["ours, torch"]

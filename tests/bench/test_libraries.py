@@ -3,10 +3,10 @@ import pytest
 from lt_callbacks.bench import libraries
 from lt_callbacks.bench.libraries import library_solvers
 from lt_callbacks.bench.loops import plain_sweeps
-from lt_callbacks.bench.problems import Cell, Criterion, exact_plan, judge, problem
+from lt_callbacks.bench.problems import Criterion, Problem, exact_plan, judge, kernel_and_marginal
 from lt_callbacks.bench.solvers import find
 
-CELL = Cell("random", 32, 6, 1.0)
+PROBLEM = Problem("random", 32, 6, 1.0)
 CRITERION = Criterion()
 
 
@@ -16,7 +16,7 @@ def solvers(begin):
 
 def check(solver):
     """The solver solves this problem, with the plan the right way round."""
-    log_kernel, marginal = problem(CELL)
+    log_kernel, marginal = kernel_and_marginal(PROBLEM)
     reached = find(solver, log_kernel, marginal, CRITERION, plain_sweeps=plain_sweeps(log_kernel, marginal, CRITERION))
     assert reached.plan.shape == log_kernel.shape
     assert judge(reached.plan, marginal, CRITERION).meets_criterion
@@ -44,7 +44,7 @@ def test_ott_solves_it_with_and_without_copies():
 
     (solver,) = [solver for solver in solvers("OTT") if solver.name == "OTT lse"]
     reached = check(solver)
-    bare = solver.bare_at(*problem(CELL))(reached.iterations, reached.is_normalised)
+    bare = solver.bare_at(*kernel_and_marginal(PROBLEM))(reached.iterations, reached.is_normalised)
     assert torch.allclose(torch.from_numpy(np.array(bare())), reached.plan)
 
 

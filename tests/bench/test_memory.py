@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lt_callbacks.bench.memory import in_own_process, peak_memory, peak_of
-from lt_callbacks.bench.problems import Cell
+from lt_callbacks.bench.problems import Problem
 
 CAN_RESET = Path("/proc/self/clear_refs").exists()
 
@@ -22,7 +22,7 @@ def test_a_peak_is_what_an_action_holds_at_most_and_is_set_back():
 @pytest.mark.slow
 @pytest.mark.skipif(not CAN_RESET, reason="the system cannot set a peak back")
 def test_memory_grows_with_the_problem():
-    rows = [peak_memory(Cell("corr", n, 500, 3.0), ["naive log-domain"], device="cpu") for n in (256, 4096)]
+    rows = [peak_memory(Problem("corr", n, 500, 3.0), ["naive log-domain"], device="cpu") for n in (256, 4096)]
     small, large = (row["memory"]["naive log-domain"]["peak_mib"] for row in rows)
     assert rows[1]["problem_mib"] == pytest.approx(7.8, abs=0.1)
     # Several matrices are held by a loop that makes temporaries of the whole.
@@ -31,13 +31,13 @@ def test_memory_grows_with_the_problem():
 
 
 def test_what_fails_in_its_process_says_why():
-    found = in_own_process("lt_callbacks.bench.memory", {"cell": "corr:8x4:1", "solver": "nobody"})
+    found = in_own_process("lt_callbacks.bench.memory", {"problem": "corr:8x4:1", "solver": "nobody"})
     assert "peak_mib" not in found
     assert "KeyError" in found["not_measured"]
 
 
 @pytest.mark.skipif(not CAN_RESET, reason="the system cannot set a peak back")
 def test_the_memory_of_a_solution_is_measured():
-    found = peak_memory(Cell("corr", 4096, 500, 3.0), ["naive log-domain"], device="cpu")
+    found = peak_memory(Problem("corr", 4096, 500, 3.0), ["naive log-domain"], device="cpu")
     # A loop that makes temporaries of the whole holds the plan and one of them at least.
     assert 2 * 7.8 - 1 < found["memory"]["naive log-domain"]["peak_mib"] < 100

@@ -4,36 +4,36 @@ import pytest
 import torch
 
 from lt_callbacks.bench.problems import (
-    Cell,
     Criterion,
-    all_cells,
+    Problem,
+    all_problems,
     distance,
     exact_plan,
     judge,
-    parse_cell,
-    problem,
+    kernel_and_marginal,
+    parse_problem,
 )
 
-SMALL = Cell("corr", 32, 6, 3.0)
+SMALL = Problem("corr", 32, 6, 3.0)
 
 
-def test_the_full_table_has_24_cells_whose_names_are_read_back():
-    cells = all_cells()
-    assert len({cell.name for cell in cells}) == 24
-    assert [parse_cell(cell.name) for cell in cells] == cells
+def test_the_full_table_has_24_problems_whose_names_are_read_back():
+    problems = all_problems()
+    assert len({problem.name for problem in problems}) == 24
+    assert [parse_problem(problem.name) for problem in problems] == problems
 
 
 @pytest.mark.parametrize(
     "text", ["corr:128x10", "corr:128:3", "mild:128x10:3", "corr:0x10:3", "corr:8x1:3", "corr:8x4:0"]
 )
-def test_a_cell_of_another_form_is_refused(text):
-    with pytest.raises(ValueError, match=r"`--cells` must be names MODE:NxC:S"):
-        parse_cell(text)
+def test_a_problem_of_another_form_is_refused(text):
+    with pytest.raises(ValueError, match=r"`--problems` must be names MODE:NxC:S"):
+        parse_problem(text)
 
 
 @pytest.mark.parametrize("mode", ["random", "corr"])
 def test_a_problem_is_a_kernel_of_log_probabilities_and_a_marginal_of_as_much_mass(mode):
-    log_kernel, marginal = problem(Cell(mode, 200, 10, 3.0))
+    log_kernel, marginal = kernel_and_marginal(Problem(mode, 200, 10, 3.0))
     assert log_kernel.dtype == marginal.dtype == torch.float32
     # The geometric mean of two distributions has at most their mass.
     assert float(log_kernel.exp().sum(dim=1).max()) <= 1 + 1e-5
@@ -42,21 +42,21 @@ def test_a_problem_is_a_kernel_of_log_probabilities_and_a_marginal_of_as_much_ma
 
 
 def test_a_random_marginal_is_the_long_tail_itself():
-    _, marginal = problem(Cell("random", 100, 5, 1.0))
+    _, marginal = kernel_and_marginal(Problem("random", 100, 5, 1.0))
     assert float(marginal[0] / marginal[4]) == pytest.approx(100, rel=1e-4)
 
 
 def test_seeds_and_sharpness_change_the_problem():
-    first = problem(SMALL)[0]
-    assert torch.equal(first, problem(SMALL)[0])
-    assert not torch.equal(first, problem(SMALL, seed=1)[0])
-    assert float(problem(Cell("corr", 32, 6, 8.0))[0].std()) > 2 * float(first.std())
+    first = kernel_and_marginal(SMALL)[0]
+    assert torch.equal(first, kernel_and_marginal(SMALL)[0])
+    assert not torch.equal(first, kernel_and_marginal(SMALL, seed=1)[0])
+    assert float(kernel_and_marginal(Problem("corr", 32, 6, 8.0))[0].std()) > 2 * float(first.std())
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 8.0, 64.0])
 @pytest.mark.parametrize("mode", ["random", "corr"])
 def test_the_exact_plan_has_both_marginals_and_the_form_of_a_solution(mode, sharpness):
-    log_kernel, marginal = problem(Cell(mode, 64, 12, sharpness))
+    log_kernel, marginal = kernel_and_marginal(Problem(mode, 64, 12, sharpness))
     plan = exact_plan(log_kernel, marginal)
     b = marginal.double() * (64 / marginal.double().sum())
     assert float(((plan.sum(dim=0) - b).abs() / b).max()) <= 1e-9

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from lt_callbacks.bench.loops import naive_log, plain_sweeps
-from lt_callbacks.bench.problems import Cell, Criterion, exact_plan, judge, problem
+from lt_callbacks.bench.problems import Criterion, Problem, exact_plan, judge, kernel_and_marginal
 from lt_callbacks.bench.solvers import NotReached, Solver, find
 
 CRITERION = Criterion()
-PROBLEM = problem(Cell("corr", 64, 8, 3.0))
+PROBLEM = kernel_and_marginal(Problem("corr", 64, 8, 3.0))
 
 
 def solver(at, **changes):

@@ -5,7 +5,7 @@ import torch
 
 from lt_callbacks.bench import step
 from lt_callbacks.bench.images import build_datamodule, made_up
-from lt_callbacks.bench.step import CACHED, LIVE, NAIVE, PLAIN, TWO_TEACHERS, Setting, StepBench, first_batches
+from lt_callbacks.bench.step import CACHED, LIVE, NAIVE, PLAIN, TWO_TEACHERS, StepBench, StepSetting, first_batches
 from lt_callbacks.bench.step_profile import PARTS
 from lt_callbacks.bench.timing import TimingPlan
 from lt_callbacks.plugins import NaiveDistillation
@@ -14,7 +14,7 @@ from lt_callbacks.teachers import CachedTeacher
 pytestmark = pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 
 QUICK = TimingPlan(rounds=2, sample_seconds=1e-4)
-TINY = Setting(model="small_cnn", num_classes=3, batch_size=8, teacher_steps=2, fit_steps=2)
+TINY = StepSetting(model="small_cnn", num_classes=3, batch_size=8, teacher_steps=2, fit_steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_cached_predictions_are_the_teachers_on_plain_images(bench):
     assert torch.allclose(dsink_of(bench, CACHED).noise_teacher.log_probs(images, index), expected, atol=1e-5)
 
 
-def test_the_cells_hold_times_ratios_and_parts(bench):
+def test_the_measurements_hold_times_ratios_and_parts(bench):
     bare = bench.measure("bare", QUICK)
     assert bare["rows"].keys() == bench.modules.keys()
     ratio = bare["ratios"]["D-SINK live / CE with two forwards"]
@@ -85,15 +85,15 @@ def test_watching_a_step_leaves_nothing_behind(bench):
     assert "predictions" not in vars(dsink_of(bench, LIVE).noise_teacher)
 
 
-def test_the_document_has_the_three_cells_and_is_continued(tmp_path):
+def test_the_document_has_the_three_measurements_and_is_continued(tmp_path):
     settings = {"output": tmp_path, "command": "lt-bench step", "trace": True}
     first = step.run([TINY], QUICK, **settings)
-    assert list(first.cells) == [f"small_cnn C=3: {part}" for part in ("bare", "fit", "profile")]
+    assert list(first.measurements) == [f"small_cnn C=3: {part}" for part in ("bare", "fit", "profile")]
     trace = json.loads((tmp_path / "bench-step-small_cnn-3-trace.json").read_text())
     assert any("conv" in str(event.get("name")) for event in trace["traceEvents"])
     said = []
     second = step.run([TINY], QUICK, output=tmp_path, command="again", say=said.append)
-    assert second.cells == first.cells
+    assert second.measurements == first.measurements
     assert said == ["small_cnn C=3: kept from bench-step.json"]
 
 

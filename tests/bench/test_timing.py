@@ -1,17 +1,29 @@
 import gc
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from lt_callbacks.bench import timing
 from lt_callbacks.bench.timing import FEWEST_SAMPLES, TimingPlan, interleaved, ratio, summary
 
 
-def test_a_call_that_lasts_longer_has_longer_samples():
+@pytest.fixture
+def lasting(monkeypatch):
+    """Makes calls that last so many seconds by the clock that samples are taken with, however slow the machine is."""
+    now = [0.0]
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def lasting(seconds):
+        return lambda: now.__setitem__(0, now[0] + seconds)
+
+    return lasting
+
+
+def test_a_call_that_lasts_longer_has_longer_samples(lasting):
     plan = TimingPlan(rounds=3, sample_seconds=0.004)
-    samples = interleaved({"short": lambda: time.sleep(0.001), "long": lambda: time.sleep(0.004)}, plan)
-    assert [len(values) for values in samples.values()] == [3, 3]
+    samples = interleaved({"short": lasting(0.001), "long": lasting(0.004)}, plan)
     # Seconds a call, whatever the number of calls a sample.
-    assert 0.001 <= min(samples["short"]) < 0.004 <= min(samples["long"]) < 0.1
+    assert samples == {"short": pytest.approx([0.001] * 3), "long": pytest.approx([0.004] * 3)}
 
 
 def test_competitors_take_turns_and_who_begins_moves_on():
@@ -23,20 +35,22 @@ def test_competitors_take_turns_and_who_begins_moves_on():
     assert calls[6:] == list("abcbca")
 
 
-def test_samples_are_filled_with_calls():
-    count = 0
+def test_samples_are_filled_with_calls(lasting):
+    count, call = 0, lasting(1e-5)
 
     def quick():
         nonlocal count
         count += 1
+        call()
 
     interleaved({"quick": quick}, TimingPlan(rounds=1, sample_seconds=0.002))
-    assert count > 100
+    # The sample itself, beside those calls that find how many fill one.
+    assert count > 200
 
 
-def test_a_slow_competitor_sits_out_but_is_told_by_some_samples():
+def test_a_slow_competitor_sits_out_but_is_told_by_some_samples(lasting):
     plan = TimingPlan(rounds=6, sample_seconds=0.0, limit_seconds=0.001)
-    samples = interleaved({"slow": lambda: time.sleep(0.003), "quick": lambda: None}, plan)
+    samples = interleaved({"slow": lasting(0.003), "quick": lambda: None}, plan)
     assert len(samples["slow"]) == FEWEST_SAMPLES
     assert len(samples["quick"]) == 6
 

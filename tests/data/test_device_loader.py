@@ -52,5 +52,8 @@ def test_tensors_that_do_not_fit_are_refused():
         DeviceLoader(images=grey.float(), labels=torch.arange(3), sampler=order, view=view)
     with pytest.raises(ValueError, match=r"one of the 2 `labels` each; got torch.uint8, shape \(3, 1, 2, 2\)"):
         DeviceLoader(images=grey, labels=torch.arange(2), sampler=order, view=view)
-    with pytest.raises(ValueError, match="must be on one device; got meta, cpu and cpu. Move them"):
+    with pytest.raises(
+        ValueError,
+        match="must be on one device with `labels` and the sampler's indices; got meta, cpu and cpu. Move them",
+    ):
         DeviceLoader(images=grey.to("meta"), labels=torch.arange(3), sampler=order, view=view)

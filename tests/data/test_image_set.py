@@ -51,7 +51,7 @@ def test_take_keeps_the_kind():
             r"`labels` must be a vector of integers; got shape \(2,\), dtype float64. Pass",
         ),
         (grey(2), [[0, 1]], TypeError, r"`labels` must be a vector of integers; got shape \(1, 2\)"),
-        (grey(2), [0], ValueError, "`images` and `labels` must have equal lengths; got 2 and 1. Pass one label"),
+        (grey(2), [0], ValueError, "`images` must be as many as `labels`; got 2 and 1. Pass one label"),
         (grey(0), np.zeros(0, dtype=int), ValueError, "`labels` must hold at least one sample; got none"),
         (grey(2), [0, -1], ValueError, "`labels` must be >= 0; got -1 at position 1. Remove unlabelled"),
         (grey(2).float(), [0, 1], TypeError, r"`images` must be a uint8 tensor \(N, C, H, W\); got torch.float32"),
@@ -86,12 +86,12 @@ def test_files_are_rgb_of_the_size_asked_for():
         (
             {"class_names": ("a",)},
             ValueError,
-            "`train` labels must be below the number of `class_names`, 1; got 1 at position 1",
+            "`train` must have labels below the number of `class_names`, 1; got 1 at position 1",
         ),
         (
             {"test": ImageSet(images=grey(1), labels=np.array([2]))},
             ValueError,
-            "`test` labels must be below the number of `class_names`, 2; got 2 at position 0. Name every class",
+            "`test` must have labels below the number of `class_names`, 2; got 2 at position 0. Name every class",
         ),
         (
             {"test": ImageSet(images=grey(1, height=5), labels=np.array([0]))},

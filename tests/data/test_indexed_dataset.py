@@ -31,10 +31,10 @@ def test_errors_name_the_item():
     with pytest.raises(IndexError, match="`index` must be below 2; got 2. Use a sampler"):
         add_index([("x", 0), ("y", 1)])[2]
     with pytest.raises(
-        ValueError, match=r"`dataset` items must be pairs \(image, label\); item 0 is 3 values. Wrap it"
+        ValueError, match=r"`dataset` must have pairs \(image, label\) as items; got 3 values as item 0. Wrap it"
     ):
         add_index([("x", 0, 7)])[0]
-    with pytest.raises(ValueError, match="item 1 is str. Wrap it"):
+    with pytest.raises(ValueError, match="got str as item 1. Wrap it"):
         add_index([("x", 0), "xy"])[1]
 
 

@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_refused(file_source: Source):
     ):
         files(file_source, "centre")
     view = BatchView(mean=(0.0,), std=(1.0,))
-    with pytest.raises(ValueError, match="`images` and `labels` must have equal lengths; got 24 and 3. Pass one label"):
+    with pytest.raises(ValueError, match="`images` must be as many as `labels`; got 24 and 3. Pass one label"):
         WorkerDataset(
             images=file_source.train.images, labels=torch.arange(3), image_size=(8, 8), view=view, file_crop="fit"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from patience import PATIENCE
 from small_sets import random_images, small_set
 
 from lt_callbacks.distilled_set import PLAIN_VIEW, SoftLabels, Views, ViewSettings
@@ -307,7 +308,7 @@ def test_processes_create_and_write_one_store_together(tmp_path):
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(PATIENCE)
     assert [writer.exitcode for writer in writers] == [0] * 4
     made = SoftLabels.open(tmp_path, distilled=small_set())
     assert made.missing_views() == []

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -91,10 +93,10 @@ class Page:
         return path
 
     def _next(self) -> dict[str, Any]:
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while b"\0" not in self._rest:
             if not select.select([self._read], [], [], max(0.0, end - time.monotonic()))[0]:
-                raise TimeoutError("the browser said nothing for a minute")
+                raise TimeoutError("the browser said nothing")
             part = os.read(self._read, 1 << 20)
             if not part:
                 raise RuntimeError("the browser ended")
@@ -144,7 +146,7 @@ def browser() -> Iterator[Page]:
             yield page
             page._session = None
             page.call("Browser.close")
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE)
         finally:
             if process.poll() is None:
                 process.kill()

@@ -8,6 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from patience import PATIENCE
 from shot_rank_workers import padded_worker
 from spawned_ranks import run_ranks
 
@@ -209,7 +210,7 @@ def test_two_processes_agree_on_the_result_of_one(labels, tmp_path):
     torch.save([predicted, target], tmp_path / "labels.pt")
     program = textwrap.dedent(RANK_PROGRAM)
     ranks = [subprocess.Popen([sys.executable, "-c", program, str(rank), str(tmp_path)]) for rank in range(2)]
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    assert [rank.wait(timeout=PATIENCE) for rank in ranks] == [0, 0]
 
     metric = ShotAccuracy(class_counts=COUNTS)
     metric.update(predicted, target)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from patience import PATIENCE
 
 from lt_callbacks.objectives import EarlyLearningRegularization
 
@@ -176,7 +177,7 @@ def test_two_processes_with_uneven_shares_have_the_memory_of_one(tmp_path):
     torch.save(batches, tmp_path / "batches.pt")
     program = textwrap.dedent(RANK_PROGRAM)
     ranks = [subprocess.Popen([sys.executable, "-c", program, str(rank), str(tmp_path)]) for rank in range(2)]
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    assert [rank.wait(timeout=PATIENCE) for rank in ranks] == [0, 0]
 
     single = EarlyLearningRegularization()
     single.prepare(class_counts=torch.ones(4), num_samples=10, max_epochs=1)

@@ -10,6 +10,7 @@ import pytest
 import small_modules as m
 import torch
 from agreement_rank_workers import agreement_worker
+from patience import PATIENCE
 from spawned_ranks import group_of_one, run_ranks
 
 from lt_callbacks.plugins import RankAgreement
@@ -88,7 +89,7 @@ def test_what_differs_is_named_with_both_values_on_both_ranks(ranks, case, told)
 def fit_on_two_ranks(folder: Path, form: str, differs: str) -> list[dict]:
     script = Path(__file__).with_name("agreement_ddp_script.py")
     command = [sys.executable, str(script), form, differs, str(folder)]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     files = [folder / f"{rank}.json" for rank in range(2)]
     assert all(file.exists() for file in files), finished.stderr[-3000:]
     return [json.loads(file.read_text()) for file in files]

@@ -4,13 +4,15 @@ import json
 import multiprocessing
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from lease_clocks import FakeClock, HeartbeatClock
+from patience import PATIENCE, wait_until
 from torch import nn
 
+from lt_callbacks import _lease
 from lt_callbacks.teachers import TeacherStore
 
 SETTINGS = {"objective": "elr", "max_epochs": 3}
@@ -204,12 +206,12 @@ def events(store: TeacherStore) -> list[str]:
     return [str(event["event"]) for event in store.log.events()]
 
 
-def train_in_process(folder: Path, seconds: float) -> tuple[nn.Module, bool]:
-    """Train slowly, after having said so."""
+def train_in_process(folder: Path) -> tuple[nn.Module, bool]:
+    """Say so and train, until the file ``may_end`` is there."""
 
     def train(module: nn.Module) -> None:
         (folder / "is_training").touch()
-        time.sleep(seconds)
+        wait_until((folder / "may_end").exists)
         Trainer()(module)
 
     return get(TeacherStore(folder / "store", lease_expiry=1.0), train)
@@ -217,18 +219,15 @@ def train_in_process(folder: Path, seconds: float) -> tuple[nn.Module, bool]:
 
 @pytest.fixture
 def other_job(tmp_path):
-    """A process in the middle of training the teacher, for ``seconds``."""
+    """A process in the middle of training the teacher."""
     children = []
 
-    def start(seconds: float):
-        child = multiprocessing.get_context("fork").Process(target=train_in_process, args=(tmp_path, seconds))
+    def start():
+        child = multiprocessing.get_context("fork").Process(target=train_in_process, args=(tmp_path,))
         child.start()
         children.append(child)
-        for _ in range(600):
-            if (tmp_path / "is_training").exists() or not child.is_alive():
-                return child
-            time.sleep(0.05)
-        raise TimeoutError
+        wait_until(lambda: (tmp_path / "is_training").exists() or not child.is_alive())
+        return child
 
     yield start
     for child in children:
@@ -239,18 +238,24 @@ def other_job(tmp_path):
 
 
 @pytest.mark.ddp
-def test_two_processes_train_a_teacher_once(tmp_path, other_job):
-    # Longer than the lease lasts without a heartbeat.
-    child = other_job(2.0)
+def test_two_processes_train_a_teacher_once(tmp_path, other_job, monkeypatch):
+    child = other_job()
     waited_for = []
     store = TeacherStore(tmp_path / "store", lease_expiry=1.0)
+    lease = tmp_path / "store" / "jobs" / "leases" / store.key(SETTINGS, "a" * 64)
+    # The training goes on for longer than the lease lasts without a heartbeat.
+    clock = HeartbeatClock(
+        lease / "0", seconds=0.75, on_sleep=lambda count: (tmp_path / "may_end").touch() if count == 4 else None
+    )
+    monkeypatch.setattr(_lease, "time", clock)
     module, train = nn.Linear(2, 3), Trainer()
     is_reused = store.get_or_train(
         module, settings=SETTINGS, fingerprint="a" * 64, train=train, on_wait=waited_for.append
     )
-    child.join(timeout=60)
+    child.join(timeout=PATIENCE)
     assert child.exitcode == 0
     assert is_reused
+    assert clock.now > 2.0
     assert train.count == 0
     assert bool((module.weight == 7).all())
     assert events(store) == ["training", "stored"]
@@ -259,7 +264,7 @@ def test_two_processes_train_a_teacher_once(tmp_path, other_job):
 
 @pytest.mark.ddp
 def test_a_job_that_is_killed_while_it_trains_does_not_hold_up_the_others(tmp_path, other_job):
-    child = other_job(60.0)
+    child = other_job()
     child.kill()
     child.join()
     train = Trainer()
@@ -271,13 +276,15 @@ def test_a_job_that_is_killed_while_it_trains_does_not_hold_up_the_others(tmp_pa
 
 
 @pytest.mark.ddp
-def test_a_job_that_was_taken_for_dead_does_not_overwrite_the_teacher(tmp_path, other_job):
-    child = other_job(1.0)
+def test_a_job_that_was_taken_for_dead_does_not_overwrite_the_teacher(tmp_path, other_job, monkeypatch):
+    child = other_job()
     os.kill(child.pid, signal.SIGSTOP)
+    monkeypatch.setattr(_lease, "time", FakeClock())
     store = TeacherStore(tmp_path / "store", lease_expiry=1.0)
     assert not get(store, Trainer(5.0))[1]
+    (tmp_path / "may_end").touch()
     os.kill(child.pid, signal.SIGCONT)
-    child.join(timeout=60)
+    child.join(timeout=PATIENCE)
     assert child.exitcode == 0
     assert events(store) == ["training", "training", "stored", "discarded"]
     assert bool((get(store, Trainer())[0].weight == 5).all())

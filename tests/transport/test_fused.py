@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from patience import PATIENCE
 
 from lt_callbacks._errors import StateError
 from lt_callbacks.transport import fused, fused_harmonise, fused_transport
@@ -48,7 +49,7 @@ def test_triton_is_loaded_on_use_only():
         "assert 'lt_callbacks.transport.fused_kernels' not in sys.modules\n"
         "assert 'triton' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from patience import PATIENCE
 
 from lt_callbacks.dsink import ProxyLabeler
 from lt_callbacks.transport import fused
@@ -44,7 +45,7 @@ def answers(calls: dict[str, Call], folder: Path) -> dict[str, dict[str, Any]]:
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE,
     )
     assert run.returncode == 0, run.stderr
     return torch.load(folder / "answers.pt", weights_only=True)

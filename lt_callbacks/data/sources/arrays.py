@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError, DataError
 from lt_callbacks.data.image_set import ImageSet, Source
 from lt_callbacks.data.sources.statistics import channel_statistics
 
@@ -33,16 +34,19 @@ def arrays(*, path: str | os.PathLike[str], crop_padding: int | None = None, fli
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"`path` must be an .npz file; found none at {file}. {_WAY_OUT}")
+        raise ArgumentFileError("path", rule="be an .npz file", got=f"{file}, which is none", way_out=_WAY_OUT)
     try:
         entries = np.load(file, allow_pickle=False)
         if isinstance(entries, np.ndarray):
-            raise ValueError("it holds one array without a name")
+            raise DataError("it holds one array without a name")
         with entries:
             content = {name: entries[name] for name in entries.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"`path` must be a whole .npz file without pickles; {file} is not ({error}). {_WAY_OUT}"
+        raise ArgumentValueError(
+            "path",
+            rule="be a whole .npz file without pickles",
+            got=f"{file}, which is not ({error})",
+            way_out=_WAY_OUT,
         ) from error
 
     images, train = _part(content, "train", file)
@@ -65,7 +69,7 @@ def _part(content: dict[str, np.ndarray], part: str, file: Path) -> tuple[Tensor
     for name in (f"{part}_images", f"{part}_labels"):
         if name not in content:
             found = ", ".join(sorted(content)) or "nothing"
-            raise ValueError(f"`{name}` must be in {file}; it has {found}. {_WAY_OUT}")
+            raise ArgumentValueError(name, rule=f"be in {file}", got=f"only {found}", way_out=_WAY_OUT)
     labels = content[f"{part}_labels"]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -77,8 +81,10 @@ def _channels_first(images: np.ndarray, name: str) -> Tensor:
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or not 1 <= images.shape[3] <= 4:
-        raise ValueError(
-            f"`{name}` must be uint8 (N, H, W) or (N, H, W, channels); got {images.dtype}, shape {images.shape}. "
-            "Scale pixels to 0..255; move channels that come second with images.transpose(0, 2, 3, 1)."
+        raise ArgumentValueError(
+            name,
+            rule="be uint8 (N, H, W) or (N, H, W, channels)",
+            got=f"{images.dtype}, shape {images.shape}",
+            way_out="Scale pixels to 0..255; move channels that come second with images.transpose(0, 2, 3, 1).",
         )
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.data.image_set import ImageSet, Source
 from lt_callbacks.data.sources.statistics import IMAGENET_MEAN, IMAGENET_STD
 
@@ -34,7 +35,7 @@ def csv_file(
 
     Args:
         train_csv: One training image a line, under a header.
-        test_csv: Likewise for the test set.
+        test_csv: One test image a line, under a header; None: no test set.
         root: What relative paths start from; None: the folder of the CSV file they are in.
         image_size: Height and width that images are given out with, in pixels.
         crop_padding: As in `image_folder`.
@@ -64,38 +65,55 @@ def csv_file(
 def _rows(file: str | os.PathLike[str], argument: str, root: str | os.PathLike[str] | None) -> list[_Row]:
     table = Path(file)
     if not table.is_file():
-        raise FileNotFoundError(f"`{argument}` must be a CSV file; found none at {table}. Check the path.")
+        raise ArgumentFileError(
+            argument, rule="be a CSV file", got=f"{table}, which is none", way_out="Check the path."
+        )
     folder = table.parent if root is None else Path(root)
     try:
         # utf-8-sig: spreadsheets put a mark before the header
         content = table.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"`{argument}` must be a CSV file in UTF-8; {table} is not ({error}). Save it again with that encoding."
+        raise ArgumentValueError(
+            argument,
+            rule="be a CSV file in UTF-8",
+            got=f"{table}, which is not ({error})",
+            way_out="Save it again with that encoding.",
         ) from error
     rows = []
     reader = csv.DictReader(io.StringIO(content))
     columns = reader.fieldnames or []
     if not {"path", "label"} <= set(columns):
-        raise ValueError(
-            f"`{argument}` must have the columns 'path' and 'label' in its first line; {table} has "
-            f"{', '.join(columns) or 'nothing'}. Add the header 'path,label'."
+        raise ArgumentValueError(
+            argument,
+            rule="have the columns 'path' and 'label' in its first line",
+            got=f"{', '.join(columns) or 'nothing'} in {table}",
+            way_out="Add the header 'path,label'.",
         )
     for line in reader:
         where = f"{table}, line {reader.line_num}"
         path, label = (line["path"] or "").strip(), (line["label"] or "").strip()
         if not path or not label:
-            raise ValueError(
-                f"`{argument}` must have a path and a label in every line; {where} lacks one. Complete it."
+            raise ArgumentValueError(
+                argument,
+                rule="have a path and a label in every line",
+                got=f"{where}, which lacks one",
+                way_out="Complete it.",
             )
         if not (folder / path).is_file():
-            raise FileNotFoundError(
-                f"`{argument}` must name files that exist; {where} names {folder / path}. Correct the line, or "
-                "pass `root`, the folder that paths start from."
+            raise ArgumentFileError(
+                argument,
+                rule="name files that exist",
+                got=f"{folder / path} in {where}",
+                way_out="Correct the line, or pass `root`, the folder that paths start from.",
             )
         rows.append(_Row(folder / path, label, where))
     if not rows:
-        raise ValueError(f"`{argument}` must list at least one image; {table} has none below its header. Add lines.")
+        raise ArgumentValueError(
+            argument,
+            rule="list at least one image",
+            got=f"{table}, which has none below its header",
+            way_out="Add lines.",
+        )
     return rows
 
 
@@ -111,15 +129,19 @@ def _test_rows(test: list[_Row], train: list[_Row], class_names: tuple[str, ...]
     trained_on = {row.path.resolve(): row.where for row in train}
     for row in test:
         if row.label not in class_names:
-            raise ValueError(
-                f"`test_csv` labels must occur in `train_csv`; {row.where} has {row.label!r}, which is none of "
-                f"{', '.join(class_names[:20])}. Correct it, or add training images of the class."
+            raise ArgumentValueError(
+                "test_csv",
+                rule=f"have labels that occur in `train_csv`: {', '.join(class_names[:20])}",
+                got=f"{row.label!r} in {row.where}",
+                way_out="Correct it, or add training images of the class.",
             )
         twin = trained_on.get(row.path.resolve())
         if twin is not None:
-            raise ValueError(
-                f"`test_csv` must not list training images; {row.where} has the file of {twin}. Remove one of the two "
-                "lines."
+            raise ArgumentValueError(
+                "test_csv",
+                rule="not list training images",
+                got=f"the file of {twin} in {row.where}",
+                way_out="Remove one of the two lines.",
             )
     return test
 

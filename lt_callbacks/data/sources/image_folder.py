@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.data.image_set import ImageSet, Source
 from lt_callbacks.data.sources.statistics import IMAGENET_MEAN, IMAGENET_STD
 
@@ -16,8 +17,8 @@ def image_folder(*, root: str | os.PathLike[str], image_size: int, crop_padding:
     """Your own image files, a folder a class: ``root/train/CLASS/*.png`` and, optionally, ``root/test/CLASS/*.png``.
 
     Classes are the folders under ``train`` in alphabetic order; folders inside a class's folder count to it, hidden
-    files and folders do not. Images are
-    decoded to RGB by worker processes and normalised with ImageNet's mean and deviation.
+    files and folders do not. Images are decoded to RGB by worker processes and normalised with ImageNet's mean and
+    deviation.
 
     Args:
         root: Holds ``train`` and perhaps ``test``.
@@ -33,15 +34,19 @@ def image_folder(*, root: str | os.PathLike[str], image_size: int, crop_padding:
     root = Path(root)
     class_names = tuple(_classes(root / "train"))
     if not class_names:
-        raise FileNotFoundError(
-            f"`root` must hold image files in a folder a class, {root / 'train' / 'CLASS' / '*.png'}; found none. "
-            f"Put the training images there, and those of the test under {root / 'test'}."
+        raise ArgumentFileError(
+            "root",
+            rule=f"hold image files in a folder a class, {root / 'train' / 'CLASS' / '*.png'}",
+            got="none",
+            way_out=f"Put the training images there, and those of the test under {root / 'test'}.",
         )
     unknown = sorted(set(_classes(root / "test")) - set(class_names))
     if unknown:
-        raise ValueError(
-            f"`root` must have no class in 'test' that 'train' has not; {root / 'test' / unknown[0]} is such. Add its "
-            "training images, or remove it."
+        raise ArgumentValueError(
+            "root",
+            rule="have no class in 'test' that 'train' has not",
+            got=str(root / "test" / unknown[0]),
+            way_out="Add its training images, or remove it.",
         )
     return Source(
         name=root.resolve().name,
@@ -68,9 +73,11 @@ def _image_set(folder: Path, class_names: tuple[str, ...]) -> ImageSet:
     for label, name in enumerate(class_names):
         files = _image_files(folder / name)
         if not files and folder.name == "train":
-            raise ValueError(
-                f"`root` must hold an image for every class; {folder / name} has no file ending in "
-                f"{', '.join(IMAGE_ENDINGS)}. Add images, or remove the folder."
+            raise ArgumentValueError(
+                "root",
+                rule="hold an image for every class",
+                got=f"{folder / name}, which has no file ending in {', '.join(IMAGE_ENDINGS)}",
+                way_out="Add images, or remove the folder.",
             )
         paths += files
         labels += [label] * len(files)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lt_callbacks._errors import ArgumentFileError
 from lt_callbacks.data.image_set import ImageSet, Source
 
 
@@ -43,10 +44,12 @@ def torchvision_folder(
         parts = [dataset(str(root), train=is_train, download=False) for is_train in (True, False)]
     # torchvision has no error type of its own: its checks raise all of these on files that are missing or cut short
     except (RuntimeError, OSError, ValueError, TypeError, AssertionError, EOFError) as error:
-        raise FileNotFoundError(
-            f"`root` must hold {root / holds}, whole; it is missing or damaged ({type(error).__name__}: {error}). "
-            f"Put {origin} there, or run torchvision.datasets.{dataset.__name__}({str(root)!r}, download=True) once "
-            "where the network can be reached."
+        raise ArgumentFileError(
+            "root",
+            rule=f"hold {root / holds}, whole",
+            got=f"missing or damaged files ({type(error).__name__}: {error})",
+            way_out=f"Put {origin} there, or run torchvision.datasets.{dataset.__name__}({str(root)!r}, download=True) "
+            "once where the network can be reached.",
         ) from error
     train, test = (_image_set(part) for part in parts)
     return Source(

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from patience import PATIENCE
 
 from lt_callbacks.apps.distill.store import DistilledStore
 from lt_callbacks.distilled_set import DistilledSet, Views, ViewSettings
@@ -104,7 +105,7 @@ def test_jobs_that_need_the_same_set_make_it_once(store):
     def make():
         calls.append(threading.current_thread().name)
         started.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
         return some_set()
 
     def job():
@@ -112,13 +113,13 @@ def test_jobs_that_need_the_same_set_make_it_once(store):
 
     jobs = [threading.Thread(target=job) for _ in range(2)]
     jobs[0].start()
-    assert started.wait(20)
+    assert started.wait(PATIENCE)
     jobs[1].start()
     # The second has time to run into the lock.
     jobs[1].join(0.2)
     go_on.set()
     for each in jobs:
-        each.join(20)
+        each.join(PATIENCE)
     assert len(calls) == 1
     assert [was_there for _, _, was_there in found] == [False, True]
     assert found[0][0] == found[1][0]
@@ -195,7 +196,7 @@ def test_jobs_that_need_the_same_labels_wait_for_each_other(store):
         assert seen == []
         for view in range(3):
             labels.write(view, logits_of(view))
-    other.join(20)
+    other.join(PATIENCE)
     assert seen == [[]]
 
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from commands import free_port
+from patience import PATIENCE
 from tiny_run import tiny_config
 
 from lt_callbacks._errors import StateError
@@ -81,7 +82,7 @@ def two_drivers(tmp_path, monkeypatch):
     thread = threading.Thread(target=lambda: found.update(second=Drivers(second_trainer)))
     thread.start()
     first = Drivers(first_trainer)
-    thread.join(60)
+    thread.join(PATIENCE)
     return first, found["second"], second_environment, port
 
 

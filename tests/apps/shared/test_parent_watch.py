@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from patience import PATIENCE
 
 from lt_callbacks.apps.shared.parent_watch import end_with_parent
 
@@ -16,7 +17,7 @@ FORK = multiprocessing.get_context("fork")
 def watched(write: int) -> None:
     end_with_parent()
     os.write(write, str(os.getpid()).encode())
-    time.sleep(60)
+    time.sleep(2 * PATIENCE)
 
 
 def start_watched(write: int) -> None:
@@ -54,4 +55,4 @@ def test_a_child_is_gone_soon_after_its_parent_was_killed_and_not_before(parent)
     assert not has_ended(read, within=2.5)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert has_ended(read, within=20.0)
+    assert has_ended(read, within=PATIENCE)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,12 @@ from torch.utils.data import DataLoader
 
 from lt_callbacks.apps.shared import progress as progress_module
 from lt_callbacks.apps.shared.progress import RunProgress
+
+
+@pytest.fixture(autouse=True)
+def _the_clock_stands_still(monkeypatch):
+    """Every training takes 0 s, also on a machine that is busy."""
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 class Terminal(io.StringIO):

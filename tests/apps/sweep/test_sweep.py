@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from commands import environment, jobs_of, lt_train, start, train_command
 from omegaconf import OmegaConf
+from patience import PATIENCE, wait_until
 
 from lt_callbacks.apps.sweep import sweep
 from lt_callbacks.apps.sweep.sweep import refuse_ranks_of_a_sweep, single_seed
@@ -140,15 +141,13 @@ def writers(log):
 @pytest.mark.ddp
 def test_a_sweep_that_is_asked_to_stop_has_its_job_save_and_says_how_to_go_on(tmp_path):
     process = start(train_command(tmp_path, "-m", "methods=[ce]", "noise.ratio=0.2,0.4", "trainer.max_epochs=100000"))
-    deadline = time.monotonic() + 100
-    while not list((tmp_path / "sweep").glob("*/manifest-seed0.json")) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_until(lambda: list((tmp_path / "sweep").glob("*/manifest-seed0.json")))
     time.sleep(4)
     (log,) = (tmp_path / "sweep").glob("*/job.log")
     assert writers(log)
     # Not SIGINT, which is ignored below a shell's background.
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert f"Stopped. The same command with hydra.sweep.dir={tmp_path / 'sweep'} goes on" in said
     ((place, job),) = jobs_of(tmp_path / "sweep").items()
@@ -195,6 +194,6 @@ def test_optuna_chooses_by_the_held_out_share(tmp_path):
 
 def test_the_command_ends_where_torchrun_started_it_twice():
     command = [sys.executable, "-m", "lt_callbacks.apps.train.command", "-m", "seed=0,1"]
-    refused = subprocess.run(command, env=environment(**TORCHRUN), capture_output=True, text=True, timeout=120)
+    refused = subprocess.run(command, env=environment(**TORCHRUN), capture_output=True, text=True, timeout=PATIENCE)
     assert refused.returncode == 2
     assert refused.stderr.startswith("A sweep must be started as one process; torchrun started 4 of this command")

@@ -48,7 +48,7 @@ def test_the_document_names_the_command_without_its_folders(tmp_path, monkeypatc
         (["dsink.alpha=-1"], "`dsink.alpha` must be a finite number >= 0; got -1.0."),
         (
             ["data=cifar10", "data.root=nowhere"],
-            "`data.root` must hold nowhere/cifar-10-batches-py, whole; it is missing",
+            "`data.root` must hold nowhere/cifar-10-batches-py, whole; got missing",
         ),
         (["data.root=nowhere"], "`data.root` must be null for data set 'digits'"),
         (["data=csv_file"], "`data.train_csv` must be given for data set 'csv_file'; got null."),

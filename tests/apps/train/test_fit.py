@@ -62,7 +62,7 @@ def test_a_training_has_the_steps_and_curves_that_it_should(straight):
         assert done.steps == list(range(1, NUM_EPOCHS * STEPS + 1))
         assert done.trained.curves["epoch"] == list(range(1, NUM_EPOCHS + 1))
         assert {len(line) for line in done.trained.curves.values()} == {NUM_EPOCHS}
-        assert 0 < done.trained.seconds < 300
+        assert done.trained.seconds > 0
     plain, robust = straight
     assert plain.trained.observed == {}
     assert {"dsink/marginal_error", "dsink/entropy"} <= robust.trained.observed.keys()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import environment, free_port, jobs_of, lt_train, ranks_of, start, store_events, train_command
+from patience import PATIENCE, wait_until
 from safetensors.torch import load_file
 
 from lt_callbacks.evaluation import read_result
@@ -77,7 +78,7 @@ def test_teachers_are_settled_before_the_ranks_that_learn_from_them(tmp_path):
 @pytest.mark.ddp
 def test_a_shuffled_sweep_never_mixes_jobs(tmp_path):
     arguments = ("methods=[ce]", "noise.ratio=shuffle(0.1,0.2,0.3)", "imbalance.factor=shuffle(5,10)", *TWO[:2])
-    command = lt_train(tmp_path, "-m", *arguments, timeout=290)
+    command = lt_train(tmp_path, "-m", *arguments)
     assert command.returncode == 0, command.stderr
     jobs = jobs_of(tmp_path / "sweep")
     seen = set()
@@ -123,7 +124,7 @@ def test_ranks_that_a_launcher_started_are_those_of_the_job(tmp_path, launcher):
     else:
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         processes = [start(command, **shared, NODE_RANK=rank) for rank in range(2)]
-    said = [process.communicate(timeout=280)[0] for process in processes]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), said
     for ranks in ranks_of(tmp_path / "run"):
         assert [(rank["rank"], rank["world_size"]) for rank in ranks] == [(0, 2), (1, 2)]
@@ -136,14 +137,14 @@ def test_ranks_that_a_launcher_started_are_those_of_the_job(tmp_path, launcher):
 def test_a_command_that_is_killed_takes_its_ranks_with_it(tmp_path):
     process = start(train_command(tmp_path, "methods=[ce]", "trainer.max_epochs=100000", *TWO))
     place = tmp_path / "run" / "phases" / "ce-seed0"
-    deadline = time.monotonic() + 150
-    while not (place / "rank-1.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.5)
+    wait_until((place / "rank-1.json").exists)
     process.kill()
     process.wait()
-    time.sleep(8)
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, env=environment()).stdout
-    assert str(place) not in running
+
+    def running() -> str:
+        return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, env=environment()).stdout
+
+    wait_until(lambda: str(place) not in running(), every=1.0)
 
 
 @pytest.mark.slow
@@ -154,12 +155,10 @@ def test_a_command_that_is_asked_to_stop_saves_and_goes_on_exactly(tmp_path):
     assert whole.returncode == 0, whole.stderr
     process = start(train_command(tmp_path / "stopped", *settings))
     place = tmp_path / "stopped" / "run" / "phases" / "ce-seed0"
-    deadline = time.monotonic() + 150
-    while not (place / "rank-1.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_until((place / "rank-1.json").exists)
     time.sleep(1.5)
     process.terminate()
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143, said
     assert "Stopped, asked to stop" in said
     assert list((tmp_path / "stopped" / "run" / "unfinished").glob("*/last.ckpt"))

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -109,11 +108,9 @@ def test_an_interrupt_lets_the_ranks_save_first(tmp_path, monkeypatch):
     def interrupt(done, total):
         raise KeyboardInterrupt
 
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_ranks(tmp_path, environment(), Preemption(), on_epoch=interrupt)
     assert (tmp_path / "saved").exists()
-    assert time.monotonic() - started < 20
 
 
 def test_the_outcome_is_complete_once_it_is_there(tmp_path):

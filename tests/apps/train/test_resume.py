@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from commands import lt_train, start, train_command
+from patience import PATIENCE
 
 from lt_callbacks.evaluation import read_result
 
@@ -24,7 +25,7 @@ NUM_KILLS = 10
 
 @pytest.mark.slow
 @pytest.mark.ddp
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(4 * PATIENCE)
 def test_ten_kills_do_not_change_a_bit(tmp_path, capsys):
     whole = lt_train(tmp_path / "whole", *SETTINGS)
     assert whole.returncode == 0, whole.stderr

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from commands import start, store_events, train_command
+from patience import PATIENCE, wait_until
 
 from lt_callbacks.evaluation import read_result
 
@@ -15,10 +16,7 @@ JOBS = [("methods=[imbalance_teacher]", f"dsink.alpha={alpha}") for alpha in (1,
 
 
 def wait_for_training(folder, number=1):
-    deadline = time.monotonic() + 120
-    while len(store_events(folder)) < number:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: len(store_events(folder)) >= number)
 
 
 @pytest.mark.slow
@@ -26,7 +24,7 @@ def wait_for_training(folder, number=1):
 def test_four_jobs_at_once_train_their_teacher_once(tmp_path):
     commands = [train_command(tmp_path, *job, f"hydra.run.dir={tmp_path}/job{n}") for n, job in enumerate(JOBS)]
     processes = [start(command) for command in commands]
-    said = [process.communicate(timeout=280)[0] for process in processes]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
     assert [event["event"] for event in store_events(tmp_path)] == ["training", "stored"]
     cells = [read_result(tmp_path / f"job{n}" / "metrics.json").results[0] for n in range(4)]
@@ -49,7 +47,7 @@ def test_a_job_killed_in_the_middle_of_the_teacher_does_not_block_the_others(tmp
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    said = [process.communicate(timeout=280)[0] for process in others]
+    said = [process.communicate(timeout=PATIENCE)[0] for process in others]
     assert [process.returncode for process in others] == [0] * 3, said
     events = store_events(tmp_path)
     assert [event["event"] for event in events] == ["training", "training", "stored"]

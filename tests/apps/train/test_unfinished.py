@@ -130,10 +130,10 @@ def test_seconds_go_on_where_the_run_before_ended(tmp_path):
     first = UnfinishedTraining(tmp_path, **settings)
     time.sleep(0.05)
     saved = first.state_dict()
-    assert 0.05 <= saved["seconds"] <= first.seconds < 60
+    assert 0.05 <= saved["seconds"] <= first.seconds
     second = UnfinishedTraining(tmp_path, **settings)
     second.load_state_dict({"seconds": 1000.0})
-    assert 1000.0 <= second.seconds < 1060.0
+    assert second.seconds >= 1000.0
     # What a third run starts from has both.
     assert second.state_dict()["seconds"] >= 1000.0
 

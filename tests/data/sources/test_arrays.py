@@ -64,7 +64,7 @@ def test_the_test_set_may_be_left_out(tmp_path: Path):
 
 def test_a_missing_file_says_what_to_write(tmp_path: Path):
     with pytest.raises(
-        FileNotFoundError, match=r"`path` must be an .npz file; found none at .*x.npz. Write it with np.savez"
+        FileNotFoundError, match=r"`path` must be an .npz file; got .*x.npz, which is none. Write it with np.savez"
     ):
         arrays(path=tmp_path / "x.npz")
 
@@ -75,7 +75,7 @@ def test_a_missing_file_says_what_to_write(tmp_path: Path):
         (
             {"train_labels": None},
             ValueError,
-            "`train_labels` must be in .*mine.npz; it has test_images, test_labels, train_im",
+            "`train_labels` must be in .*mine.npz; got only test_images, test_labels, train_im",
         ),
         ({"test_images": None}, ValueError, "`test_images` must be in"),
         ({"test_labels": None}, ValueError, "`test_labels` must be in"),
@@ -89,7 +89,7 @@ def test_a_missing_file_says_what_to_write(tmp_path: Path):
         (
             {"test_labels": np.array([0, 3])},
             ValueError,
-            "`test` labels must be below the number of `class_names`, 3; got 3",
+            "`test` must have labels below the number of `class_names`, 3; got 3",
         ),
         (
             {"train_labels": np.zeros((6, 3), int)},
@@ -99,7 +99,7 @@ def test_a_missing_file_says_what_to_write(tmp_path: Path):
         (
             {"class_names": np.array(["a"])},
             ValueError,
-            "`train` labels must be below the number of `class_names`, 1; got 2",
+            "`train` must have labels below the number of `class_names`, 1; got 2",
         ),
         (
             {"class_names": np.array([{"a": 1}], dtype=object)},
@@ -119,7 +119,9 @@ def test_entries_that_do_not_fit_are_refused(
 def test_damaged_files_are_refused_by_name(tmp_path: Path, content: bytes | None):
     path = save(tmp_path)
     path.write_bytes(path.read_bytes()[:500] if content is None else content)
-    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; .*mine.npz is not"):
+    with pytest.raises(
+        ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"
+    ):
         arrays(path=path)
 
 
@@ -129,7 +131,9 @@ def test_damage_inside_a_compressed_file_is_refused_by_name(tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[60:300] = bytes(240)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; .*mine.npz is not"):
+    with pytest.raises(
+        ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"
+    ):
         arrays(path=path)
 
 
@@ -137,5 +141,7 @@ def test_a_plain_npy_file_is_refused(tmp_path: Path):
     path = tmp_path / "mine.npz"
     with path.open("wb") as stream:
         np.save(stream, np.zeros(3))
-    with pytest.raises(ValueError, match="`path` must be a whole .npz file without pickles; .*mine.npz is not"):
+    with pytest.raises(
+        ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"
+    ):
         arrays(path=path)

@@ -67,10 +67,10 @@ def test_batches_are_decoded(folder: Path):
 
 def test_a_missing_table_is_named(folder: Path):
     with pytest.raises(
-        FileNotFoundError, match="`train_csv` must be a CSV file; found none at .*no.csv. Check the path"
+        FileNotFoundError, match="`train_csv` must be a CSV file; got .*no.csv, which is none. Check the path"
     ):
         csv_file(train_csv=folder / "no.csv", image_size=8)
-    with pytest.raises(FileNotFoundError, match="`test_csv` must be a CSV file; found none at .*no.csv"):
+    with pytest.raises(FileNotFoundError, match="`test_csv` must be a CSV file; got .*no.csv, which is none"):
         csv_file(train_csv=write(folder, "images/0.png,a"), test_csv=folder / "no.csv", image_size=8)
 
 
@@ -81,28 +81,28 @@ def test_a_missing_table_is_named(folder: Path):
             ["images/0.png,a"],
             "file,class",
             ValueError,
-            "must have the columns 'path' and 'label' .*has file, class. Add the",
+            "must have the columns 'path' and 'label' .*got file, class in .*train.csv. Add the",
         ),
-        ([], "", ValueError, "must have the columns 'path' and 'label' in its first line; .*train.csv has nothing"),
+        ([], "", ValueError, "must have the columns 'path' and 'label' in its first line; got nothing in .*train.csv"),
         (
             [],
             "path,label",
             ValueError,
-            "`train_csv` must list at least one image; .*train.csv has none below its header",
+            "`train_csv` must list at least one image; got .*train.csv, which has none below its header",
         ),
         (
             ["images/0.png,a", "images/1.png,"],
             "path,label",
             ValueError,
-            "every line; .*train.csv, line 3 lacks one. Complete",
+            "every line; got .*train.csv, line 3, which lacks one. Complete",
         ),
-        (["images/0.png"], "path,label", ValueError, "a label in every line; .*train.csv, line 2 lacks one"),
-        ([",a"], "path,label", ValueError, "must have a path and a label in every line; .*line 2 lacks one"),
+        (["images/0.png"], "path,label", ValueError, "a label in every line; got .*train.csv, line 2, which lacks one"),
+        ([",a"], "path,label", ValueError, "must have a path and a label in every line; got .*line 2, which lacks one"),
         (
             ["images/0.png,a", "images/1.png,a", "images/9.png,b"],
             "path,label",
             FileNotFoundError,
-            "`train_csv` must name files that exist; .*train.csv, line 4 names .*9.png. Correct the line, or",
+            "`train_csv` must name files that exist; got .*9.png in .*train.csv, line 4. Correct the line, or",
         ),
     ],
 )
@@ -117,7 +117,7 @@ def test_another_encoding_is_refused_by_name(folder: Path):
     path = folder / "train.csv"
     path.write_bytes("path,label\nimages/0.png,Kätzchen\n".encode("latin-1"))
     with pytest.raises(
-        ValueError, match="`train_csv` must be a CSV file in UTF-8; .*train.csv is not .* Save it again"
+        ValueError, match="`train_csv` must be a CSV file in UTF-8; got .*train.csv, which is not .* Save it again"
     ):
         csv_file(train_csv=path, image_size=8)
 
@@ -126,7 +126,8 @@ def test_an_unknown_test_label_is_refused_with_its_line(folder: Path):
     train = write(folder, "images/0.png,cat", "images/1.png,dog")
     test = write(folder, "images/2.png,cat", "images/3.png,cow", name="test.csv")
     with pytest.raises(
-        ValueError, match="`test_csv` labels must occur in .*test.csv, line 3 has 'cow', .* none of cat, dog"
+        ValueError,
+        match="`test_csv` must have labels that occur in `train_csv`: cat, dog; got 'cow' in .*test.csv, line 3",
     ):
         csv_file(train_csv=train, test_csv=test, image_size=8)
 
@@ -135,6 +136,6 @@ def test_a_training_image_in_the_test_set_is_refused(folder: Path):
     train = write(folder, "images/0.png,cat", "images/1.png,dog")
     test = write(folder, "images/2.png,cat", "images/../images/1.png,dog", name="test.csv")
     with pytest.raises(
-        ValueError, match=r"`test_csv` must not list training images; .*test.csv, line 3 has the file of .*line 3"
+        ValueError, match=r"`test_csv` must not list training images; got the file of .*line 3 in .*test.csv, line 3"
     ):
         csv_file(train_csv=train, test_csv=test, image_size=8)

@@ -73,7 +73,7 @@ def test_the_test_set_may_be_left_out(root: Path):
 
 def test_a_missing_folder_says_what_to_put_where(tmp_path: Path):
     message = (
-        r"`root` must hold image files in a folder a class, .*train.CLASS.\*\.png; found none. Put the training images"
+        r"`root` must hold image files in a folder a class, .*train.CLASS.\*\.png; got none. Put the training images"
     )
     with pytest.raises(FileNotFoundError, match=message):
         image_folder(root=tmp_path, image_size=8)
@@ -85,12 +85,11 @@ def test_a_missing_folder_says_what_to_put_where(tmp_path: Path):
 def test_an_empty_class_and_an_unknown_one_are_refused(root: Path, write_image: Write):
     (root / "train" / "eel").mkdir()
     with pytest.raises(
-        ValueError, match=r"`root` must hold an image for every class; .*eel has no file ending in .bmp, .*Add"
+        ValueError,
+        match=r"`root` must hold an image for every class; got .*eel, which has no file ending in .bmp, .*Add",
     ):
         image_folder(root=root, image_size=8)
     (root / "train" / "eel").rmdir()
     write_image(root / "test" / "fox" / "0.png")
-    with pytest.raises(
-        ValueError, match=r"`root` must have no class in 'test' that 'train' has not; .*fox is such. Add"
-    ):
+    with pytest.raises(ValueError, match=r"`root` must have no class in 'test' that 'train' has not; got .*fox. Add"):
         image_folder(root=root, image_size=8)

@@ -67,14 +67,14 @@ def test_an_edited_file_is_refused(tiny_cifar: type[CIFAR10], tmp_path: Path):
     path = tmp_path / CIFAR10.base_folder / "data_batch_1"
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(
-        FileNotFoundError, match=r"`root` must hold .*cifar-10-batches-py, whole; it is missing or damaged"
+        FileNotFoundError, match=r"`root` must hold .*cifar-10-batches-py, whole; got missing or damaged files"
     ):
         read(tiny_cifar, tmp_path)
 
 
 def test_a_missing_folder_says_what_to_put_where(tiny_cifar: type[CIFAR10], tmp_path: Path):
     message = (
-        r"`root` must hold .*nowhere.cifar-10-batches-py, whole; it is missing or damaged \(RuntimeError: .*\). "
+        r"`root` must hold .*nowhere.cifar-10-batches-py, whole; got missing or damaged files \(RuntimeError: .*\). "
         r"Put the content of cifar-10-python.tar.gz there, or run torchvision.datasets.TinyCIFAR\('.*nowhere', down"
     )
     with pytest.raises(FileNotFoundError, match=message):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from adsa_small import distilled_set, fresh, hashes, relabel
+from patience import PATIENCE
 
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels
 from lt_callbacks.plugins import ADSACallback
@@ -129,7 +130,7 @@ def run_script(folder, *arguments):
         [sys.executable, str(script), str(folder), *arguments],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         env=environment,
         check=False,
     )

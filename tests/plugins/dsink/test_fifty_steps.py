@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 SCRIPT = Path(__file__).with_name("fifty_steps_script.py")
 
 
 def differences(num_ranks, *cases):
     finished = subprocess.run(
-        [sys.executable, str(SCRIPT), str(num_ranks), *cases], capture_output=True, text=True, timeout=280
+        [sys.executable, str(SCRIPT), str(num_ranks), *cases], capture_output=True, text=True, timeout=PATIENCE
     )
     lines = [line for line in finished.stdout.splitlines() if line.startswith("RESULT")]
     assert lines, finished.stderr[-3000:]

@@ -2,30 +2,34 @@ import numpy as np
 import pytest
 import torch
 
-from lt_callbacks.bench import cell
-from lt_callbacks.bench.cell import OURS, REFERENCE, WAYS, CellSetting, as_arrays, cell_ratios
-from lt_callbacks.bench.cell_reference import CellSettings
+from lt_callbacks.bench import training
 from lt_callbacks.bench.images import build_datamodule, made_up
+from lt_callbacks.bench.training import OURS, REFERENCE, WAYS, TrainingSetting, as_arrays, training_ratios
+from lt_callbacks.bench.training_reference import Hyperparameters
 
-TINY = CellSetting(
-    common=CellSettings(epochs=1, batch_size=16, workers=0), model="small_cnn", num_classes=3, num_train=96, num_test=30
+TINY = TrainingSetting(
+    hyperparameters=Hyperparameters(epochs=1, batch_size=16, workers=0),
+    model="small_cnn",
+    num_classes=3,
+    num_train=96,
+    num_test=30,
 )
 
 
-def test_all_ways_train_the_same_cell_and_the_document_is_continued(tmp_path):
+def test_all_ways_train_the_same_and_the_document_is_continued(tmp_path):
     said = []
-    settings = {"output": tmp_path, "command": "lt-bench cell", "device": "cpu", "say": said.append}
-    first = cell.run(TINY, seeds=[0], **settings)
-    assert list(first.cells) == ["seed 0"]
-    rows = first.cells["seed 0"]["rows"]
+    settings = {"output": tmp_path, "command": "lt-bench training", "device": "cpu", "say": said.append}
+    first = training.run(TINY, seeds=[0], **settings)
+    assert list(first.measurements) == ["seed 0"]
+    rows = first.measurements["seed 0"]["rows"]
     assert tuple(rows) == WAYS
     for row in rows.values():
         assert row["total_seconds"] == pytest.approx(row["teacher_seconds"] + row["student_seconds"], abs=1e-3)
         assert len(row["epoch_seconds"]) == 1
         assert 0 <= row["accuracy"] <= 100
     said.clear()
-    second = cell.run(TINY, seeds=[0, 1], **settings)
-    assert second.cells["seed 0"] == first.cells["seed 0"]
+    second = training.run(TINY, seeds=[0, 1], **settings)
+    assert second.measurements["seed 0"] == first.measurements["seed 0"]
     # Who begins changes by seed.
     assert [line for line in said if line.startswith("seed 1")] == [f"seed 1: {way}" for way in WAYS[::-1]]
 
@@ -46,6 +50,6 @@ def test_ratios_are_of_totals_and_of_epochs():
     def row(total, epochs):
         return {"total_seconds": total, "epoch_seconds": epochs}
 
-    found = cell_ratios({OURS: row(2.0, [1.0, 1.0, 4.0]), REFERENCE: row(6.0, [3.0, 4.0, 5.0])})
+    found = training_ratios({OURS: row(2.0, [1.0, 1.0, 4.0]), REFERENCE: row(6.0, [3.0, 4.0, 5.0])})
     assert found == {"written by hand / ours, total": 3.0, "written by hand / ours, student epoch": 4.0}
-    assert cell_ratios({OURS: row(2.0, [1.0])}) == {}
+    assert training_ratios({OURS: row(2.0, [1.0])}) == {}

@@ -1,7 +1,7 @@
 """D-SINK as one writes it by hand from the paper: plain PyTorch, worker processes, float32, `.item()` for the log.
 
-Nothing of this package but the networks that it is given. It is what `lt-bench cell` compares the package with, and is
-meant to be ordinary code, neither tuned nor hindered.
+Nothing of this package but the networks that it is given. It is what `lt-bench training` compares the package with,
+and is meant to be ordinary code, neither tuned nor hindered.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellSettings:
-    """What both ways of training a cell have in common.
+class Hyperparameters:
+    """Hyperparameters that our training and the one written by hand have in common.
 
     Attributes:
         epochs: Of each teacher and of the student.
@@ -32,7 +32,7 @@ class CellSettings:
         tolerance: Total variation of the class marginal at which Sinkhorn stops.
         max_iterations: Sweeps at most.
         elr_beta: Memory of the noise-robust teacher.
-        elr_regularization: Its weight.
+        elr_regularization: Weight of its penalty.
         workers: Processes that load images.
     """
 
@@ -50,8 +50,8 @@ class CellSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellData:
-    """Images as a user has them.
+class TrainingData:
+    """The data of a training as arrays, as a script has them.
 
     Attributes:
         images: (N, H, W, channels) uint8.
@@ -60,9 +60,9 @@ class CellData:
         test_labels: (M,) int64.
         num_classes: C.
         mean: One a channel, of pixels in [0, 1].
-        std: Likewise.
+        std: One a channel, > 0.
         crop_padding: Pixels by which training images move at most.
-        flip: Whether they are mirrored.
+        flip: Whether training images are mirrored at random.
     """
 
     images: np.ndarray
@@ -77,8 +77,8 @@ class CellData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellOutcome:
-    """What a training of a cell took and reached.
+class TrainingOutcome:
+    """Seconds that a training of two teachers and a student took, and the accuracy that it reached.
 
     Attributes:
         teacher_seconds: Of both teachers together.
@@ -94,7 +94,7 @@ class CellOutcome:
 
 
 class Images(Dataset):
-    """Images with labels and indices.
+    """A dataset of images with labels and indices.
 
     Args:
         images: (N, H, W, channels) uint8.
@@ -112,10 +112,10 @@ class Images(Dataset):
         return self.transform(self.images[index]), int(self.labels[index]), index
 
 
-def train_cell(
-    data: CellData, make_network: Callable[[], nn.Module], settings: CellSettings, device: str
-) -> CellOutcome:
-    """Train both teachers, then the student, and test it."""
+def train_by_hand(
+    data: TrainingData, make_network: Callable[[], nn.Module], hyperparameters: Hyperparameters, device: str
+) -> TrainingOutcome:
+    """Train both teachers, then the student, and test the student."""
     from torchvision import transforms
 
     augmented = [transforms.ToPILImage(), transforms.RandomCrop(data.images.shape[1], padding=data.crop_padding)]
@@ -126,23 +126,23 @@ def train_cell(
 
     loader = DataLoader(
         train_set,
-        batch_size=settings.batch_size,
+        batch_size=hyperparameters.batch_size,
         shuffle=True,
-        num_workers=settings.workers,
-        persistent_workers=settings.workers > 0,
+        num_workers=hyperparameters.workers,
+        persistent_workers=hyperparameters.workers > 0,
         pin_memory=device == "cuda",
     )
     test_loader = DataLoader(test_set, batch_size=512)
 
     began = time.perf_counter()
-    imbalance_teacher = train_imbalance_teacher(data, make_network(), loader, settings, device)
-    noise_teacher = train_noise_teacher(data, make_network(), loader, settings, device)
+    imbalance_teacher = train_imbalance_teacher(data, make_network(), loader, hyperparameters, device)
+    noise_teacher = train_noise_teacher(data, make_network(), loader, hyperparameters, device)
     _wait(device)
     trained = time.perf_counter()
-    student, ends = train_student(make_network(), noise_teacher, imbalance_teacher, loader, settings, device)
+    student, ends = train_student(make_network(), noise_teacher, imbalance_teacher, loader, hyperparameters, device)
     _wait(device)
     finished = time.perf_counter()
-    return CellOutcome(
+    return TrainingOutcome(
         teacher_seconds=trained - began,
         student_seconds=finished - trained,
         epoch_seconds=[after - before for before, after in zip([trained, *ends], ends, strict=False)],
@@ -151,14 +151,14 @@ def train_cell(
 
 
 def train_imbalance_teacher(
-    data: CellData, network: nn.Module, loader: DataLoader, settings: CellSettings, device: str
+    data: TrainingData, network: nn.Module, loader: DataLoader, hyperparameters: Hyperparameters, device: str
 ) -> nn.Module:
-    """Cross-entropy with adjusted logits."""
+    """Train a network by cross-entropy with logits adjusted by the class frequencies."""
     counts = torch.bincount(torch.from_numpy(data.labels), minlength=data.num_classes).float()
     log_prior = (counts / counts.sum()).log().to(device)
     network = network.to(device).train()
     log = []
-    for images, labels, _, step in steps(network, loader, settings, device):
+    for images, labels, _, step in steps(network, loader, hyperparameters, device):
         loss = F.cross_entropy(network(images) + log_prior, labels)
         step(loss)
         log.append(loss.item())
@@ -166,21 +166,21 @@ def train_imbalance_teacher(
 
 
 def train_noise_teacher(
-    data: CellData, network: nn.Module, loader: DataLoader, settings: CellSettings, device: str
+    data: TrainingData, network: nn.Module, loader: DataLoader, hyperparameters: Hyperparameters, device: str
 ) -> nn.Module:
-    """Early-learning regularisation."""
+    """Train a network by early-learning regularisation (ELR)."""
     memory = torch.zeros(len(data.labels), data.num_classes, device=device)
     network = network.to(device).train()
     log = []
-    for images, labels, index, step in steps(network, loader, settings, device):
+    for images, labels, index, step in steps(network, loader, hyperparameters, device):
         logits = network(images)
         probs = torch.clamp(F.softmax(logits, dim=1), 1e-4, 1 - 1e-4)
         detached = probs.detach()
-        memory[index] = settings.elr_beta * memory[index] + (1 - settings.elr_beta) * (
+        memory[index] = hyperparameters.elr_beta * memory[index] + (1 - hyperparameters.elr_beta) * (
             detached / detached.sum(dim=1, keepdim=True)
         )
         penalty = (1 - (memory[index] * probs).sum(dim=1)).log().mean()
-        loss = F.cross_entropy(logits, labels) + settings.elr_regularization * penalty
+        loss = F.cross_entropy(logits, labels) + hyperparameters.elr_regularization * penalty
         step(loss)
         log.append(loss.item())
     return network.eval()
@@ -191,22 +191,26 @@ def train_student(
     noise_teacher: nn.Module,
     imbalance_teacher: nn.Module,
     loader: DataLoader,
-    settings: CellSettings,
+    hyperparameters: Hyperparameters,
     device: str,
 ) -> tuple[nn.Module, list[float]]:
-    """Cross-entropy and alpha * KL to the transport plan; when each epoch ended."""
+    """Train a network by cross-entropy plus alpha * KL to the transport plan.
+
+    Returns:
+        The network, and the clock's reading at the end of each epoch.
+    """
     network = network.to(device).train()
     log, ends = [], []
-    for position, (images, labels, _, step) in enumerate(steps(network, loader, settings, device)):
+    for position, (images, labels, _, step) in enumerate(steps(network, loader, hyperparameters, device)):
         logits = network(images)
         log_probs = F.log_softmax(logits, dim=1)
         with torch.no_grad():
             noise_log_probs = F.log_softmax(noise_teacher(images), dim=1)
             marginal = F.softmax(imbalance_teacher(images), dim=1).sum(dim=0)
             kernel = 0.5 * (log_probs.detach() + noise_log_probs)
-            plan = sinkhorn(kernel, marginal, settings)
+            plan = sinkhorn(kernel, marginal, hyperparameters)
         kl = (plan * (plan.clamp_min(1e-12).log() - log_probs)).sum(dim=1).mean()
-        loss = F.cross_entropy(logits, labels) + settings.alpha * kl
+        loss = F.cross_entropy(logits, labels) + hyperparameters.alpha * kl
         step(loss)
         log.append(loss.item())
         if (position + 1) % len(loader) == 0:
@@ -214,31 +218,31 @@ def train_student(
     return network.eval(), ends
 
 
-def sinkhorn(log_kernel: Tensor, marginal: Tensor, settings: CellSettings) -> Tensor:
-    """Alternating normalisation in the log domain until the columns fit."""
+def sinkhorn(log_kernel: Tensor, marginal: Tensor, hyperparameters: Hyperparameters) -> Tensor:
+    """Transport plan (N, C) by alternating normalisation in the log domain until the columns fit."""
     log_b, g = marginal.log(), torch.zeros_like(marginal)
-    for _ in range(settings.max_iterations):
+    for _ in range(hyperparameters.max_iterations):
         f = -torch.logsumexp(log_kernel + g, dim=1, keepdim=True)
         columns = torch.logsumexp(log_kernel + f, dim=0)
         error = ((columns + g).exp() - marginal).abs().sum().item() / len(log_kernel)
-        if error < settings.tolerance:
+        if error < hyperparameters.tolerance:
             break
         g = log_b - columns
     return torch.softmax(log_kernel + g, dim=1)
 
 
 def steps(
-    network: nn.Module, loader: DataLoader, settings: CellSettings, device: str
+    network: nn.Module, loader: DataLoader, hyperparameters: Hyperparameters, device: str
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Callable[[Tensor], None]]]:
-    """Batches on the device, and what makes a step with their loss."""
+    """Batches of all epochs on the device, each with a function that makes a step with its loss."""
     optimizer = torch.optim.SGD(
         network.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
+        lr=hyperparameters.learning_rate,
+        momentum=hyperparameters.momentum,
+        weight_decay=hyperparameters.weight_decay,
         nesterov=True,
     )
-    total = settings.epochs * len(loader)
+    total = hyperparameters.epochs * len(loader)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 0.5 * (1 + math.cos(math.pi * done / total)))
 
     def step(loss: Tensor) -> None:
@@ -247,7 +251,7 @@ def steps(
         optimizer.step()
         schedule.step()
 
-    for _ in range(settings.epochs):
+    for _ in range(hyperparameters.epochs):
         for images, labels, index in loader:
             yield images.to(device), labels.to(device), index.to(device), step
 

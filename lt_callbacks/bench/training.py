@@ -1,4 +1,4 @@
-"""`lt-bench cell`: two teachers and a D-SINK student from start to end, beside a script written by hand."""
+"""`lt-bench training`: two teachers and a D-SINK student from start to end, beside a script written by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.apps.shared.quiet import be_quiet
-from lt_callbacks.bench.cell_reference import CellData, CellOutcome, CellSettings, train_cell
 from lt_callbacks.bench.document import BenchDocument
 from lt_callbacks.bench.images import build_datamodule, build_source
-from lt_callbacks.bench.step import Student
+from lt_callbacks.bench.students import Student
+from lt_callbacks.bench.training_reference import Hyperparameters, TrainingData, TrainingOutcome, train_by_hand
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.methods import Classifier, Optimisation
 from lt_callbacks.models import build_model
@@ -31,11 +32,11 @@ WAYS = (OURS, CACHED, REFERENCE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellSetting:
-    """What a cell is about, besides what both ways have in common.
+class TrainingSetting:
+    """What is trained: a model on a data set, by given hyperparameters.
 
     Attributes:
-        common: See `CellSettings`.
+        hyperparameters: Of every way, see `Hyperparameters`.
         model: See `lt_callbacks.models.build_model`.
         data: See `lt_callbacks.bench.images.build_source`.
         num_classes: C of made-up images.
@@ -45,7 +46,7 @@ class CellSetting:
         channels_last: Memory format of ours.
     """
 
-    common: CellSettings
+    hyperparameters: Hyperparameters
     model: str = "resnet8_half"
     data: str | None = None
     num_classes: int = 10
@@ -56,7 +57,7 @@ class CellSetting:
 
 
 def run(
-    setting: CellSetting,
+    setting: TrainingSetting,
     *,
     output: Path,
     command: str,
@@ -65,20 +66,21 @@ def run(
     ways: Sequence[str] = WAYS,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchDocument:
-    """Train the cell in all ways with each seed that the document in ``output`` lacks; who begins changes by seed."""
+    """Train in all ways with each seed that the document in ``output`` lacks; who begins changes by seed."""
     be_quiet()
     settings = {
-        **{name: value for name, value in vars(setting).items() if name != "common"},
+        **{name: value for name, value in vars(setting).items() if name != "hyperparameters"},
         "data": None if setting.data is None else Path(setting.data).name,
-        "common": vars(setting.common),
+        # The key of documents that are older than the word.
+        "common": vars(setting.hyperparameters),
         "device": device,
         "ways": list(ways),
     }
-    document = BenchDocument(output / "bench-cell.json", kind="cell", settings=settings, command=command)
+    document = BenchDocument(output / "bench-training.json", kind="training", settings=settings, command=command)
     is_warm = False
     for seed in seeds:
         name = f"seed {seed}"
-        if name in document.cells:
+        if name in document.measurements:
             say(f"{name}: kept from {document.path.name}")
             continue
         if not is_warm:
@@ -96,47 +98,40 @@ def run(
         for way in list(ways) if seed % 2 == 0 else list(ways)[::-1]:
             say(f"{name}: {way}")
             rows[way] = _row(train(way, source, setting, device=device, seed=seed))
-        document.add(name, {"seed": seed, "rows": {way: rows[way] for way in ways}, "ratios": cell_ratios(rows)})
+        document.add(name, {"seed": seed, "rows": {way: rows[way] for way in ways}, "ratios": training_ratios(rows)})
     return document
 
 
-def train(way: str, source: Source, setting: CellSetting, *, device: str, seed: int) -> CellOutcome:
-    """One cell in one way."""
+def train(way: str, source: Source, setting: TrainingSetting, *, device: str, seed: int) -> TrainingOutcome:
+    """Train two teachers and a student in one of `WAYS`."""
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # of the hand-written script's transforms, as scripts have it
-    datamodule = build_datamodule(source, batch_size=setting.common.batch_size, seed=seed)
+    datamodule = build_datamodule(source, batch_size=setting.hyperparameters.batch_size, seed=seed)
 
     def network() -> nn.Module:
         return build_model(setting.model, num_classes=source.num_classes, in_channels=source.image_shape[0])
 
     if way == REFERENCE:
-        return train_cell(as_arrays(source, datamodule), network, setting.common, device)
+        return train_by_hand(as_arrays(source, datamodule), network, setting.hyperparameters, device)
     return _train_ours(datamodule, network, setting, device=device, seed=seed, is_cached=way == CACHED)
 
 
 def _train_ours(
     datamodule: LongTailedDataModule,
     network: Callable[[], nn.Module],
-    setting: CellSetting,
+    setting: TrainingSetting,
     *,
     device: str,
     seed: int,
     is_cached: bool,
-) -> CellOutcome:
-    common = setting.common
+) -> TrainingOutcome:
+    hyperparameters = setting.hyperparameters
     optimisation = Optimisation(
-        learning_rate=common.learning_rate, momentum=common.momentum, weight_decay=common.weight_decay
+        learning_rate=hyperparameters.learning_rate,
+        momentum=hyperparameters.momentum,
+        weight_decay=hyperparameters.weight_decay,
     )
-    options: dict[str, Any] = {
-        "max_epochs": common.epochs,
-        "accelerator": "gpu" if device == "cuda" else "cpu",
-        "devices": 1,
-        "precision": setting.precision,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_model_summary": False,
-        "enable_progress_bar": False,
-    }
+    options = _trainer_options(setting, device)
 
     def module() -> Classifier:
         return Classifier(network=network(), optimisation=optimisation, channels_last=setting.channels_last)
@@ -145,7 +140,7 @@ def _train_ours(
     imbalance, noise = train_teachers(
         module,
         datamodule,
-        noise_settings={"beta": common.elr_beta, "regularization": common.elr_regularization},
+        noise_settings={"beta": hyperparameters.elr_beta, "regularization": hyperparameters.elr_regularization},
         trainer=options,
         seed=seed,
         store=None,
@@ -159,9 +154,9 @@ def _train_ours(
     dsink = DSink(
         noise_teacher=used[0],
         imbalance_teacher=used[1],
-        alpha=common.alpha,
-        tolerance=common.tolerance,
-        max_iterations=common.max_iterations,
+        alpha=hyperparameters.alpha,
+        tolerance=hyperparameters.tolerance,
+        max_iterations=hyperparameters.max_iterations,
     )
     student.attach_dsink(dsink)
     clock = EpochClock()
@@ -169,7 +164,7 @@ def _train_ours(
     if device == "cuda":
         torch.cuda.synchronize()
     finished = time.perf_counter()
-    return CellOutcome(
+    return TrainingOutcome(
         teacher_seconds=trained - began,
         student_seconds=finished - trained,
         epoch_seconds=[after - before for before, after in zip([trained, *clock.ends], clock.ends, strict=False)],
@@ -177,29 +172,45 @@ def _train_ours(
     )
 
 
+def _trainer_options(setting: TrainingSetting, device: str) -> dict[str, Any]:
+    return {
+        "max_epochs": setting.hyperparameters.epochs,
+        "accelerator": "gpu" if device == "cuda" else "cpu",
+        "devices": 1,
+        "precision": setting.precision,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": False,
+    }
+
+
 class EpochClock(Callback):
-    """Notes when each epoch of a training ended, on the host."""
+    """Notes when each epoch of a training ended, by the host's clock."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the time; the device is not waited for."""
+        """Note the time after each training epoch; the device is not waited for."""
         self.ends.append(time.perf_counter())
 
 
-def as_arrays(source: Source, datamodule: LongTailedDataModule) -> CellData:
+def as_arrays(source: Source, datamodule: LongTailedDataModule) -> TrainingData:
     """The corrupted training set and the test set as arrays, channels last.
 
     Raises:
         ValueError: The data set has no test set, or its images are files.
     """
     if source.test is None or not isinstance(source.train.images, Tensor) or not isinstance(source.test.images, Tensor):
-        raise ValueError(
-            f"`--data` must have training and test images in memory; {source.name!r} has not. Use CIFAR or arrays."
+        raise ArgumentValueError(
+            "--data",
+            rule="have training and test images in memory",
+            got=f"{source.name!r}, which has not",
+            way_out="Use CIFAR or arrays.",
         )
     indices = torch.from_numpy(datamodule.manifest.indices)
-    return CellData(
+    return TrainingData(
         images=source.train.images[indices].permute(0, 2, 3, 1).contiguous().numpy(),
         labels=datamodule.given_labels.copy(),
         test_images=source.test.images.permute(0, 2, 3, 1).contiguous().numpy(),
@@ -222,8 +233,8 @@ def _accuracy(student: Classifier, datamodule: LongTailedDataModule, device: str
     return 100 * right / total
 
 
-def cell_ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """How many times longer the script written by hand takes than each of ours, of one seed."""
+def training_ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """How many times longer the script written by hand takes than each of our ways, with one seed."""
     if REFERENCE not in rows:
         return {}
     reference = rows[REFERENCE]
@@ -237,7 +248,7 @@ def cell_ratios(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     return found
 
 
-def _row(outcome: CellOutcome) -> dict[str, Any]:
+def _row(outcome: TrainingOutcome) -> dict[str, Any]:
     return {
         "total_seconds": round(outcome.teacher_seconds + outcome.student_seconds, 4),
         "teacher_seconds": round(outcome.teacher_seconds, 4),
@@ -247,17 +258,11 @@ def _row(outcome: CellOutcome) -> dict[str, Any]:
     }
 
 
-def _warm_up(setting: CellSetting, device: str, ways: Sequence[str]) -> None:
-    """What first calls load, compile and choose is not the time of a cell."""
-    small = CellSetting(
-        **{
-            **vars(setting),
-            "data": None,
-            "common": CellSettings(**{**vars(setting.common), "epochs": 1}),
-        }
-    )
+def _warm_up(setting: TrainingSetting, device: str, ways: Sequence[str]) -> None:
+    """What first calls load, compile and choose is not the time of a training."""
+    small = replace(setting, data=None, hyperparameters=replace(setting.hyperparameters, epochs=1))
     source = build_source(
-        None, num_classes=setting.num_classes, num_train=4 * setting.common.batch_size, num_test=16, seed=0
+        None, num_classes=setting.num_classes, num_train=4 * setting.hyperparameters.batch_size, num_test=16, seed=0
     )
     for way in ways:
         with warnings.catch_warnings():
