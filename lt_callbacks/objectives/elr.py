@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._ranks import all_ranks, gather_rows
 from lt_callbacks.objectives.base import Objective
 
@@ -53,7 +54,9 @@ class EarlyLearningRegularization(Objective):
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
         """Update the memory of the batch's samples, then the regularised loss."""
         if index is None:
-            raise ValueError("`index` must be given; got None. Batches must be (image, label, index).")
+            raise ArgumentValueError(
+                "index", rule="be given", got="None", way_out="Batches must be (image, label, index)."
+            )
         probs = F.softmax(logits, dim=1).clamp(1e-4, 1 - 1e-4)
         if torch.is_grad_enabled():
             self._remember(probs.detach(), index)

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lt_callbacks._errors import StateError
 from lt_callbacks._ranks import all_ranks
 
 
@@ -69,7 +70,7 @@ class ExactResume(Callback):
         self._state = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The generators of all ranks; every rank must call, as each does when a trainer saves."""
+        """The random generators of all ranks; every rank must call this, as each does when a trainer saves."""
         if self._state is None:
             return {}
         group = all_ranks()
@@ -91,7 +92,7 @@ class ExactResume(Callback):
         group = all_ranks()
         rank, num_ranks = (0, 1) if group is None else (dist.get_rank(group), dist.get_world_size(group))
         if len(states) != num_ranks:
-            raise RuntimeError(
+            raise StateError(
                 f"The checkpoint must be of as many ranks as resume it, {num_ranks}; it was saved by {len(states)}. "
                 "Resume with the same number of devices, or without ExactResume."
             )
