@@ -260,5 +260,5 @@ def test_a_teacher_that_is_not_finite_is_refused_with_the_samples():
         def log_probs(self, images, index=None, *, dtype=None):
             return super().log_probs(images).masked_fill((index == 13)[:, None], torch.nan)
 
-    with pytest.raises(ValueError, match=r"`teacher` must give finite outputs; those of 1 samples .* \[13\]"):
+    with pytest.raises(ValueError, match=r"`teacher` must give finite outputs; got others for 1 samples, .* \[13\]"):
         cache(Broken(), WithPrediction(), trainer=QUIET)

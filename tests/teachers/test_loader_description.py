@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset, WeightedRandomSampler
-from user_project import FunctionDataset, images_and_labels
+from user_project import FunctionDataset, Scale, images_and_labels
 
 from lt_callbacks.data import ClassBalancedSampler, add_index
 from lt_callbacks.teachers.loader_description import describe_sampling, describe_transforms
@@ -56,14 +56,6 @@ class Transformed(FunctionDataset):
     def __init__(self, transform: object) -> None:
         super().__init__(lambda i: (IMAGES[i], LABELS[i]))
         self.transform = transform
-
-
-class Scale:
-    def __init__(self, factor: float) -> None:
-        self.factor = factor
-
-    def __repr__(self) -> str:
-        return f"Scale({self.factor})"
 
 
 @pytest.mark.parametrize(
