@@ -78,7 +78,7 @@ class ShotAccuracy(Metric):
             self.outcomes.append(torch.stack([index.to(target), target, is_right], dim=1))
 
     def compute(self) -> dict[str, Tensor]:
-        """The accuracies by group."""
+        """Accuracy overall and by group, as 0-d tensors in [0, 1]."""
         total, correct = self._counts()
         per_class = correct / total
         seen = ~per_class.isnan()

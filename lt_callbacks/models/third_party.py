@@ -48,7 +48,7 @@ def library_model(
 
 
 def library_names(library: str) -> list[str]:
-    """The classifiers that an installed library has."""
+    """Names of the classifiers that an installed library has."""
     if one_of("library", library, LIBRARIES) == "torchvision":
         from torchvision import models
 

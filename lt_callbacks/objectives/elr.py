@@ -48,7 +48,7 @@ class EarlyLearningRegularization(Objective):
         self.register_buffer("memory", None)
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
-        """(N, C) memory, zero: a sample not seen yet is not regularised towards anything."""
+        """Make the (N, C) memory, zero: a sample not seen yet is not regularised towards anything."""
         self.memory = torch.zeros(num_samples, len(class_counts), dtype=torch.float32, device=class_counts.device)
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:

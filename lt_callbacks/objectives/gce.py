@@ -54,7 +54,7 @@ class GeneralizedCrossEntropy(Objective):
         self.needs_prepare = truncation is not None
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
-        """The epoch from which truncation acts."""
+        """Set the epoch from which truncation acts."""
         self.truncation_epoch = round(self.truncation_start * max_epochs)
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:

@@ -61,12 +61,12 @@ class ExactResume(Callback):
         self._state = _generators()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What a validation draws is not the training's."""
+        """Puts the generators back: what a validation draws is not the training's."""
         if self._state is not None and not trainer.sanity_checking:
             _set_generators(self._state)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The next fit starts from the generators that it finds."""
+        """Forgets the generators: the next fit starts from those that it finds."""
         self._state = None
 
     def state_dict(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class RankAgreement(Callback):
 
 
 def check_ranks_agree(facts: Mapping[str, Any]) -> None:
-    """Raise on all ranks alike unless ``facts``, JSON values, are equal on all of them; every rank must call.
+    """Raise on all ranks alike unless the facts, JSON values, are equal on all of them; every rank must call this.
 
     Raises:
         ValueError: They differ.

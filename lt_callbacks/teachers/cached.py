@@ -75,7 +75,7 @@ class CachedTeacher(FrozenTeacher):
         return rows.masked_fill_(is_outside[:, None], torch.nan)
 
     def table(self) -> Tensor:
-        """(N, C) the log-probabilities, in the dtype that they are kept in; not to be changed."""
+        """(N, C) log-probabilities in the dtype that they are kept in; not to be changed."""
         return self._table
 
     def sha256(self) -> str:

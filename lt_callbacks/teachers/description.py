@@ -118,7 +118,7 @@ class TrainingDescription:
 
 
 def describe_module(network: LightningModule) -> dict[str, Any]:
-    """What can be read off a user's fresh module, as JSON values: class, layers, plain attributes, hyperparameters.
+    """Class, layers, plain attributes, hyperparameters and shapes of a user's fresh module, as JSON values.
 
     A module's code cannot be known; its layers, its plain attributes (numbers, texts and lists or mappings of them) and
     its saved hyperparameters say most of it.

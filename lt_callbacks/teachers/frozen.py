@@ -152,7 +152,7 @@ def tensors_sha256(state: Mapping[str, Any]) -> str:
 
 
 def as_teacher(name: str, teacher: FrozenTeacher | nn.Module) -> FrozenTeacher:
-    """``teacher`` as a :class:`FrozenTeacher`; ``name`` is the argument that an error names."""
+    """A module or teacher as a :class:`FrozenTeacher`; anything else is refused under the argument's ``name``."""
     if isinstance(teacher, FrozenTeacher):
         return teacher
     if isinstance(teacher, nn.Module):

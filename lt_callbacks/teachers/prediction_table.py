@@ -24,7 +24,7 @@ class PredictionTable:
         self._num_seen = torch.zeros(num_samples + 1, dtype=torch.float32)
 
     def num_bytes(self, num_classes: int) -> int:
-        """Size of the finished table."""
+        """Size of the finished table in bytes."""
         return self.num_samples * num_classes * self.dtype.itemsize
 
     def add(self, log_probs: Tensor, index: Tensor) -> None:

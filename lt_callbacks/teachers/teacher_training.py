@@ -53,7 +53,7 @@ class TeacherTraining(LightningModule):
         self.network.setup(stage)
 
     def forward(self, images: Tensor) -> Any:
-        """The network's logits."""
+        """The network's logits of a batch of images."""
         return self.network(images)
 
     def on_train_epoch_start(self) -> None:
@@ -61,7 +61,7 @@ class TeacherTraining(LightningModule):
         self.objective.set_epoch(self.current_epoch)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """The objective on one batch."""
+        """The objective's loss of one batch, a scalar."""
         logits = self(batch[0])
         if not isinstance(logits, torch.Tensor):
             raise ArgumentTypeError(

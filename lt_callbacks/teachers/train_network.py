@@ -18,7 +18,7 @@ OutcomeT = TypeVar("OutcomeT")
 
 @dataclass(frozen=True)
 class TrainedNetwork(Generic[ModuleT, OutcomeT]):
-    """What `train_network` gives back.
+    """A network that `train_network` trained, or found in a store.
 
     Attributes:
         module: The module that was made, with trained weights in the dtypes that it was made with.

@@ -30,7 +30,7 @@ TEACHERS = ("live", "cached")
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Refuse what can be told from the settings alone."""
+    """Refuse every mistake that can be told from the settings alone."""
     check_run(config, num_roles=NUM_ROLES)
     if config.ckpt_path not in (None, "last"):
         raise ArgumentValueError(
