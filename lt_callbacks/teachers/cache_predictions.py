@@ -106,11 +106,11 @@ def cache(
         "dtype": str(dtype).removeprefix("torch."),
         "precision": str(options.get("precision") or "32-true"),
     }
-    for name in ("teacher", "data"):
-        if facts[name] is None:
-            way_out = "Pass `fingerprint=`" if name == "data" else "Give it a `sha256`"
-            warnings.warn(f"The predictions are not stored: the {name} has no identity. {way_out}.", stacklevel=2)
-            return CachedTeacher(predictions(), allow_missing=True)
+    nameless = next((name for name in ("teacher", "data") if facts[name] is None), None)
+    if nameless is not None:
+        way_out = "Pass `fingerprint=`" if nameless == "data" else "Give it a `sha256`"
+        warnings.warn(f"The predictions are not stored: the {nameless} has no identity. {way_out}.", stacklevel=2)
+        return CachedTeacher(predictions(), allow_missing=True)
     return CachedTeacher(_stored(Path(store).expanduser(), facts, predictions), allow_missing=True)
 
 
