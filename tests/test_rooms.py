@@ -269,6 +269,7 @@ POSITIONAL = {
     "corruption.transition_matrix": ["kind", "num_classes"],
     "metrics.class_groups": ["class_counts"],
     "models.build_model": ["name"],
+    "methods.ClassifierNetwork": ["classifier"],
     "models.CosineHead": ["in_features", "num_classes"],
     "data.BatchKey": ["epoch", "samples"],
     "data.EpochLoader": ["sampler"],

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.methods.optimisation import Optimisation
 from lt_callbacks.objectives import CrossEntropy, Objective
 
@@ -61,7 +62,7 @@ class Classifier(LightningModule):
         self.objective.set_epoch(self.current_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The objective on one batch."""
+        """The objective's loss of one batch, a scalar."""
         images, given_label, index = batch
         loss = self.objective(self(images), given_label, index)
         # Each rank's loss is scaled for a mean over ranks in which all count alike.
@@ -70,7 +71,7 @@ class Classifier(LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
-        """Accuracy against the given labels of the held-out share."""
+        """Logs accuracy and loss against the given labels of the held-out share."""
         images, given_label, _ = batch
         logits = self(images)
         self.val_accuracy.update((logits.argmax(dim=1) == given_label).float())
@@ -81,30 +82,52 @@ class Classifier(LightningModule):
         self.log("val/loss", loss, batch_size=size, sync_dist=True)
 
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits in float32, labels and indices of the batch."""
+        """(B, C) logits in float32, (B,) labels and (B,) indices of the batch."""
         images, label, index = batch
         return self(images).float(), label, index
 
     def test_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
-        """Accuracy against the labels of the test batches."""
+        """Logs the accuracy against the labels of the test batches."""
         images, label, _ = batch
         self.test_accuracy.update((self(images).argmax(dim=1) == label).float())
         self.log("test/accuracy", self.test_accuracy, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser and schedule asked for.
+        """The optimiser and its schedule over the steps of the fit.
 
         Raises:
             ValueError: The trainer has no limit that a schedule could end at.
         """
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
-            raise ValueError("`max_epochs` or `max_steps` of the trainer must be a limit; got none. Pass `max_epochs`.")
+            raise ArgumentValueError(
+                "max_epochs",
+                rule="be a limit of the trainer, or `max_steps` one, for a schedule to end at",
+                got="none",
+                way_out="Pass `max_epochs`.",
+            )
         return self.optimisation.configure(self.network.parameters(), num_steps=int(steps))
 
 
+class ClassifierNetwork(nn.Module):
+    """A trained classifier's network alone, in the memory format that it was trained in.
+
+    Args:
+        classifier: Its network is shared, not copied; objective and metrics are left behind.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.network = classifier.network
+        self.memory_format = classifier.memory_format
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, channels, H, W) images to (B, C) logits."""
+        return self.network(images.contiguous(memory_format=self.memory_format))
+
+
 def prepare_objective(objective: Objective, trainer: Any) -> None:
-    """``objective.prepare`` with what the trainer's datamodule knows.
+    """Tell an objective what it has to know of the training data, from the trainer's datamodule.
 
     Raises:
         ValueError: There is no datamodule with ``class_counts`` and ``num_samples``, or no limit of epochs.
@@ -113,9 +136,11 @@ def prepare_objective(objective: Objective, trainer: Any) -> None:
     facts = {name: getattr(datamodule, name, None) for name in ("class_counts", "num_samples")}
     is_known = all(value is not None for value in facts.values())
     if objective.needs_prepare and not is_known:
-        raise ValueError(
-            f"`datamodule` must have `class_counts` and `num_samples` for {type(objective).__name__}; got "
-            f"{type(datamodule).__name__}. Use LongTailedDataModule, or add the two attributes."
+        raise ArgumentValueError(
+            "datamodule",
+            rule=f"have `class_counts` and `num_samples` for {type(objective).__name__}",
+            got=type(datamodule).__name__,
+            way_out="Use LongTailedDataModule, or add the two attributes.",
         )
     if is_known:
         # A trainer that is limited by steps alone has -1 epochs; an objective that depends on the data refuses them.

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lt_callbacks._checks import one_of, real
+from lt_callbacks._errors import ArgumentValueError
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "multistep", "constant")
@@ -48,7 +49,12 @@ class Optimisation:
         real("warmup", self.warmup, at_least=0.0, below=1.0)
         object.__setattr__(self, "milestones", tuple(real("milestones", m, above=0, below=1) for m in self.milestones))
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"`milestones` must ascend; got {self.milestones}. Give shares of the training in order.")
+            raise ArgumentValueError(
+                "milestones",
+                rule="ascend",
+                got=str(self.milestones),
+                way_out="Give shares of the training in order.",
+            )
         real("step_factor", self.step_factor, above=1.0)
 
     def rate_factor(self, progress: float) -> float:
@@ -63,7 +69,7 @@ class Optimisation:
         return 1.0
 
     def configure(self, parameters: Iterable[nn.Parameter], *, num_steps: int) -> dict[str, Any]:
-        """What ``configure_optimizers`` returns, for a training of ``num_steps`` steps."""
+        """Optimiser and schedule as Lightning's ``configure_optimizers`` returns them, for ``num_steps`` steps."""
         optimizer: torch.optim.Optimizer
         if self.optimizer == "sgd":
             optimizer = torch.optim.SGD(

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentValueError
+
 GROUPS = ("many", "medium", "few")
 
 
@@ -51,16 +53,20 @@ def class_groups(class_counts: Any, *, thresholds: Sequence[float] | None = None
 def _checked_counts(class_counts: Any) -> Tensor:
     counts = torch.as_tensor(class_counts).detach().to(device="cpu", dtype=torch.float64)
     if counts.ndim != 1 or len(counts) == 0:
-        raise ValueError(
-            f"`class_counts` must have shape (C,); got {tuple(counts.shape)}. "
-            "Pass the number of training samples of each class."
+        raise ArgumentValueError(
+            "class_counts",
+            rule="have shape (C,)",
+            got=str(tuple(counts.shape)),
+            way_out="Pass the number of training samples of each class.",
         )
     wrong = ~(torch.isfinite(counts) & (counts >= 0))
     if bool(wrong.any()):
         first = int(wrong.nonzero()[0])
-        raise ValueError(
-            f"`class_counts` must be finite and >= 0; got {float(counts[first])} for class {first}. "
-            "Pass the number of training samples of each class."
+        raise ArgumentValueError(
+            "class_counts",
+            rule="be finite and >= 0",
+            got=f"{float(counts[first])} for class {first}",
+            way_out="Pass the number of training samples of each class.",
         )
     return counts
 
@@ -71,8 +77,10 @@ def _checked_thresholds(thresholds: Sequence[float]) -> tuple[float, float]:
     except (TypeError, ValueError):
         low, high = 1.0, 0.0
     if not 0 <= low <= high:
-        raise ValueError(
-            f"`thresholds` must be two numbers of samples, 0 <= low <= high; got {thresholds!r}. "
-            "Pass (20, 100) for ImageNet-LT, or None for thirds of the classes."
+        raise ArgumentValueError(
+            "thresholds",
+            rule="be two numbers of samples, 0 <= low <= high",
+            got=repr(thresholds),
+            way_out="Pass (20, 100) for ImageNet-LT, or None for thirds of the classes.",
         )
     return low, high

@@ -48,7 +48,7 @@ class ProxyLabelStatistics(Metric):
         sweeps: Tensor,
         true_label: Tensor | None = None,
     ) -> None:
-        """Add a step.
+        """Add the proxy labels of one step.
 
         Args:
             labels: (B, C) proxy labels.
@@ -72,7 +72,7 @@ class ProxyLabelStatistics(Metric):
         self.num_steps += 1
 
     def compute(self) -> dict[str, Tensor]:
-        """The statistics since the last reset."""
+        """The statistics of all steps since the last reset, as 0-d tensors."""
         statistics = {
             "entropy": self.entropy_sum / self.num_samples / torch.log(torch.tensor(float(self.num_classes))),
             "largest_class": self.class_mass.max() / self.class_mass.sum(),

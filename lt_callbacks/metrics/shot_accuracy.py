@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.metrics.class_groups import class_groups
 
 
@@ -77,7 +78,7 @@ class ShotAccuracy(Metric):
             self.outcomes.append(torch.stack([index.to(target), target, is_right], dim=1))
 
     def compute(self) -> dict[str, Tensor]:
-        """The accuracies by group."""
+        """Accuracy overall and by group, as 0-d tensors in [0, 1]."""
         total, correct = self._counts()
         per_class = correct / total
         seen = ~per_class.isnan()
@@ -101,9 +102,11 @@ class ShotAccuracy(Metric):
             return self.total, self.correct
         outcomes = dim_zero_cat(self.outcomes)
         if len(outcomes) and bool(self.total.any()):
-            raise ValueError(
-                f"`index` must be given in every update or in none; got {len(outcomes)} samples with one and "
-                f"{int(self.total.sum())} without. Pass the third item of every batch, and reset the metric each epoch."
+            raise ArgumentValueError(
+                "index",
+                rule="be given in every update or in none",
+                got=f"{len(outcomes)} samples with one and {int(self.total.sum())} without",
+                way_out="Pass the third item of every batch, and reset the metric each epoch.",
             )
         ascending, order = outcomes[:, 0].sort(stable=True)
         is_first = torch.ones_like(ascending, dtype=torch.bool)
@@ -124,18 +127,24 @@ class ShotAccuracy(Metric):
     def _check(self, preds: Tensor, target: Tensor) -> None:
         for name, tensor in (("preds", preds), ("target", target)):
             if not isinstance(tensor, Tensor):
-                raise TypeError(f"`{name}` must be a tensor; got {type(tensor).__name__}. Pass `torch.as_tensor(...)`.")
+                raise ArgumentTypeError(
+                    name, rule="be a tensor", got=type(tensor).__name__, way_out="Pass `torch.as_tensor(...)`."
+                )
         if target.is_floating_point() or target.ndim != 1:
-            raise ValueError(
-                f"`target` must be class numbers of shape (B,); got {target.dtype} of shape {tuple(target.shape)}. "
-                "Pass the true labels, not one-hot rows."
+            raise ArgumentValueError(
+                "target",
+                rule="be class numbers of shape (B,)",
+                got=f"{target.dtype} of shape {tuple(target.shape)}",
+                way_out="Pass the true labels, not one-hot rows.",
             )
         shape = (len(target), self.num_classes) if preds.is_floating_point() else (len(target),)
         if preds.shape != shape:
-            raise ValueError(
-                f"`preds` must be logits of shape ({len(target)}, {self.num_classes}) or class numbers of shape "
-                f"({len(target)},); got {preds.dtype} of shape {tuple(preds.shape)}. "
-                "Check `class_counts` and the model's number of classes."
+            raise ArgumentValueError(
+                "preds",
+                rule=f"be logits of shape ({len(target)}, {self.num_classes}) or class numbers of shape "
+                f"({len(target)},)",
+                got=f"{preds.dtype} of shape {tuple(preds.shape)}",
+                way_out="Check `class_counts` and the model's number of classes.",
             )
 
 
@@ -143,9 +152,13 @@ def _check_index(index: Tensor, target: Tensor) -> None:
     is_integer = isinstance(index, Tensor) and not (index.is_floating_point() or index.is_complex())
     if not is_integer or index.dtype == torch.bool:
         kind = index.dtype if isinstance(index, Tensor) else type(index).__name__
-        raise TypeError(f"`index` must be a tensor of integers; got {kind}. Pass the third item of the batch.")
+        raise ArgumentTypeError(
+            "index", rule="be a tensor of integers", got=str(kind), way_out="Pass the third item of the batch."
+        )
     if index.shape != target.shape:
-        raise ValueError(
-            f"`index` must have shape {tuple(target.shape)}, one for each target; got {tuple(index.shape)}. "
-            "Pass the third item of the batch as it is."
+        raise ArgumentValueError(
+            "index",
+            rule=f"have shape {tuple(target.shape)}, one for each target",
+            got=str(tuple(index.shape)),
+            way_out="Pass the third item of the batch as it is.",
         )

@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import nn
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.models.cifar_resnet import CifarResNet
 from lt_callbacks.models.preact_resnet18 import PreActResNet18
 from lt_callbacks.models.small_cnn import SmallCNN
@@ -51,12 +52,12 @@ def build_model(
     if colon and library in LIBRARIES:
         return library_model(name, num_classes=num_classes, in_channels=in_channels, head=head, width=width)
     if not isinstance(name, str) or name not in NETWORKS:
-        raise ValueError(_unknown(name))
+        raise _unknown(name)
     settings = {} if width is None else {"width": width}
     return NETWORKS[name](num_classes=num_classes, in_channels=in_channels, head=head, **settings)
 
 
-def _unknown(name: object) -> str:
+def _unknown(name: object) -> ArgumentValueError:
     listed = ", ".join(repr(option) for option in (*NETWORKS, *(f"{library}:NAME" for library in LIBRARIES)))
     candidates = {option: option for option in NETWORKS}
     for option in library_names("torchvision"):
@@ -65,4 +66,4 @@ def _unknown(name: object) -> str:
     near = difflib.get_close_matches(str(name), candidates, n=3)
     matches = ", ".join(dict.fromkeys(repr(candidates[match]) for match in near))
     way_out = f"Near matches: {matches}." if near else "Take one of these names."
-    return f"`name` must be one of {listed}; got {name!r}. {way_out}"
+    return ArgumentValueError("name", rule=f"be one of {listed}", got=repr(name), way_out=way_out)

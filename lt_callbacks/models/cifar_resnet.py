@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.models.heads import make_head
 
 
@@ -40,7 +41,7 @@ class CifarResNet(nn.Module):
         integer("width", width, at_least=1)
         integer("stem_stride", stem_stride, at_least=1, at_most=2)
         if depth % 6 != 2:
-            raise ValueError(f"`depth` must be 6n + 2; got {depth}. Use 20, 32, 44, 56 or 110.")
+            raise ArgumentValueError("depth", rule="be 6n + 2", got=str(depth), way_out="Use 20, 32, 44, 56 or 110.")
         num_blocks = (depth - 2) // 6
         self.conv = nn.Conv2d(in_channels, width, 3, stride=stem_stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)

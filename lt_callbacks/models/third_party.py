@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from torch import nn
 
 from lt_callbacks._checks import integer, one_of
+from lt_callbacks._errors import ArgumentImportError, ArgumentValueError
 from lt_callbacks.models.heads import HEADS, CosineHead
 
 LIBRARIES = ("torchvision", "timm")
@@ -33,7 +34,12 @@ def library_model(
     integer("in_channels", in_channels, at_least=1)
     one_of("head", head, HEADS)
     if width is not None:
-        raise ValueError(f"`width` must be None for {name!r}; got {width!r}. Choose a model of another width by name.")
+        raise ArgumentValueError(
+            "width",
+            rule=f"be None for {name!r}",
+            got=repr(width),
+            way_out="Choose a model of another width by name.",
+        )
     build = _torchvision_model if library == "torchvision" else _timm_model
     model = build(model_name, num_classes=num_classes, in_channels=in_channels)
     if head == "cosine":
@@ -42,7 +48,7 @@ def library_model(
 
 
 def library_names(library: str) -> list[str]:
-    """The classifiers that an installed library has."""
+    """Names of the classifiers that an installed library has."""
     if one_of("library", library, LIBRARIES) == "torchvision":
         from torchvision import models
 
@@ -57,9 +63,11 @@ def _torchvision_model(model_name: str, *, num_classes: int, in_channels: int) -
 
     _check_known("torchvision", model_name, library_names("torchvision"))
     if in_channels != 3:
-        raise ValueError(
-            f"`in_channels` must be 3 for torchvision models; got {in_channels}. "
-            "Repeat the channel in the data, or take a timm model or one of this package's networks."
+        raise ArgumentValueError(
+            "in_channels",
+            rule="be 3 for torchvision models",
+            got=str(in_channels),
+            way_out="Repeat the channel in the data, or take a timm model or one of this package's networks.",
         )
     return models.get_model(model_name, weights=None, num_classes=num_classes)
 
@@ -70,9 +78,11 @@ def _timm_model(model_name: str, *, num_classes: int, in_channels: int) -> nn.Mo
     except ModuleNotFoundError as error:
         if error.name != "timm":
             raise
-        raise ImportError(
-            f"`name` 'timm:{model_name}' needs the package timm, which is not installed. Run "
-            "`pip install lt_callbacks[timm]`."
+        raise ArgumentImportError(
+            "name",
+            rule="be a network of an installed package",
+            got=f"'timm:{model_name}', and timm is not installed",
+            way_out="Run `pip install lt_callbacks[timm]`.",
         ) from error
     # The family before the dot has the architecture, the tag after it the pretrained weights.
     _check_known("timm", model_name.partition(".")[0], library_names("timm"))
@@ -86,7 +96,9 @@ def _check_known(library: str, model_name: str, known: Iterable[str]) -> None:
     near = difflib.get_close_matches(model_name, known, n=3)
     listed = ", ".join(repr(f"{library}:{match}") for match in near)
     way_out = f"Near matches: {listed}." if near else f"See the list of models of {library}."
-    raise ValueError(f"`name` must be a classifier of {library}; got '{library}:{model_name}'. {way_out}")
+    raise ArgumentValueError(
+        "name", rule=f"be a classifier of {library}", got=f"'{library}:{model_name}'", way_out=way_out
+    )
 
 
 def _put_cosine_head(model: nn.Module, name: str, num_classes: int) -> None:
@@ -96,9 +108,11 @@ def _put_cosine_head(model: nn.Module, name: str, num_classes: int) -> None:
         if isinstance(module, nn.Linear) and module.out_features == num_classes
     ]
     if not linear_layers:
-        raise ValueError(
-            f"`head` 'cosine' needs a linear last layer, which {name!r} does not have; got a model that ends in "
-            f"{type(list(model.modules())[-1]).__name__}. Use head='linear' or another model."
+        raise ArgumentValueError(
+            "head",
+            rule=f"be 'linear' for {name!r}, which has no linear last layer to replace",
+            got=f"'cosine' for a model that ends in {type(list(model.modules())[-1]).__name__}",
+            way_out="Use head='linear' or another model.",
         )
     path, last = linear_layers[-1]
     parent, _, attribute = path.rpartition(".")

@@ -25,7 +25,7 @@ class BalancedSoftmax(Objective):
         self.register_buffer("log_counts", None)
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
-        """(C,) log of the classes' numbers of given labels."""
+        """Make the (C,) log counts of the given labels."""
         self.log_counts = class_counts.log().to(torch.float32)
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:

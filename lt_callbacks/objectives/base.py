@@ -1,6 +1,7 @@
 # Legend: B batch, C classes, N samples of the training set.
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -10,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError, StateError
 from lt_callbacks._ranks import all_ranks, share_lengths
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """What one network minimises on labels that are noisy, long-tailed or both.
 
     The objective owns what its formula needs besides the batch (class prior, margins, a memory of the samples), so that
@@ -116,12 +118,12 @@ class Objective(nn.Module):
                 return self.loss(logits, given_label, index)
             return self._loss_over_ranks(logits, given_label, index, group)
 
+    @abstractmethod
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
         """The mean over samples, on checked input: ``logits`` float32 or float64, integers int64, autocast off.
 
         On several ranks the samples are this rank's alone, and may be none: what it then returns is not used.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement `loss`.")
 
     def weights(self, given_label: Tensor) -> Tensor | None:
         """(B,) weights of the samples in the mean of :meth:`loss`, on the device; None: all count alike."""
@@ -151,14 +153,16 @@ class Objective(nn.Module):
     def _check_ready(self, logits: Tensor, index: Tensor | None) -> None:
         name = type(self).__name__
         if self.needs_prepare and self.num_classes is None:
-            raise RuntimeError(
+            raise StateError(
                 f"{name} depends on the training set, which it was not told. Call "
                 "`prepare(class_counts=..., num_samples=..., max_epochs=...)` before the first step."
             )
         if self.num_classes is not None and logits.shape[1] != self.num_classes:
-            raise ValueError(
-                f"`logits` must have {self.num_classes} columns, one for each entry of `class_counts`; got shape "
-                f"{tuple(logits.shape)}. Build the model with num_classes={self.num_classes}."
+            raise ArgumentValueError(
+                "logits",
+                rule=f"have {self.num_classes} columns, one for each entry of `class_counts`",
+                got=f"shape {tuple(logits.shape)}",
+                way_out=f"Build the model with num_classes={self.num_classes}.",
             )
         if self.needs_index:
             _check_index(name, index, batch_size=len(logits))
@@ -186,58 +190,88 @@ class Objective(nn.Module):
 def _checked_counts(class_counts: Tensor) -> Tensor:
     if not isinstance(class_counts, Tensor) or class_counts.is_complex():
         kind = class_counts.dtype if isinstance(class_counts, Tensor) else type(class_counts).__name__
-        raise TypeError(
-            f"`class_counts` must be a real tensor of shape (C,); got {kind}. Pass `torch.as_tensor(class_counts)`."
+        raise ArgumentTypeError(
+            "class_counts",
+            rule="be a real tensor of shape (C,)",
+            got=str(kind),
+            way_out="Pass `torch.as_tensor(class_counts)`.",
         )
     if class_counts.ndim != 1 or len(class_counts) < 2:
-        raise ValueError(
-            f"`class_counts` must have shape (C,) with C >= 2; got {tuple(class_counts.shape)}. "
-            "Pass `torch.bincount(given_labels, minlength=num_classes)`."
+        raise ArgumentValueError(
+            "class_counts",
+            rule="have shape (C,) with C >= 2",
+            got=str(tuple(class_counts.shape)),
+            way_out="Pass `torch.bincount(given_labels, minlength=num_classes)`.",
         )
     counts = class_counts.detach().to(device="cpu", dtype=torch.float64)
     wrong = ~(torch.isfinite(counts) & (counts >= 0))
     if bool(wrong.any()):
         first = int(wrong.nonzero()[0])
-        raise ValueError(
-            f"`class_counts` must be finite and >= 0; got {float(counts[first])} for class {first}. "
-            "Pass `torch.bincount(given_labels, minlength=num_classes)`."
+        raise ArgumentValueError(
+            "class_counts",
+            rule="be finite and >= 0",
+            got=f"{float(counts[first])} for class {first}",
+            way_out="Pass `torch.bincount(given_labels, minlength=num_classes)`.",
         )
     if float(counts.sum()) == 0:
-        raise ValueError("`class_counts` must have a class above 0; got zeros only. Is the training set empty?")
+        raise ArgumentValueError(
+            "class_counts", rule="have a class above 0", got="zeros only", way_out="Is the training set empty?"
+        )
     return counts
 
 
 def _check_batch(logits: Tensor, given_label: Tensor) -> None:
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         kind = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise TypeError(f"`logits` must be a floating tensor of shape (B, C); got {kind}. Pass the model's raw output.")
+        raise ArgumentTypeError(
+            "logits",
+            rule="be a floating tensor of shape (B, C)",
+            got=str(kind),
+            way_out="Pass the model's raw output.",
+        )
     if logits.ndim != 2:
-        raise ValueError(
-            f"`logits` must have shape (B, C); got {tuple(logits.shape)}. Flatten other dimensions into the batch."
+        raise ArgumentValueError(
+            "logits",
+            rule="have shape (B, C)",
+            got=str(tuple(logits.shape)),
+            way_out="Flatten other dimensions into the batch.",
         )
     if not isinstance(given_label, Tensor) or not _is_integer(given_label):
         kind = given_label.dtype if isinstance(given_label, Tensor) else type(given_label).__name__
-        raise TypeError(f"`given_label` must be a tensor of integers; got {kind}. Pass class numbers, not soft labels.")
+        raise ArgumentTypeError(
+            "given_label",
+            rule="be a tensor of integers",
+            got=str(kind),
+            way_out="Pass class numbers, not soft labels.",
+        )
     if given_label.shape != logits.shape[:1]:
-        raise ValueError(
-            f"`given_label` must have shape ({len(logits)},), one for each row of `logits`; got "
-            f"{tuple(given_label.shape)}. Pass class numbers, not one-hot rows."
+        raise ArgumentValueError(
+            "given_label",
+            rule=f"have shape ({len(logits)},), one for each row of `logits`",
+            got=str(tuple(given_label.shape)),
+            way_out="Pass class numbers, not one-hot rows.",
         )
 
 
 def _check_index(name: str, index: Tensor | None, *, batch_size: int) -> None:
     if index is None:
-        raise ValueError(
-            f"{name} remembers every sample and needs `index`; got None. "
-            "Batches must be (image, label, index), with index the sample's position in the training set."
+        raise ArgumentValueError(
+            "index",
+            rule=f"be given to {name}, which remembers every sample",
+            got="None",
+            way_out="Batches must be (image, label, index), with index the sample's position in the training set.",
         )
     if not isinstance(index, Tensor) or not _is_integer(index):
         kind = index.dtype if isinstance(index, Tensor) else type(index).__name__
-        raise TypeError(f"`index` must be a tensor of integers; got {kind}. Pass the samples' positions.")
+        raise ArgumentTypeError(
+            "index", rule="be a tensor of integers", got=str(kind), way_out="Pass the samples' positions."
+        )
     if index.shape != (batch_size,):
-        raise ValueError(
-            f"`index` must have shape ({batch_size},), one for each row of `logits`; got {tuple(index.shape)}. "
-            "Pass the third item of the batch as it is."
+        raise ArgumentValueError(
+            "index",
+            rule=f"have shape ({batch_size},), one for each row of `logits`",
+            got=str(tuple(index.shape)),
+            way_out="Pass the third item of the batch as it is.",
         )
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._ranks import all_ranks, gather_rows
 from lt_callbacks.objectives.base import Objective
 
@@ -47,13 +48,15 @@ class EarlyLearningRegularization(Objective):
         self.register_buffer("memory", None)
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
-        """(N, C) memory, zero: a sample not seen yet is not regularised towards anything."""
+        """Make the (N, C) memory, zero: a sample not seen yet is not regularised towards anything."""
         self.memory = torch.zeros(num_samples, len(class_counts), dtype=torch.float32, device=class_counts.device)
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
         """Update the memory of the batch's samples, then the regularised loss."""
         if index is None:
-            raise ValueError("`index` must be given; got None. Batches must be (image, label, index).")
+            raise ArgumentValueError(
+                "index", rule="be given", got="None", way_out="Batches must be (image, label, index)."
+            )
         probs = F.softmax(logits, dim=1).clamp(1e-4, 1 - 1e-4)
         if torch.is_grad_enabled():
             self._remember(probs.detach(), index)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.objectives.base import Objective
 
 
@@ -35,9 +36,11 @@ class GeneralizedCrossEntropy(Objective):
         super().__init__()
         self.q = real("q", q, above=0.0, at_most=1.0, hint="Use the objective 'cross_entropy' for q = 0.")
         if truncation is None and truncation_start is not None:
-            raise ValueError(
-                f"`truncation_start` must be None without `truncation`; got {truncation_start!r}. "
-                "Set `truncation`, for example to 0.5, or leave `truncation_start` out."
+            raise ArgumentValueError(
+                "truncation_start",
+                rule="be None without `truncation`",
+                got=repr(truncation_start),
+                way_out="Set `truncation`, for example to 0.5, or leave `truncation_start` out.",
             )
         if truncation is not None:
             truncation = real("truncation", truncation, above=0.0, below=1.0, hint="None turns truncation off.")
@@ -51,7 +54,7 @@ class GeneralizedCrossEntropy(Objective):
         self.needs_prepare = truncation is not None
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
-        """The epoch from which truncation acts."""
+        """Set the epoch from which truncation acts."""
         self.truncation_epoch = round(self.truncation_start * max_epochs)
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:

@@ -50,7 +50,7 @@ class LDAM(Objective):
         self.register_buffer("class_weights", None)
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
-        """(C,) margins and (C,) weights; the epoch from which the weights act."""
+        """Make (C,) margins and (C,) weights, and set the epoch from which the weights act."""
         margins = class_counts**-0.25
         self.margins = (margins * (self.max_margin / margins.max())).to(torch.float32)
         weights = (1 - self.beta) / (1 - self.beta**class_counts)

@@ -30,7 +30,7 @@ class LogitAdjustment(Objective):
         self.register_buffer("log_prior", None)
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
-        """(C,) log of the classes' shares of the given labels."""
+        """Make the (C,) log shares of the classes among the given labels."""
         self.log_prior = (class_counts / class_counts.sum()).log().to(torch.float32)
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:

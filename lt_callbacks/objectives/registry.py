@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.objectives.balanced_softmax import BalancedSoftmax
 from lt_callbacks.objectives.base import Objective
 from lt_callbacks.objectives.cross_entropy import CrossEntropy
@@ -44,15 +45,24 @@ def build_objective(name: str, *, settings: Mapping[str, Any] | None = None) -> 
     """
     objective = OBJECTIVES[one_of("name", name, OBJECTIVES)]
     if settings is not None and not isinstance(settings, Mapping):
-        raise TypeError(
-            f"`settings` must map names of settings to values; got {settings!r}. Pass a dict such as {{'q': 0.5}}."
+        raise ArgumentTypeError(
+            "settings",
+            rule="map names of settings to values",
+            got=repr(settings),
+            way_out="Pass a dict such as {'q': 0.5}.",
         )
     settings = dict(settings or {})
     allowed = list(inspect.signature(objective).parameters)
     unknown = [setting for setting in settings if setting not in allowed]
     if unknown:
-        listed = ", ".join(repr(setting) for setting in allowed) if allowed else "left out: it has none"
+        listed = ", ".join(repr(setting) for setting in allowed)
         near = difflib.get_close_matches(str(unknown[0]), allowed, n=1)
-        way_out = f"Did you mean {near[0]!r}?" if near else "Remove it."
-        raise ValueError(f"`settings` of objective {name!r} must be {listed}; got {unknown[0]!r}. {way_out}")
+        raise ArgumentValueError(
+            "settings",
+            rule=f"be {listed} for objective {name!r}"
+            if allowed
+            else f"be left out for objective {name!r}, it has none",
+            got=repr(unknown[0]),
+            way_out=f"Did you mean {near[0]!r}?" if near else "Remove it.",
+        )
     return objective(**settings)

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.objectives.base import Objective
 
 
@@ -29,7 +30,9 @@ class SymmetricCrossEntropy(Objective):
         self.beta = real("beta", beta, at_least=0.0)
         self.log_zero = real("log_zero", log_zero, below=0.0)
         if self.alpha == 0 and self.beta == 0:
-            raise ValueError("`alpha` and `beta` must not both be 0; got 0 and 0. Set one of them above 0.")
+            raise ArgumentValueError(
+                "alpha", rule="be above 0 where `beta` is 0", got="0", way_out="Set one of them above 0."
+            )
 
     def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
         """Mean of alpha * -log p_y + beta * -A (1 - p_y)."""

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lt_callbacks._errors import StateError
 from lt_callbacks._ranks import all_ranks
 
 
@@ -60,16 +61,16 @@ class ExactResume(Callback):
         self._state = _generators()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """What a validation draws is not the training's."""
+        """Puts the generators back: what a validation draws is not the training's."""
         if self._state is not None and not trainer.sanity_checking:
             _set_generators(self._state)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The next fit starts from the generators that it finds."""
+        """Forgets the generators: the next fit starts from those that it finds."""
         self._state = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The generators of all ranks; every rank must call, as each does when a trainer saves."""
+        """The random generators of all ranks; every rank must call this, as each does when a trainer saves."""
         if self._state is None:
             return {}
         group = all_ranks()
@@ -91,7 +92,7 @@ class ExactResume(Callback):
         group = all_ranks()
         rank, num_ranks = (0, 1) if group is None else (dist.get_rank(group), dist.get_world_size(group))
         if len(states) != num_ranks:
-            raise RuntimeError(
+            raise StateError(
                 f"The checkpoint must be of as many ranks as resume it, {num_ranks}; it was saved by {len(states)}. "
                 "Resume with the same number of devices, or without ExactResume."
             )

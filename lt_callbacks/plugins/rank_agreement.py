@@ -7,6 +7,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks._ranks import all_ranks
 
 
@@ -30,13 +31,16 @@ class RankAgreement(Callback):
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         if not isinstance(facts, Mapping):
-            raise TypeError(f"`facts` must be a mapping of what must agree; got {type(facts).__name__}.")
+            raise ArgumentTypeError("facts", rule="be a mapping of what must agree", got=type(facts).__name__)
         try:
             self.facts: dict[str, Any] = json.loads(json.dumps(dict(facts)))
         except (TypeError, ValueError) as error:
-            raise type(error)(
-                f"`facts` must hold only what JSON can (numbers, text, lists, mappings); got {facts!r}: {error}. "
-                "Convert the others, for example with `str`."
+            kind = ArgumentTypeError if isinstance(error, TypeError) else ArgumentValueError
+            raise kind(
+                "facts",
+                rule="hold only what JSON can (numbers, text, lists, mappings)",
+                got=f"{facts!r}: {error}",
+                way_out="Convert the others, for example with `str`.",
             ) from error
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -45,7 +49,7 @@ class RankAgreement(Callback):
 
 
 def check_ranks_agree(facts: Mapping[str, Any]) -> None:
-    """Raise on all ranks alike unless ``facts``, JSON values, are equal on all of them; every rank must call.
+    """Raise on all ranks alike unless the facts, JSON values, are equal on all of them; every rank must call this.
 
     Raises:
         ValueError: They differ.
@@ -60,10 +64,12 @@ def check_ranks_agree(facts: Mapping[str, Any]) -> None:
         for name in {**reference, **other}:
             expected, got = reference.get(name, "nothing"), other.get(name, "nothing")
             if expected != got:
-                raise ValueError(
-                    f"`{name}` must be equal on all ranks of one training; rank 0 has {expected!r}, rank {rank} has "
-                    f"{got!r}. Give every rank the same settings: start each job as one process, which starts its own "
-                    "ranks, and sweep with `lt-train -m`, which does."
+                raise ArgumentValueError(
+                    name,
+                    rule="be equal on all ranks of one training",
+                    got=f"{expected!r} on rank 0, {got!r} on rank {rank}",
+                    way_out="Give every rank the same settings: start each job as one process, which starts its own "
+                    "ranks, and sweep with `lt-train -m`, which does.",
                 )
 
 

@@ -4,7 +4,7 @@ from lt_callbacks.teachers.cache_predictions import cache
 from lt_callbacks.teachers.cached import CachedTeacher
 from lt_callbacks.teachers.frozen import FrozenTeacher, ModuleTeacher
 from lt_callbacks.teachers.store import TeacherStore
-from lt_callbacks.teachers.train import train_teachers
+from lt_callbacks.teachers.train_teachers import train_teachers
 from lt_callbacks.teachers.weights import load_checkpoint
 
 __all__ = [

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._lease import Lease
 from lt_callbacks.teachers.cached import CachedTeacher
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
+from lt_callbacks.teachers.one_device import one_device
 from lt_callbacks.teachers.prediction_file import predictions_key, read_predictions, write_predictions
 from lt_callbacks.teachers.prediction_table import PredictionTable
-from lt_callbacks.teachers.train import one_device
-from lt_callbacks.teachers.training_data import batch_parts
+from lt_callbacks.teachers.training_data import batch_parts, check_datamodule
 
 #: Dtypes that predictions can be kept in.
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -41,7 +42,7 @@ def cache(
     store: str | os.PathLike[str] | None = None,
     fingerprint: str | None = None,
 ) -> CachedTeacher:
-    """Run a frozen teacher over the training samples once; its predictions are then looked up by sample index.
+    """A teacher's predictions of all training samples, made once; in training they are looked up by sample index.
 
     A D-SINK step with cached teachers costs no teacher's forward pass. The teacher then says what it thinks of the
     sample and not of the step's augmented view.
@@ -80,16 +81,14 @@ def cache(
     frozen = as_teacher("teacher", teacher)
     integer("num_views", num_views, at_least=0)
     if dtype not in DTYPES:
-        raise ValueError(f"`dtype` must be one of {', '.join(map(str, DTYPES))}; got {dtype!r}.")
-    if not isinstance(datamodule, LightningDataModule):
-        raise TypeError(
-            f"`datamodule` must be a LightningDataModule; got {type(datamodule).__name__}. Wrap loaders with "
-            "`LightningDataModule.from_datasets`."
-        )
+        raise ArgumentValueError("dtype", rule=f"be one of {', '.join(map(str, DTYPES))}", got=repr(dtype))
+    check_datamodule(datamodule)
     if num_views == 0 and not is_overridden("predict_dataloader", datamodule, LightningDataModule):
-        raise ValueError(
-            f"`datamodule` must give its training samples by `predict_dataloader`; {type(datamodule).__name__} has "
-            "none. Define it, without augmentation and with the same indices, or set `num_views`."
+        raise ArgumentValueError(
+            "datamodule",
+            rule="give its training samples by `predict_dataloader`",
+            got=f"{type(datamodule).__name__} without one",
+            way_out="Define it, without augmentation and with the same indices, or set `num_views`.",
         )
     options = one_device(trainer or {})
 
@@ -107,11 +106,11 @@ def cache(
         "dtype": str(dtype).removeprefix("torch."),
         "precision": str(options.get("precision") or "32-true"),
     }
-    for name in ("teacher", "data"):
-        if facts[name] is None:
-            way_out = "Pass `fingerprint=`" if name == "data" else "Give it a `sha256`"
-            warnings.warn(f"The predictions are not stored: the {name} has no identity. {way_out}.", stacklevel=2)
-            return CachedTeacher(predictions(), allow_missing=True)
+    nameless = next((name for name in ("teacher", "data") if facts[name] is None), None)
+    if nameless is not None:
+        way_out = "Pass `fingerprint=`" if nameless == "data" else "Give it a `sha256`"
+        warnings.warn(f"The predictions are not stored: the {nameless} has no identity. {way_out}.", stacklevel=2)
+        return CachedTeacher(predictions(), allow_missing=True)
     return CachedTeacher(_stored(Path(store).expanduser(), facts, predictions), allow_missing=True)
 
 
@@ -147,7 +146,9 @@ def _predicted(
         datamodule.trainer = before
         teacher.release()
     if filling.table is None:
-        raise ValueError("`datamodule` must give batches to predict; it gave none. Is its training set empty?")
+        raise ArgumentValueError(
+            "datamodule", rule="give batches to predict", got="none", way_out="Is its training set empty?"
+        )
     return filling.table.finish().cpu()
 
 
@@ -172,9 +173,11 @@ class _Samples(LightningDataModule):
 
         loader: Any = self.inner.train_dataloader() if self.num_views else self.inner.predict_dataloader()
         if isinstance(loader, DataLoader) and loader.drop_last:
-            raise ValueError(
-                "`datamodule` must give every training sample; its loader leaves out an incomplete last batch. Set "
-                "`drop_last=False`, or define `predict_dataloader`."
+            raise ArgumentValueError(
+                "datamodule",
+                rule="give every training sample",
+                got="a loader that leaves out an incomplete last batch",
+                way_out="Set `drop_last=False`, or define `predict_dataloader`.",
             )
         if isinstance(loader, EpochLoader):
             # Draws with replacement would leave samples out.
@@ -182,9 +185,11 @@ class _Samples(LightningDataModule):
         if self.num_samples is None:
             dataset = getattr(loader, "dataset", None)
             if not isinstance(dataset, Sized):
-                raise ValueError(
-                    "`datamodule` must say how many samples it has; got a loader without a dataset that has a length. "
-                    "Give the datamodule `num_samples`, one more than the largest index."
+                raise ArgumentValueError(
+                    "datamodule",
+                    rule="say how many samples it has",
+                    got="a loader without a dataset that has a length",
+                    way_out="Give the datamodule `num_samples`, one more than the largest index.",
                 )
             self.num_samples = len(dataset)
         return _Views(loader, max(self.num_views, 1))
@@ -227,9 +232,11 @@ class _Filling(LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         images, _, index = batch_parts(batch)
         if index is None or index.shape != images.shape[:1]:
-            raise ValueError(
-                "Cached predictions are looked up by sample: batches must be (image, label, index); got no index in "
-                "the third place. Wrap the dataset in `lt_callbacks.data.add_index`."
+            raise ArgumentValueError(
+                "datamodule",
+                rule="give batches (image, label, index), since cached predictions are looked up by sample",
+                got="no index in the third place",
+                way_out="Wrap the dataset in `lt_callbacks.data.add_index`.",
             )
         log_probs = self.teacher.log_probs(images, index, dtype=images.dtype if images.is_floating_point() else None)
         if self.table is None:

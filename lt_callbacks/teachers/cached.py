@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.teachers.frozen import FrozenTeacher, tensors_sha256
 
 
@@ -26,9 +27,11 @@ class CachedTeacher(FrozenTeacher):
 
     def __init__(self, log_probs: Tensor, *, allow_missing: bool = False) -> None:
         if log_probs.ndim != 2 or not log_probs.is_floating_point() or not len(log_probs):
-            raise ValueError(
-                f"`log_probs` must be floating with shape (num_samples, C); got {log_probs.dtype} "
-                f"{tuple(log_probs.shape)}. Pass logits.log_softmax(1) of at least one sample."
+            raise ArgumentValueError(
+                "log_probs",
+                rule="be floating with shape (num_samples, C)",
+                got=f"{log_probs.dtype} {tuple(log_probs.shape)}",
+                way_out="Pass logits.log_softmax(1) of at least one sample.",
             )
         total = log_probs.float().logsumexp(dim=1)
         # bfloat16 rounds the logarithms of a thousand equal probabilities by up to 0.016, all the same way.
@@ -37,25 +40,31 @@ class CachedTeacher(FrozenTeacher):
             is_wrong &= ~log_probs.isnan().all(dim=1)
         wrong = is_wrong.nonzero()[:, 0].tolist()
         if wrong:
-            raise ValueError(
-                f"`log_probs` must be log-probabilities: exp of every row sums to 1; row {wrong[0]} sums to "
-                f"{float(total[wrong[0]].exp()):.3g} ({len(wrong)} such rows). Pass logits.log_softmax(1)."
+            raise ArgumentValueError(
+                "log_probs",
+                rule="be log-probabilities, so that exp of every row sums to 1",
+                got=f"{float(total[wrong[0]].exp()):.3g} for row {wrong[0]} ({len(wrong)} such rows)",
+                way_out="Pass logits.log_softmax(1).",
             )
         self._table = log_probs.detach()
         self.num_classes = log_probs.shape[1]
 
     @torch.no_grad()
     def log_probs(self, images: Tensor, index: Tensor | None = None, *, dtype: torch.dtype | None = None) -> Tensor:
-        """See :meth:`FrozenTeacher.log_probs`."""
+        """(B, C) float32 rows of the table, on the images' device; see :meth:`FrozenTeacher.log_probs`."""
         if index is None:
-            raise ValueError(
-                "`index` must be given for cached teacher predictions; got None. Yield (image, label, index) batches "
-                "or set `index_from`."
+            raise ArgumentValueError(
+                "index",
+                rule="be given for cached teacher predictions",
+                got="None",
+                way_out="Yield (image, label, index) batches or set `index_from`.",
             )
         if index.dtype not in (torch.int32, torch.int64) or index.shape != images.shape[:1]:
-            raise ValueError(
-                f"`index` must be int64 with shape ({len(images)},), one for each image; got {index.dtype} "
-                f"{tuple(index.shape)}. Yield (image, label, index) batches or set `index_from`."
+            raise ArgumentValueError(
+                "index",
+                rule=f"be int64 with shape ({len(images)},), one for each image",
+                got=f"{index.dtype} {tuple(index.shape)}",
+                way_out="Yield (image, label, index) batches or set `index_from`.",
             )
         if self._table.device != images.device:
             self._table = self._table.to(images.device)
@@ -66,11 +75,11 @@ class CachedTeacher(FrozenTeacher):
         return rows.masked_fill_(is_outside[:, None], torch.nan)
 
     def table(self) -> Tensor:
-        """(N, C) the log-probabilities, in the dtype that they are kept in; not to be changed."""
+        """(N, C) log-probabilities in the dtype that they are kept in; not to be changed."""
         return self._table
 
     def sha256(self) -> str:
-        """Of the table."""
+        """Hexadecimal SHA-256 of the table."""
         return tensors_sha256({"log_probs": self._table})
 
     def release(self) -> None:

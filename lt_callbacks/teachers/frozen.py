@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+
 
 class FrozenTeacher(ABC):
     """A model or its cached predictions, as something that only gives log-probabilities.
@@ -43,7 +45,7 @@ class FrozenTeacher(ABC):
         return self.log_probs(images, index, dtype=dtype)
 
     def sha256(self) -> str | None:
-        """Of everything that the answers depend on, where that can be told; equal teachers have equal ones."""
+        """Hexadecimal SHA-256 of all that the answers depend on, equal for equal teachers; None where it is unknown."""
         return None
 
     def release(self) -> None:  # noqa: B027  # what holds no device memory has nothing to give back
@@ -69,12 +71,14 @@ class ModuleTeacher(FrozenTeacher):
 
     def __init__(self, module: nn.Module, *, num_classes: int | None = None, compile: bool = False) -> None:
         if not isinstance(module, nn.Module):
-            raise TypeError(
-                f"`module` must be a torch.nn.Module; got {type(module).__name__}. Pass the trained module, or "
-                "CachedTeacher(log_probs) for predictions."
+            raise ArgumentTypeError(
+                "module",
+                rule="be a torch.nn.Module",
+                got=type(module).__name__,
+                way_out="Pass the trained module, or CachedTeacher(log_probs) for predictions.",
             )
         if not isinstance(compile, bool):
-            raise TypeError(f"`compile` must be True or False; got {compile!r}. Pass one of them.")
+            raise ArgumentTypeError("compile", rule="be True or False", got=repr(compile), way_out="Pass one of them.")
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         if compile:
             # In place: names in the state dict, and with them the hash, stay as they are.
@@ -84,7 +88,7 @@ class ModuleTeacher(FrozenTeacher):
 
     @torch.no_grad()
     def log_probs(self, images: Tensor, index: Tensor | None = None, *, dtype: torch.dtype | None = None) -> Tensor:
-        """See :meth:`FrozenTeacher.log_probs`."""
+        """(B, C) log-probabilities from the module's logits; see :meth:`FrozenTeacher.log_probs`."""
         logits = self._logits(images, dtype)
         # After inference mode, whose own tensors cannot be saved for a backward pass.
         with torch.autocast(logits.device.type, enabled=False):
@@ -92,7 +96,7 @@ class ModuleTeacher(FrozenTeacher):
 
     @torch.no_grad()
     def predictions(self, images: Tensor, index: Tensor | None = None, *, dtype: torch.dtype | None = None) -> Tensor:
-        """The logits; see :meth:`FrozenTeacher.predictions`."""
+        """(B, C) logits of the module; see :meth:`FrozenTeacher.predictions`."""
         logits = self._logits(images, dtype)
         # A copy in any case: the module's own output is a tensor of inference mode, or the images themselves.
         return logits.to(torch.promote_types(logits.dtype, torch.float32), copy=True)
@@ -105,10 +109,12 @@ class ModuleTeacher(FrozenTeacher):
         with torch.inference_mode():
             logits = self.module(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
-            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(
-                f"A teacher's `forward(images)` must return logits of shape ({len(images)}, C); "
-                f"{type(self.module).__name__} returned {got}. Wrap it in a module that returns its logits."
+            returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ArgumentValueError(
+                "module",
+                rule=f"return logits of shape ({len(images)}, C) from `forward(images)` to be a teacher",
+                got=f"{returned} from {type(self.module).__name__}",
+                way_out="Wrap it in a module that returns its logits.",
             )
         return logits
 
@@ -125,7 +131,7 @@ class ModuleTeacher(FrozenTeacher):
             self._is_channels_last = True
 
     def sha256(self) -> str:
-        """Of the module's weights and buffers."""
+        """Hexadecimal SHA-256 of the module's weights and buffers."""
         return tensors_sha256(self.module.state_dict())
 
     def release(self) -> None:
@@ -146,14 +152,17 @@ def tensors_sha256(state: Mapping[str, Any]) -> str:
 
 
 def as_teacher(name: str, teacher: FrozenTeacher | nn.Module) -> FrozenTeacher:
-    """``teacher`` as a :class:`FrozenTeacher`; ``name`` is the argument that an error names."""
+    """A module or teacher as a :class:`FrozenTeacher`; anything else is refused under the argument's ``name``."""
     if isinstance(teacher, FrozenTeacher):
         return teacher
     if isinstance(teacher, nn.Module):
         return ModuleTeacher(teacher)
-    hint = " Wrap a table of predictions in CachedTeacher." if isinstance(teacher, Tensor | Mapping) else ""
-    raise TypeError(
-        f"`{name}` must be a module that gives logits or a FrozenTeacher; got {type(teacher).__name__}.{hint}"
+    is_table = isinstance(teacher, Tensor | Mapping)
+    raise ArgumentTypeError(
+        name,
+        rule="be a module that gives logits or a FrozenTeacher",
+        got=type(teacher).__name__,
+        way_out="Wrap a table of predictions in CachedTeacher." if is_table else "",
     )
 
 

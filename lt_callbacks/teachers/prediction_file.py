@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentFileError, DataError
 from lt_callbacks._files import canonical_json, sha256, write_bytes
 from lt_callbacks.teachers.frozen import tensors_sha256
 
@@ -39,7 +40,9 @@ def read_predictions(path: Path, facts: Mapping[str, Any]) -> Tensor:
     from safetensors import safe_open
 
     if not path.is_file():
-        raise FileNotFoundError(f"Cached predictions must be in {str(path)!r}; there is no such file.")
+        raise ArgumentFileError(
+            "path", rule="be a file of cached predictions", got=f"{str(path)!r}, which is not there"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["lt_callbacks"])
@@ -53,15 +56,15 @@ def read_predictions(path: Path, facts: Mapping[str, Any]) -> Tensor:
         raise _damaged(path)
     for name, expected in facts.items():
         if made_from.get(name) != expected:
-            raise ValueError(
+            raise DataError(
                 f"The cached predictions {str(path)!r} must be of {name} {expected!r}; they are of "
                 f"{made_from.get(name)!r}. Delete the file and they are made again."
             )
     return table
 
 
-def _damaged(path: Path) -> ValueError:
-    return ValueError(
+def _damaged(path: Path) -> DataError:
+    return DataError(
         f"The cached predictions {str(path)!r} must be as they were written; the file is truncated or edited. Delete "
         "it and they are made again."
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lt_callbacks._errors import ArgumentValueError
+
 
 class PredictionTable:
     """A table of predictions by sample index that fills batch by batch on the device; nothing is read on the host.
@@ -22,7 +24,7 @@ class PredictionTable:
         self._num_seen = torch.zeros(num_samples + 1, dtype=torch.float32)
 
     def num_bytes(self, num_classes: int) -> int:
-        """Size of the finished table."""
+        """Size of the finished table in bytes."""
         return self.num_samples * num_classes * self.dtype.itemsize
 
     def add(self, log_probs: Tensor, index: Tensor) -> None:
@@ -47,20 +49,24 @@ class PredictionTable:
             ValueError: No batch came, an index was outside of the table, or a prediction was not finite.
         """
         if self._rows is None:
-            raise ValueError("`datamodule` must give batches to predict; it gave none.")
+            raise ArgumentValueError("datamodule", rule="give batches to predict", got="none")
         num_outside = int(self._num_seen[-1])
         if num_outside:
-            raise ValueError(
-                f"Sample indices must lie in 0..{self.num_samples - 1}, the samples of `datamodule`; {num_outside} do "
-                "not. Give the datamodule `num_samples`, one more than the largest index."
+            raise ArgumentValueError(
+                "datamodule",
+                rule=f"give sample indices in 0..{self.num_samples - 1}, the samples that it has",
+                got=f"{num_outside} outside",
+                way_out="Give the datamodule `num_samples`, one more than the largest index.",
             )
         num_seen, rows = self._num_seen[:-1], self._rows[:-1]
         is_bad = (num_seen > 0) & ~rows.amax(dim=1).isfinite()
         if bool(is_bad.any()):
             samples = is_bad.nonzero()[:, 0].tolist()
-            raise ValueError(
-                f"`teacher` must give finite outputs; those of {len(samples)} samples were not, such as "
-                f"{samples[:10]}. Check the teacher in the trainer's precision."
+            raise ArgumentValueError(
+                "teacher",
+                rule="give finite outputs",
+                got=f"others for {len(samples)} samples, such as {samples[:10]}",
+                way_out="Check the teacher in the trainer's precision.",
             )
         if not self.averages:
             # Its own memory: a part of a larger table would be saved, and hashed, with the rest.

@@ -10,12 +10,13 @@ from typing import Any
 
 from torch import nn
 
+from lt_callbacks._errors import DataError
 from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
 from lt_callbacks._lease import Lease
 from lt_callbacks.teachers.store_log import StoreLog
 from lt_callbacks.teachers.weights import load_weights, weights_bytes
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _FACTS = "teacher.json"
 
@@ -50,7 +51,7 @@ class TeacherStore:
         return self.root / "jobs" / "unfinished" / key
 
     def weights_sha256(self, key: str) -> str:
-        """Of the stored teacher ``key``."""
+        """Hexadecimal SHA-256 of the weights' file of the stored teacher ``key``."""
         return str(json.loads((self.root / key / _FACTS).read_text())["weights_sha256"])
 
     def get_or_train(
@@ -135,7 +136,7 @@ class TeacherStore:
         except (OSError, ValueError, KeyError, TypeError):
             is_whole = False
         if not is_whole:
-            raise ValueError(
+            raise DataError(
                 f"The stored teacher {str(folder)!r} must be as it was written; a file is missing, truncated or edited."
                 " Delete the folder and it is trained again."
             )

@@ -36,6 +36,6 @@ class StoreLog:
         )
 
     def events(self) -> list[dict[str, str | int]]:
-        """All of them, by the clocks of the machines that noted them: ``time``, ``event``, ``teacher``, ``host``..."""
+        """All events by the clocks of the machines that noted them: ``time``, ``event``, ``teacher``, ``host``..."""
         files = sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
         return [json.loads(file.read_text()) for file in files]

@@ -9,7 +9,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.teachers.dataset_fingerprint import dataset_fingerprint
+from lt_callbacks.teachers.loader_description import describe_sampling, describe_transforms
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class TrainingData:
         num_classes: C.
         batch_size: Samples a batch, where the loader says so.
         fingerprint: SHA-256 of the samples, where there is one.
+        sampling: How the loader draws, see `describe_sampling`.
+        transforms: What the dataset does to its images, see `describe_transforms`.
+        seed: Of order and augmentation, where the datamodule has one of its own.
     """
 
     loader: Callable[[bool], Any]
@@ -31,20 +36,19 @@ class TrainingData:
     num_classes: int
     batch_size: int | None
     fingerprint: str | None
+    sampling: dict[str, Any] | None
+    transforms: list[str] | None
+    seed: int | None
 
 
 def training_data(datamodule: LightningDataModule) -> TrainingData:
-    """Read it off ``datamodule``, by its attributes where it has them, otherwise by one pass over its labels.
+    """A user's training data with its facts: from the datamodule's attributes, or by one pass over its labels.
 
     Raises:
         TypeError: Not a datamodule.
         ValueError: Its training batches do not start with (image, label), or labels are no class numbers.
     """
-    if not isinstance(datamodule, LightningDataModule):
-        raise TypeError(
-            f"`datamodule` must be a LightningDataModule; got {type(datamodule).__name__}. Wrap loaders with "
-            "`LightningDataModule.from_datasets`."
-        )
+    check_datamodule(datamodule)
     datamodule.prepare_data()
     datamodule.setup("fit")
     loader = datamodule.train_dataloader()
@@ -58,6 +62,7 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
     identity = getattr(datamodule, "fingerprint", None)
     if identity is None:
         identity = dataset_fingerprint(getattr(loader, "dataset", None))
+    seed = getattr(datamodule, "seed", None)
     return TrainingData(
         loader=lambda needs_index: _with_index(loader) if needs_index else loader,
         class_counts=torch.as_tensor(counts),
@@ -65,7 +70,21 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
         num_classes=len(counts),
         batch_size=_batch_size(loader),
         fingerprint=identity,
+        sampling=describe_sampling(loader),
+        transforms=describe_transforms(getattr(loader, "dataset", None)),
+        seed=seed if isinstance(seed, int) else None,
     )
+
+
+def check_datamodule(datamodule: object) -> None:
+    """Refuse what is no ``LightningDataModule`` with a TypeError."""
+    if not isinstance(datamodule, LightningDataModule):
+        raise ArgumentTypeError(
+            "datamodule",
+            rule="be a LightningDataModule",
+            got=type(datamodule).__name__,
+            way_out="Wrap loaders with `LightningDataModule.from_datasets`.",
+        )
 
 
 def _batch_size(loader: Any) -> int | None:
@@ -84,9 +103,11 @@ def _labels(loader: Any) -> Tensor:
     is_class_numbers = labels.ndim == 1 and not labels.is_floating_point() and not labels.is_complex()
     if not is_class_numbers or bool((labels < 0).any()):
         least = f", least {labels.min().item()}" if is_class_numbers else ""
-        raise ValueError(
-            f"Training labels must be class numbers >= 0, one a sample; got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}{least}. Number the classes from 0, or give the datamodule `class_counts`."
+        raise ArgumentValueError(
+            "datamodule",
+            rule="have class numbers >= 0 as training labels, one a sample",
+            got=f"{labels.dtype} of shape {tuple(labels.shape)}{least}",
+            way_out="Number the classes from 0, or give the datamodule `class_counts`.",
         )
     return labels.long()
 
@@ -100,9 +121,11 @@ def batch_parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
     is_known = isinstance(batch, tuple | list) and len(batch) >= 2 and isinstance(batch[1], Tensor)
     if not is_known:
         held = f"keys {list(batch)}" if isinstance(batch, Mapping) else f"{type(batch).__name__}"
-        raise ValueError(
-            f"Training batches must start with (image, label) tensors; got {held}. Give a collate function that "
-            "returns them in this order."
+        raise ArgumentValueError(
+            "datamodule",
+            rule="give training batches that start with (image, label) tensors",
+            got=held,
+            way_out="Give a collate function that returns them in this order.",
         )
     index = batch[2] if len(batch) > 2 and isinstance(batch[2], Tensor) and not batch[2].is_floating_point() else None
     return batch[0], batch[1], index
@@ -114,9 +137,11 @@ def _with_index(loader: Any) -> Any:
         return loader
     is_map_style = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
     if not is_map_style or loader.batch_sampler is None:
-        raise ValueError(
-            "This objective remembers every sample: batches must be (image, label, index); got none in the third place,"
-            f" and {_kind(loader)} to which none can be added. Yield the sample's position as third item."
+        raise ArgumentValueError(
+            "datamodule",
+            rule="give batches (image, label, index) to an objective that remembers every sample",
+            got=f"no index in the third place, and {_kind(loader)} to which none can be added",
+            way_out="Yield the sample's position as third item.",
         )
     shared = {
         "num_workers": loader.num_workers,

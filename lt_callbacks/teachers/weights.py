@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError, DataError
+
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
     """Load ``state`` into ``module`` only if names and shapes agree entirely.
@@ -23,7 +25,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str)
         if name in state and state[name].shape != own[name].shape
     ]
     if missing or unexpected or other_shape:
-        raise ValueError(
+        raise DataError(
             f"`{source}` must hold the weights of {type(module).__name__}, another architecture's do not fit; "
             f"missing: {missing[:3]} ({len(missing)}), unexpected: {unexpected[:3]} ({len(unexpected)}), "
             f"shapes: {other_shape[:3]} ({len(other_shape)}). Build the module that was trained."
@@ -40,7 +42,7 @@ def weights_bytes(module: nn.Module) -> bytes:
 
 
 def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: str | None = None) -> nn.Module:
-    """The weights of a Lightning or plain checkpoint in ``module``; nothing but tensors is unpickled.
+    """Load the weights of a Lightning or plain checkpoint into a module; nothing but tensors is unpickled.
 
     Args:
         path: A Lightning checkpoint, a file of ``torch.save(module.state_dict())``, or safetensors.
@@ -58,7 +60,7 @@ def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: 
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"`path` must be a checkpoint file; got {str(file)!r}, which does not exist.")
+        raise ArgumentFileError("path", rule="be a checkpoint file", got=f"{str(file)!r}, which does not exist")
     state = _read(file)
     own = list(module.state_dict())
     if prefix is None:
@@ -78,16 +80,20 @@ def _read(file: Path) -> dict[str, Tensor]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     # The two formats raise errors of half a dozen kinds, none of which names the file.
     except Exception as error:
-        raise ValueError(
-            f"`path` must be a whole file of nothing but tensors and plain values; reading {str(file)!r} gave "
-            f"{type(error).__name__}. Save `module.state_dict()` again (where hyper-parameters are objects: "
-            "`torch.save(torch.load(path, weights_only=False)['state_dict'], path)`, if you trust the file)."
+        raise ArgumentValueError(
+            "path",
+            rule="be a whole file of nothing but tensors and plain values",
+            got=f"{type(error).__name__} from reading {str(file)!r}",
+            way_out="Save `module.state_dict()` again (where hyper-parameters are objects: "
+            "`torch.save(torch.load(path, weights_only=False)['state_dict'], path)`, if you trust the file).",
         ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(
-            f"`path` must hold a state dict of tensors, or a Lightning checkpoint; {str(file)!r} holds "
-            f"{type(content).__name__}. Save `module.state_dict()`."
+        raise ArgumentValueError(
+            "path",
+            rule="hold a state dict of tensors, or a Lightning checkpoint",
+            got=f"{type(content).__name__} in {str(file)!r}",
+            way_out="Save `module.state_dict()`.",
         )
     return dict(state)
 
@@ -98,8 +104,10 @@ def _find_prefix(state: Mapping[str, Tensor], own: list[str], *, source: str) ->
     endings = {name[: -len(own[0])] for name in state if name == own[0] or name.endswith("." + own[0])}
     fitting = [prefix for prefix in endings if all(prefix + name in state for name in own)]
     if len(fitting) > 1:
-        raise ValueError(
-            f"`prefix` must be given where several networks fit; {source!r} holds them under {sorted(fitting)}. Pass "
-            "one of these."
+        raise ArgumentValueError(
+            "prefix",
+            rule="be given where several networks fit",
+            got=f"None for {source!r}, which holds them under {sorted(fitting)}",
+            way_out="Pass one of these.",
         )
     return fitting[0] if fitting else ""

@@ -15,8 +15,8 @@ from patience import PATIENCE
 from tiny_run import tiny_config, tiny_study
 
 from lt_callbacks.apps.shared.launcher_variables import clean_environment
-from lt_callbacks.apps.train.fit import Training
 from lt_callbacks.apps.train.phase import PHASE, Phase
+from lt_callbacks.apps.train.training import Training
 
 SMALL = ("num_seeds=1", "threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu")
 TRAIN = (sys.executable, "-m", "lt_callbacks.apps.train.command")

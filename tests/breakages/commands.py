@@ -14,7 +14,7 @@ BREAKAGES = {
         "tests/apps/train/test_compiled.py::test_afterwards_hooks_are_seen_also_after_an_error",
     ),
     "cached teachers are asked for and live ones taken": (
-        "apps/train/study.py",
+        "apps/train/teachers.py",
         'if self.config.teachers == "live":',
         "if True:",
         "tests/apps/train/test_cached_teachers.py::test_a_step_asks_the_teachers_that_the_settings_name",

@@ -36,7 +36,9 @@ def test_only_classifiers_are_offered():
 
 def test_timm_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    message = r"'timm:resnet18' needs the package timm, .* Run `pip install lt_callbacks\[timm\]`\."
+    message = (
+        r"`name` must be .*; got 'timm:resnet18', and timm is not installed. Run `pip install lt_callbacks\[timm\]`\."
+    )
     with pytest.raises(ImportError, match=message):
         build_model("timm:resnet18", num_classes=3)
     # Nothing else needs it.
@@ -78,7 +80,7 @@ def test_timm_model():
         ({"head": "cos"}, "`head` must be one of 'linear', 'cosine'; got 'cos'"),
         (
             {"name": "torchvision:squeezenet1_1", "head": "cosine"},
-            "`head` 'cosine' needs a linear last layer, which 'torchvision:squeezenet1_1' does not have; got .* Use",
+            "`head` must be 'linear' for 'torchvision:squeezenet1_1', which has no linear last layer .*; got 'cosine' .* Use",
         ),
     ],
 )

@@ -238,7 +238,11 @@ def test_another_number_of_classes_is_refused(prepared):
 @pytest.mark.parametrize(
     ("index", "error", "message"),
     [
-        (None, ValueError, r"needs `index`; got None. Batches must be \(image, label, index\)"),
+        (
+            None,
+            ValueError,
+            r"`index` must be given to \w+, which remembers every sample; got None. Batches must be \(image, label, index\)",
+        ),
         (torch.zeros(6), TypeError, "`index` must be a tensor of integers; got torch.float32. Pass the samples' pos"),
         ([0] * 6, TypeError, "`index` must be a tensor of integers; got list"),
         (torch.zeros(5).long(), ValueError, r"`index` must have shape \(6,\), .* got \(5,\). Pass the third item"),
@@ -253,7 +257,7 @@ def test_a_wrong_index_is_refused(prepared, batch, index, error, message):
 
 
 def test_a_subclass_must_have_a_formula(batch):
-    with pytest.raises(NotImplementedError, match="Objective must implement `loss`"):
+    with pytest.raises(TypeError, match="abstract"):
         Objective()(*batch)
 
 

@@ -29,9 +29,14 @@ def test_an_unknown_name_is_refused():
 
 
 def test_an_unknown_setting_is_refused_by_name():
-    with pytest.raises(ValueError, match="'elr' must be 'beta', 'regularization'; got 'regularisation'. Did you mean"):
+    with pytest.raises(
+        ValueError,
+        match="`settings` must be 'beta', 'regularization' for objective 'elr'; got 'regularisation'. Did you mean",
+    ):
         build_objective("elr", settings={"beta": 0.5, "regularisation": 3})
-    with pytest.raises(ValueError, match="'cross_entropy' must be left out: it has none; got 'q'. Remove it."):
+    with pytest.raises(
+        ValueError, match="`settings` must be left out for objective 'cross_entropy', it has none; got 'q'. Remove it."
+    ):
         build_objective("cross_entropy", settings={"q": 0.5})
     with pytest.raises(TypeError, match="`settings` must map names of settings to values; got .*. Pass a dict such as"):
         build_objective("gce", settings=[0.5])

@@ -51,7 +51,7 @@ def test_gradient(batch):
         ({"alpha": -1.0}, "`alpha` must be a finite number >= 0; got -1.0"),
         ({"beta": -1.0}, "`beta` must be a finite number >= 0; got -1.0"),
         ({"log_zero": 0.0}, "`log_zero` must be a finite number < 0; got 0.0"),
-        ({"alpha": 0, "beta": 0}, "`alpha` and `beta` must not both be 0; got 0 and 0. Set one of them above 0."),
+        ({"alpha": 0, "beta": 0}, "`alpha` must be above 0 where `beta` is 0; got 0. Set one of them above 0."),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

@@ -224,14 +224,29 @@ class NoLength(UserData):
 @pytest.mark.parametrize(
     ("arguments", "settings", "error", "text"),
     [
-        ((Own(), UserData()), {}, ValueError, "must give its training samples by `predict_dataloader`; UserData has n"),
+        (
+            (Own(), UserData()),
+            {},
+            ValueError,
+            "must give its training samples by `predict_dataloader`; got UserData wi",
+        ),
         ((Own(), [1]), {}, TypeError, "`datamodule` must be a LightningDataModule; got list"),
         (("net", WithPrediction()), {}, TypeError, "`teacher` must be a module that gives logits .* got str"),
         ((Own(), WithPrediction()), {"num_views": -1}, ValueError, "`num_views` must be an integer >= 0; got -1"),
         ((Own(), WithPrediction()), {"dtype": torch.int8}, ValueError, "`dtype` must be one of torch.float32, .*int8"),
         ((Own(), WithPrediction()), {"trainer": {"devices": 2}}, ValueError, "`trainer` must leave `devices`"),
-        ((Own(), WithPrediction(with_index=False)), {}, ValueError, "batches must be .* got no index in the third pl"),
-        ((Own(), UserData(drop_last=True)), {"num_views": 1}, ValueError, "leaves out an incomplete last batch"),
+        (
+            (Own(), WithPrediction(with_index=False)),
+            {},
+            ValueError,
+            "`datamodule` must give batches .* got no index in the third pl",
+        ),
+        (
+            (Own(), UserData(drop_last=True)),
+            {"num_views": 1},
+            ValueError,
+            "got a loader that leaves out an incomplete last batch",
+        ),
         ((Own(), NoLength()), {"num_views": 1}, ValueError, "`datamodule` must say how many samples it has; got a lo"),
     ],
 )
@@ -245,5 +260,5 @@ def test_a_teacher_that_is_not_finite_is_refused_with_the_samples():
         def log_probs(self, images, index=None, *, dtype=None):
             return super().log_probs(images).masked_fill((index == 13)[:, None], torch.nan)
 
-    with pytest.raises(ValueError, match=r"`teacher` must give finite outputs; those of 1 samples .* \[13\]"):
+    with pytest.raises(ValueError, match=r"`teacher` must give finite outputs; got others for 1 samples, .* \[13\]"):
         cache(Broken(), WithPrediction(), trainer=QUIET)

@@ -52,7 +52,9 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
         with pytest.raises(ValueError, match="table.safetensors' must be as they were written; the file is truncated"):
             read_predictions(file, FACTS)
     file.unlink()
-    with pytest.raises(FileNotFoundError, match="must be in '.*table.safetensors'; there is no such file"):
+    with pytest.raises(
+        FileNotFoundError, match="`path` must be a file .*; got '.*table.safetensors', which is not there"
+    ):
         read_predictions(file, FACTS)
 
 

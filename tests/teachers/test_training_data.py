@@ -222,7 +222,10 @@ def test_the_batch_size_of_a_batch_sampler_is_found():
     ],
 )
 def test_batches_of_another_form_are_refused(item, got):
-    with pytest.raises(ValueError, match=rf"must start with \(image, label\) tensors; got {got}. Give a collate"):
+    with pytest.raises(
+        ValueError,
+        match=rf"`datamodule` must give .* that start with \(image, label\) tensors; got {got}. Give a collate",
+    ):
         training_data(UserData(FunctionDataset(item)))
 
 
@@ -235,7 +238,9 @@ def test_batches_of_another_form_are_refused(item, got):
     ],
 )
 def test_labels_that_are_no_class_numbers_are_refused(labels, got):
-    with pytest.raises(ValueError, match=f"labels must be class numbers >= 0, one a sample; got {got}"):
+    with pytest.raises(
+        ValueError, match=f"`datamodule` must have class numbers >= 0 as training labels, one a sample; got {got}"
+    ):
         training_data(UserData(TensorDataset(IMAGES, labels)))
 
 

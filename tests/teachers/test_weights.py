@@ -72,7 +72,7 @@ def test_one_of_two_networks_must_be_named(tmp_path):
     state = {f"{name}.{key}": v for name, net in (("a", first), ("b", second)) for key, v in net.state_dict().items()}
     path = save(state, tmp_path / "two.ckpt", "lightning")
     with pytest.raises(
-        ValueError, match=r"`prefix` must be given .*two.ckpt' holds them under \['a.', 'b.'\]. Pass one"
+        ValueError, match=r"`prefix` must be given .*two.ckpt', which holds them under \['a.', 'b.'\]. Pass one"
     ):
         load_checkpoint(path, network(3))
     assert same(load_checkpoint(path, network(3), prefix="b."), second)
@@ -123,7 +123,9 @@ def test_code_in_a_file_is_not_run(tmp_path, monkeypatch, kind):
         torch.save({"state_dict": {"weight": Harmful()}}, path)
     else:
         path.write_bytes(pickle.dumps({"weight": Harmful()}, protocol=2))
-    with pytest.raises(ValueError, match=r"`path` must be a whole file .*harmful.ckpt' gave UnpicklingError"):
+    with pytest.raises(
+        ValueError, match=r"`path` must be a whole file .*; got UnpicklingError from reading '.*harmful.ckpt'"
+    ):
         load_checkpoint(path, nn.Linear(2, 2))
     assert not (tmp_path / "harm.txt").exists()
 
@@ -134,7 +136,8 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, kind, length):
     path = save(network().state_dict(), tmp_path / f"cut.{'safetensors' if kind == 'safetensors' else 'ckpt'}", kind)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(
-        ValueError, match=r"`path` must be a whole file of nothing but tensors.*cut\.\w+' gave \w+. Save"
+        ValueError,
+        match=r"`path` must be a whole file of nothing but tensors.*; got \w+ from reading '.*cut\.\w+'. Save",
     ):
         load_checkpoint(path, network())
 
@@ -151,7 +154,9 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, kind, length):
 )
 def test_files_without_a_state_dict_are_refused(tmp_path, content, kind):
     torch.save(content, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=rf"`path` must hold a state dict of tensors.*other.pt' holds {kind}. Save"):
+    with pytest.raises(
+        ValueError, match=rf"`path` must hold a state dict of tensors.*; got {kind} in '.*other.pt'. Save"
+    ):
         load_checkpoint(tmp_path / "other.pt", nn.Linear(2, 2))
 
 

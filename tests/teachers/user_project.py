@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -68,3 +68,32 @@ class FunctionDataset(Dataset[Any]):
 
     def __getitem__(self, position: int) -> Any:
         return self.item(position)
+
+
+class Steps(Callback):
+    """Counts training steps, and keeps what was trained."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.objectives: list[str] = []
+        self.module: Any = None
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        self.module = pl_module
+        self.objectives.append(type(pl_module.objective).__name__)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.count += 1
+
+
+class Scale:
+    """A transform that says what it does."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, image: Tensor) -> Tensor:
+        return self.factor * image
+
+    def __repr__(self) -> str:
+        return f"Scale({self.factor})"

@@ -17,7 +17,7 @@ from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.distill.build import build_student, student_loss, view_settings
 from lt_callbacks.apps.distill.removed_images import removed_images
 from lt_callbacks.apps.distill.rows import RECIPES, Recipe
-from lt_callbacks.apps.distill.squeeze import NUM_ROLES, Network, squeeze
+from lt_callbacks.apps.distill.squeeze import NUM_ROLES, squeeze
 from lt_callbacks.apps.distill.store import DistilledStore
 from lt_callbacks.apps.shared.predictions import predict, shares
 from lt_callbacks.apps.shared.progress import RunProgress
@@ -25,6 +25,7 @@ from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.dataset_distillation import MeanLogits, RealImages, ViewLoader, build_distiller
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, Views, ViewSettings, write_soft_labels
 from lt_callbacks.evaluation import MethodResult, mean
+from lt_callbacks.methods import ClassifierNetwork
 from lt_callbacks.relabel.fit import FITTED_ON, add_observations, fit_of_images, plain_logits
 from lt_callbacks.teachers.isolated_seed import isolated_seed
 
@@ -82,7 +83,7 @@ class DistillStudy:
         return build_trainer(self.config).strategy.root_device
 
     @cached_property
-    def networks(self) -> list[Network]:
+    def networks(self) -> list[ClassifierNetwork]:
         """Trained on the real images, or from the store."""
         return self._squeezed[0]
 
@@ -92,7 +93,7 @@ class DistillStudy:
         return self._squeezed[1]
 
     @cached_property
-    def _squeezed(self) -> tuple[list[Network], list[str]]:
+    def _squeezed(self) -> tuple[list[ClassifierNetwork], list[str]]:
         started = time.monotonic()
         networks, keys = squeeze(self.config, self.datamodule, seed=self.seed, progress=self.progress)
         self.seconds["squeeze"] = time.monotonic() - started

@@ -7,6 +7,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.apps.config.build import (
     build_classifier,
     build_datamodule,
@@ -18,7 +19,7 @@ from lt_callbacks.apps.config.checks import check_methods, check_run, check_test
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.apps.config.train_schemas import DSinkConfig, TeacherConfig, TrainConfig
 from lt_callbacks.apps.train.rows import RECIPES
-from lt_callbacks.apps.train.study import NUM_ROLES
+from lt_callbacks.apps.train.training import NUM_ROLES
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.teachers import ModuleTeacher, load_checkpoint
 
@@ -29,12 +30,15 @@ TEACHERS = ("live", "cached")
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Refuse what can be told from the settings alone."""
+    """Refuse every mistake that can be told from the settings alone."""
     check_run(config, num_roles=NUM_ROLES)
     if config.ckpt_path not in (None, "last"):
-        raise ValueError(
-            f"`ckpt_path` must be 'last' or null, since a run has many trainings; got {config.ckpt_path!r}. To start "
-            "from a teacher of your own, set noise_teacher=checkpoint or imbalance_teacher=checkpoint."
+        raise ArgumentValueError(
+            "ckpt_path",
+            rule="be 'last' or null, since a run has many trainings",
+            got=repr(config.ckpt_path),
+            way_out="To start from a teacher of your own, set noise_teacher=checkpoint or "
+            "imbalance_teacher=checkpoint.",
         )
     if config.checkpoint_every_seconds is not None:
         real("checkpoint_every_seconds", config.checkpoint_every_seconds, at_least=0.0)
@@ -79,15 +83,19 @@ def _check_step_teachers(config: TrainConfig) -> None:
     one_of("teachers", config.teachers, TEACHERS)
     integer("cached_views", config.cached_views, at_least=0)
     if config.cached_views and config.teachers != "cached":
-        raise ValueError(
-            f"`cached_views` must be 0 with live teachers, which see the views of each step; got {config.cached_views}."
-            " Set teachers=cached, or leave it out."
+        raise ArgumentValueError(
+            "cached_views",
+            rule="be 0 with live teachers, which see the views of each step",
+            got=str(config.cached_views),
+            way_out="Set teachers=cached, or leave it out.",
         )
 
 
 def _check_teacher(group: str, teacher: TeacherConfig) -> None:
     if teacher.checkpoint == "":
-        raise ValueError(f"`{group}.checkpoint` must be given; got ''. Set {group}.checkpoint=...")
+        raise ArgumentValueError(
+            f"{group}.checkpoint", rule="be given", got="''", way_out=f"Set {group}.checkpoint=..."
+        )
     if teacher.checkpoint is None:
         if teacher.max_epochs is not None:
             integer(f"{group}.max_epochs", teacher.max_epochs, at_least=1)
@@ -95,7 +103,9 @@ def _check_teacher(group: str, teacher: TeacherConfig) -> None:
     for name in ("settings", "max_epochs", "learning_rate"):
         value = getattr(teacher, name)
         if value not in (None, {}):
-            raise ValueError(
-                f"`{group}.{name}` must be left out with a checkpoint, which is not trained; got {value!r}. Remove one "
-                "of the two."
+            raise ArgumentValueError(
+                f"{group}.{name}",
+                rule="be left out with a checkpoint, which is not trained",
+                got=repr(value),
+                way_out="Remove one of the two.",
             )

@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def compiled(network: nn.Module, *, enabled: bool) -> Iterator[None]:
-    """The network's forward compiled by ``torch.compile`` for a block; afterwards it is as it was.
+    """Compile a network's forward with ``torch.compile`` for a block; afterwards it is as it was.
 
     In place: no name in its state dict changes, and what wraps its caller, as D-SINK's capture, stays outside of what
     is traced. Afterwards it must not stay compiled: hooks that are added later, such as those of dataset distillation,

@@ -11,7 +11,7 @@ from lt_callbacks.metrics import ShotAccuracy
 
 
 class History(Callback):
-    """Keeps what the curves show: training loss, held-out accuracy, and now and then the test accuracy.
+    """Keeps a training's curves: training loss, held-out accuracy, and now and then the test accuracy.
 
     Nothing is chosen by it. The trainer needs a datamodule with ``true_class_counts`` where the test set is looked at.
 
@@ -40,7 +40,7 @@ class History(Callback):
             self.curves["test_accuracy"].append(self._test(trainer, pl_module) if is_due else float("nan"))
 
     def state_dict(self) -> dict[str, Any]:
-        """The curves so far."""
+        """The curves so far, which a checkpoint keeps."""
         return {"curves": {name: list(line) for name, line in self.curves.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

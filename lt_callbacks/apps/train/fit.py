@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback
@@ -14,48 +12,11 @@ from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.train.compiled import compiled
 from lt_callbacks.apps.train.curves import History
+from lt_callbacks.apps.train.training import Trained, Training
 from lt_callbacks.apps.train.unfinished import UnfinishedTraining, WholeFile
 from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.methods import Classifier
 from lt_callbacks.plugins import DSink, DSinkCallback, ExactResume
-
-
-@dataclass(frozen=True)
-class Training:
-    """What one fit trains; with the run's settings, all that it depends on.
-
-    Attributes:
-        name: How progress and logs call it.
-        group: Config group that says what is minimised: ``"objective"``, ``"imbalance_teacher"``, ``"noise_teacher"``.
-        seed: Of the study.
-        method: Row of the table whose loss with two teachers is added; None: none.
-        max_epochs: Its length.
-        learning_rate: Instead of ``optimisation.learning_rate``.
-        folder: For its checkpoint, until it is finished.
-    """
-
-    name: str
-    group: str
-    seed: int
-    method: str | None
-    max_epochs: int
-    learning_rate: float | None
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a fit leaves besides the weights.
-
-    Attributes:
-        seconds: Wall time, over all runs of a training that was stopped and went on.
-        observed: The last values of its monitors.
-        curves: See `History`.
-    """
-
-    seconds: float
-    observed: dict[str, float | None]
-    curves: dict[str, list[float]]
 
 
 def fit(
@@ -69,7 +30,17 @@ def fit(
     preemption: Preemption,
     extra: list[Callback] | None = None,
 ) -> Trained:
-    """Train ``classifier`` in place, together with the ranks of this process, from its last checkpoint if it has one.
+    """Train a classifier in place, together with the ranks of this process, from its last checkpoint if it has one.
+
+    Args:
+        config: The run's settings.
+        training: Which training it is.
+        classifier: Fresh.
+        datamodule: The corrupted data.
+        dsink: What is added to the loss, with its teachers; None: nothing.
+        progress: Shows it.
+        preemption: Whether to stop.
+        extra: Callbacks that come before all others.
 
     Raises:
         Preempted: It was asked to stop, and saved its checkpoint.
@@ -110,5 +81,5 @@ def _observed(metrics: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def finite(value: float) -> float | None:
-    """For JSON, which has no NaN: a diverged loss must not cost the finished training."""
+    """The value, or None where it is not finite: JSON has no NaN, and a diverged loss must not cost its training."""
     return value if math.isfinite(value) else None

@@ -134,7 +134,7 @@ def _shown_samples(config: TrainConfig, study: SeedStudy, student: Classifier) -
     """What the models say about some samples of one training batch; the arguments of ``proxy_labels_figure``."""
     datamodule = study.datamodule
     images, given, index = next(iter(datamodule.train_dataloader()))
-    noise, imbalance = (teacher.log_probs(images.cpu()) for teacher in study.frozen_teachers())
+    noise, imbalance = (teacher.log_probs(images.cpu()) for teacher in study.teachers.live())
     logits = student.cpu().eval()(images.cpu()).float()
     proxy = ProxyLabeler(**_labeler_settings(config))(logits, noise, imbalance)
     true = torch.tensor(datamodule.true_labels)[index.cpu()]

@@ -16,7 +16,7 @@ from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
-from lt_callbacks.apps.train.fit import Trained, Training
+from lt_callbacks.apps.train.training import Trained, Training
 from lt_callbacks.teachers.weights import load_weights, weights_bytes
 
 PHASE = "phase.json"

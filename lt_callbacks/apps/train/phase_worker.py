@@ -10,18 +10,23 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lt_callbacks._errors import ArgumentValueError, StateError
 from lt_callbacks._files import write_json
-from lt_callbacks.apps.config.build import build_source
+from lt_callbacks.apps.config.build import build_datamodule, build_source
 from lt_callbacks.apps.config.errors import is_spoken
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.parent_watch import end_with_parent
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.quiet import be_quiet
-from lt_callbacks.apps.train.fit import Trained, Training, fit
+from lt_callbacks.apps.train.fit import fit
 from lt_callbacks.apps.train.phase import PHASE, PROGRESS_MARK, STOP, Phase, write_outcome
-from lt_callbacks.apps.train.study import SeedStudy
-from lt_callbacks.plugins import RankAgreement
+from lt_callbacks.apps.train.runners import train_fresh, training_facts
+from lt_callbacks.apps.train.teachers import StudyTeachers
+from lt_callbacks.apps.train.training import Trained, Training
+from lt_callbacks.data import LongTailedDataModule
+from lt_callbacks.methods import Classifier
+from lt_callbacks.plugins import DSink, RankAgreement
 
 
 def main(folder: Path) -> int:
@@ -35,10 +40,17 @@ def main(folder: Path) -> int:
         torch.set_num_threads(phase.config.threads)
     try:
         with Preemption(file=folder / STOP).listening() as preemption:
-            runner = _OneTraining(phase, folder, preemption)
-            quiet: Any = _NoProgress()
-            study = SeedStudy(phase.config, build_source(phase.config.data), training.seed, quiet, runner=runner)
-            classifier, trained = study.train(training)
+            runner = _Ranks(phase, folder, preemption)
+            datamodule = build_datamodule(phase.config, build_source(phase.config.data), seed=training.seed)
+            teachers = StudyTeachers(
+                phase.config,
+                datamodule,
+                seed=training.seed,
+                progress=_NoProgress(),
+                runner=_SettledBefore(phase),
+            )
+            dsink = teachers.dsink(training.method)
+            classifier, trained = train_fresh(phase.config, training, datamodule, dsink=dsink, runner=runner)
     except Preempted:
         # The observer of a launcher takes another rank's exit code for a failure, and kills the first.
         return Preempted.EXIT_CODE if runner.is_first else 0
@@ -52,27 +64,39 @@ def main(folder: Path) -> int:
     return 0
 
 
-class _OneTraining:
-    """A study's runner that trains the phase's training and no other: its teachers were settled before."""
+class _SettledBefore:
+    """Trains no teacher: those of a phase were settled before its ranks started."""
+
+    def __init__(self, phase: Phase) -> None:
+        self.phase = phase
+
+    def train(
+        self, training: Training, classifier: Classifier, datamodule: LongTailedDataModule, *, dsink: DSink | None
+    ) -> Trained:
+        raise StateError(
+            f"{training.name!r} must be finished before {self.phase.training.name!r} begins; it is not in the store "
+            f"{self.phase.config.store!r}. Are all processes on one file system?"
+        )
+
+
+class _Ranks:
+    """Trains the phase's training together with the other ranks, once all have the same facts."""
 
     def __init__(self, phase: Phase, folder: Path, preemption: Preemption) -> None:
         self.phase, self.folder, self.preemption = phase, folder, preemption
         self.is_first = True
 
-    def train(self, study: SeedStudy, training: Training, classifier: Any) -> Trained:
-        if training != self.phase.training:
-            raise RuntimeError(
-                f"{training.name!r} must be finished before {self.phase.training.name!r} begins; it is not in the "
-                f"store {study.config.store!r}. Are all processes on one file system?"
-            )
-        facts = {"config_hash": self.phase.hash, **study.facts(training)}
+    def train(
+        self, training: Training, classifier: Classifier, datamodule: LongTailedDataModule, *, dsink: DSink | None
+    ) -> Trained:
+        facts = {"config_hash": self.phase.hash, **training_facts(datamodule, dsink)}
         settings = {name: value for name, value in self.phase.to_dict()["config"].items() if name != "output"}
         return fit(
             self.phase.config,
             training,
             classifier,
-            study.datamodule,
-            dsink=study.dsink(training),
+            datamodule,
+            dsink=dsink,
             progress=_Printed(),
             preemption=self.preemption,
             # The settings one by one: of two hashes nobody can tell what differs.
@@ -83,16 +107,18 @@ class _OneTraining:
 class _RankRecord(Callback):
     """Leaves a file for each rank that says what it trained with."""
 
-    def __init__(self, runner: _OneTraining, facts: dict[str, Any]) -> None:
+    def __init__(self, runner: _Ranks, facts: dict[str, Any]) -> None:
         self.runner, self.facts = runner, facts
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.runner.is_first = trainer.is_global_zero
         for name, expected in self.runner.phase.facts.items():
             if self.facts[name] != expected:
-                raise ValueError(
-                    f"`{name}` must be that of the process that started the ranks, {expected!r}; the ranks have "
-                    f"{self.facts[name]!r}. Are all processes on one file system, with the same data?"
+                raise ArgumentValueError(
+                    name,
+                    rule=f"be that of the process that started the ranks, {expected!r}",
+                    got=f"{self.facts[name]!r} on the ranks",
+                    way_out="Are all processes on one file system, with the same data?",
                 )
         write_json(
             self.runner.folder / f"rank-{trainer.global_rank}.json",

@@ -49,7 +49,7 @@ class Recipe:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Roles of the teachers that must be there first."""
+        """Roles of the teachers that must be settled before the row."""
         if self.dsink is not None or self.matches_marginal:
             return ROLES
         return () if self.teacher is None else (self.teacher,)

@@ -18,7 +18,8 @@ from lt_callbacks.apps.train.checks import check_parts, check_settings
 from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
 from lt_callbacks.apps.train.rows import num_trainings, title
-from lt_callbacks.apps.train.study import InPhases, InProcess, SeedStudy
+from lt_callbacks.apps.train.runners import InPhases, InProcess
+from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.apps.train.sweep_objective import objective_value
 from lt_callbacks.data import Source
 from lt_callbacks.evaluation import MethodResult, ResultFile
@@ -113,9 +114,9 @@ def _runner(
     config: TrainConfig, drivers: Drivers, progress: RunProgress, preemption: Preemption
 ) -> InProcess | InPhases:
     if not drivers.is_parallel:
-        return InProcess(progress, preemption)
+        return InProcess(config, progress, preemption)
     folder = Path(config.output) / "phases"
-    return InPhases(PhaseRunner(drivers=drivers, folder=folder, progress=progress, preemption=preemption))
+    return InPhases(config, PhaseRunner(drivers=drivers, folder=folder, progress=progress, preemption=preemption))
 
 
 def _shown_results(config: TrainConfig, results: tuple[MethodResult, ...]) -> list[MethodResult]:

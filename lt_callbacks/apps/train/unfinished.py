@@ -11,6 +11,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from lt_callbacks._errors import DataError
 from lt_callbacks._files import write_bytes
 from lt_callbacks._ranks import all_ranks
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
@@ -23,7 +24,7 @@ class WholeFile(TorchCheckpointIO):
     """Checkpoints that are there as a whole or not at all; nothing but tensors and plain values is unpickled."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write beside the old file, then take its place."""
+        """Write a checkpoint beside the old file, then put it in its place."""
         from io import BytesIO
 
         buffer = BytesIO()
@@ -31,7 +32,7 @@ class WholeFile(TorchCheckpointIO):
         write_bytes(path, buffer.getvalue())
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Onto the CPU.
+        """The content of a checkpoint, its tensors on the CPU.
 
         Raises:
             ValueError: The file is damaged.
@@ -40,7 +41,7 @@ class WholeFile(TorchCheckpointIO):
             content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         # A truncated file raises errors of several kinds, none of which names it.
         except Exception as error:
-            raise ValueError(
+            raise DataError(
                 f"The checkpoint {os.fspath(path)!r} must be as it was written; reading it gave "
                 f"{type(error).__name__}. Delete it, and the training begins anew."
             ) from error
@@ -77,12 +78,12 @@ class UnfinishedTraining(Checkpoint):
 
     @property
     def path(self) -> Path:
-        """Of the checkpoint."""
+        """Where the checkpoint is, or would be."""
         return self.folder / "last.ckpt"
 
     @property
     def seconds(self) -> float:
-        """See the class."""
+        """Wall time that the training took so far, over all its runs."""
         return self._seconds_before + time.monotonic() - self._started
 
     def on_train_batch_end(
@@ -98,7 +99,7 @@ class UnfinishedTraining(Checkpoint):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Likewise; also saves now and then."""
+        """Saves and stops where the training was asked to, and saves now and then."""
         if trainer.current_epoch + 1 == trainer.max_epochs:
             return
         if self._must_stop(trainer, 0):
@@ -116,11 +117,11 @@ class UnfinishedTraining(Checkpoint):
         raise Preempted(f"asked to stop in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}")
 
     def state_dict(self) -> dict[str, Any]:
-        """How long it took so far."""
+        """How long the training took so far, which a checkpoint keeps."""
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on counting."""
+        """Goes on counting the time from where the checkpoint was."""
         self._seconds_before, self._started = state_dict["seconds"], time.monotonic()
 
     def _save(self, trainer: Trainer) -> None:

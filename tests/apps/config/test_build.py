@@ -193,7 +193,7 @@ def test_an_objective_gets_the_head_that_it_is_made_for(tmp_path, source):
         (["objective.name=elf"], r"`objective\.name` must be one of .* Did you mean 'elr'\?"),
         (
             ["objective=gce", "+objective.settings.p=1"],
-            r"`objective\.settings` of objective 'gce' must be 'q'.* got 'p'",
+            r"`objective\.settings` must be 'q'.* for objective 'gce'; got 'p'",
         ),
         (["optimisation.optimizer=adam"], r"`optimisation\.optimizer` must be one of .* Did you mean 'adamw'\?"),
         (["optimisation.learning_rate=0"], r"`optimisation\.learning_rate` must be a finite number > 0; got 0\.0"),

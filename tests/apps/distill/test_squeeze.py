@@ -12,10 +12,10 @@ from torch.nn.utils import parameters_to_vector
 
 from lt_callbacks.apps.config.build import build_classifier, build_datamodule, build_source
 from lt_callbacks.apps.config.train_schemas import DataConfig
-from lt_callbacks.apps.distill.squeeze import Network, squeeze, squeeze_settings
+from lt_callbacks.apps.distill.squeeze import describe_squeeze, squeeze
 from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.methods import ClassifierNetwork
 from lt_callbacks.models import build_model
-from lt_callbacks.teachers import TeacherStore
 from lt_callbacks.teachers.isolated_seed import isolated_seed
 
 TINY = ("trainer.max_epochs=1", "imbalance.factor=100")
@@ -117,8 +117,7 @@ def test_what_does_not_concern_a_network_does_not_retrain_it(made, source, other
 def test_a_network_of_other_settings_is_another_one(tmp_path, source, change):
     def key(*overrides):
         config = tiny_distill_config(tmp_path, *overrides)
-        settings = squeeze_settings(config, config.networks[0], seed=0, role=0)
-        return TeacherStore.key(settings, build_datamodule(config, source, seed=0).fingerprint)
+        return describe_squeeze(config, build_datamodule(config, source, seed=0), seed=0, place=0).key
 
     base = {"data.augment": "false", "noise.ratio": "0.2", "noise": "symmetric"}
     name, _, value = change.partition("=")
@@ -126,10 +125,13 @@ def test_a_network_of_other_settings_is_another_one(tmp_path, source, change):
     assert key(*map("=".join, base.items())) != key(*map("=".join, changed.items()))
 
 
-@pytest.mark.parametrize("places", [{"seed": 1, "role": 0}, {"seed": 0, "role": 1}])
-def test_a_network_of_another_seed_or_place_is_another_one(tmp_path, places):
-    config = tiny_distill_config(tmp_path)
-    assert squeeze_settings(config, "small_cnn", **places) != squeeze_settings(config, "small_cnn", seed=0, role=0)
+@pytest.mark.parametrize("other", [{"seed": 1, "place": 0}, {"seed": 0, "place": 1}])
+def test_a_network_of_another_seed_or_place_is_another_one(tmp_path, source, other):
+    config = tiny_distill_config(tmp_path, "networks=[small_cnn,small_cnn]")
+    datamodule = build_datamodule(config, source, seed=0)
+    assert (
+        describe_squeeze(config, datamodule, **other).key != describe_squeeze(config, datamodule, seed=0, place=0).key
+    )
 
 
 def test_another_seed_trains_anew(made, source):
@@ -141,7 +143,7 @@ def test_the_key_is_the_same_wherever_the_files_are(made, source, tmp_path):
     folder, _, keys, _ = made
     config = tiny_distill_config(tmp_path, *TINY, "results=elsewhere.json")
     datamodule = build_datamodule(config, source, seed=0)
-    assert TeacherStore.key(squeeze_settings(config, "small_cnn", seed=0, role=0), datamodule.fingerprint) == keys[0]
+    assert describe_squeeze(config, datamodule, seed=0, place=0).key == keys[0]
     for file in (folder / "store").rglob("teacher.json"):
         assert str(folder) not in file.read_text()
 
@@ -151,16 +153,17 @@ def test_the_stored_settings_are_those_of_the_network(made):
     facts = json.loads((folder / "store" / "teachers" / keys[1] / "teacher.json").read_text())
     config = tiny_distill_config(folder, *TINY)
     assert facts["settings"] == {
-        "model": {"name": "small_cnn", "channels_last": False},
-        "objective": {"name": "cross_entropy", "settings": {}},
+        "model": "small_cnn",
+        "channels_last": False,
+        "objective": "cross_entropy",
+        "objective_settings": {},
         "optimisation": asdict(config.optimisation),
         "max_epochs": 1,
         "batch_size": 32,
         "precision": "32-true",
-        "gradient_clip_val": None,
-        "devices": 1,
-        "seed": 0,
-        "role_seed": 1,
+        "num_ranks": 1,
+        "start_seed": 1,
+        "data_seed": 0,
     }
 
 
@@ -196,7 +199,7 @@ def test_a_network_sees_images_in_the_memory_format_that_it_was_trained_in(tmp_p
         "imbalance.factor=2",
     )
     datamodule = build_datamodule(config, build_source(config.data), seed=0)
-    network = Network(build_classifier(config, datamodule, group="objective"))
+    network = ClassifierNetwork(build_classifier(config, datamodule, group="objective"))
     seen = []
     network.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network(torch.zeros(2, 3, 8, 8))

@@ -14,8 +14,9 @@ from torch import nn
 
 from lt_callbacks.apps.config.build import build_classifier
 from lt_callbacks.apps.shared.preemption import Preemption
-from lt_callbacks.apps.train.fit import Trained, Training, fit
+from lt_callbacks.apps.train.fit import fit
 from lt_callbacks.apps.train.study import SeedStudy
+from lt_callbacks.apps.train.training import Trained, Training
 from lt_callbacks.methods import Classifier
 from lt_callbacks.plugins import DSink
 from lt_callbacks.teachers.isolated_seed import isolated_seed

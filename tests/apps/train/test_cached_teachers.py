@@ -8,6 +8,7 @@ from tiny_run import tiny_study
 
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.train.runners import training_facts
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.teachers import CachedTeacher, ModuleTeacher
 
@@ -23,24 +24,24 @@ def study(folder, *overrides, log=None) -> SeedStudy:
 def folder(tmp_path_factory):
     """With the teachers of seed 0, trained for one epoch."""
     folder = tmp_path_factory.mktemp("cached")
-    study(folder, *CACHED).frozen_teachers()
+    study(folder, *CACHED).teachers.live()
     return folder
 
 
 def test_a_step_asks_the_teachers_that_the_settings_name(folder):
-    assert [type(each) for each in study(folder, *SHORT).step_teachers()] == [ModuleTeacher] * 2
+    assert [type(each) for each in study(folder, *SHORT).teachers.of_steps()] == [ModuleTeacher] * 2
     cached = study(folder, *CACHED)
-    noise, imbalance = cached.step_teachers()
-    for teacher, live in zip((noise, imbalance), cached.frozen_teachers(), strict=True):
+    noise, imbalance = cached.teachers.of_steps()
+    for teacher, live in zip((noise, imbalance), cached.teachers.live(), strict=True):
         assert isinstance(teacher, CachedTeacher)
         images, _, index = next(iter(cached.datamodule.predict_dataloader()))
         torch.testing.assert_close(teacher.log_probs(images, index), live.log_probs(images))
     assert noise.sha256() != imbalance.sha256()
-    assert cached.step_teachers()[0] is noise, "made once"
+    assert cached.teachers.of_steps()[0] is noise, "made once"
 
 
 def test_views_are_those_asked_for(folder):
-    plain, views = (study(folder, *CACHED, f"cached_views={n}").step_teachers()[0].table() for n in (0, 2))
+    plain, views = (study(folder, *CACHED, f"cached_views={n}").teachers.of_steps()[0].table() for n in (0, 2))
     rows = ~plain.isnan().all(1)
     assert torch.equal(rows, ~views.isnan().all(1))
     assert (plain - views)[rows].abs().max() > 1e-3
@@ -50,7 +51,7 @@ def test_predictions_are_kept_beside_the_teachers_and_the_run_says_that_it_makes
     log = io.StringIO()
     first = study(folder, *CACHED, "trainer.precision=bf16-mixed", log=log)
     # A precision of its own has teachers of its own.
-    first.step_teachers()
+    first.teachers.of_steps()
     said = [line for line in log.getvalue().splitlines() if "predictions" in line]
     assert [line.partition(":")[0] for line in said] == [
         "  seed 0, predictions of the noise teacher",
@@ -58,13 +59,11 @@ def test_predictions_are_kept_beside_the_teachers_and_the_run_says_that_it_makes
     ]
     again = io.StringIO()
     second = study(folder, *CACHED, "trainer.precision=bf16-mixed", log=again)
-    assert [a.sha256() == b.sha256() for a, b in zip(second.step_teachers(), first.step_teachers(), strict=True)] == [
-        True,
-        True,
-    ]
+    pairs = zip(second.teachers.of_steps(), first.teachers.of_steps(), strict=True)
+    assert [a.sha256() == b.sha256() for a, b in pairs] == [True, True]
     assert "predictions" not in again.getvalue()
-    facts = second.facts(second._row_training("dsink"))
-    assert facts["noise_teacher"] == second.step_teachers()[0].sha256()
+    facts = training_facts(second.datamodule, second.teachers.dsink("dsink"))
+    assert facts["noise_teacher"] == second.teachers.of_steps()[0].sha256()
 
 
 @pytest.mark.parametrize("sampling", ["shuffled", "class_balanced"])

@@ -93,7 +93,7 @@ def test_the_largest_seed_passes(tmp_path):
         (["imbalance_teacher.name=x"], r"`imbalance_teacher\.name` must be one of"),
         (
             ["+noise_teacher.settings.betta=2"],
-            r"`noise_teacher\.settings` of objective 'elr' must be .* Did you mean 'beta'",
+            r"`noise_teacher\.settings` must be .* for objective 'elr'; .* Did you mean 'beta'",
         ),
         (["optimisation.learning_rate=-1"], r"`optimisation\.learning_rate` must be"),
         (["noise_teacher.learning_rate=-1"], r"`noise_teacher\.learning_rate` must be"),

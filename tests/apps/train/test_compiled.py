@@ -82,11 +82,11 @@ def test_lt_train_compiled_and_channels_last(monkeypatch, tmp_path, more):
 @pytest.mark.slow
 def test_stored_teachers_of_a_compiled_run_serve_a_plain_one(tmp_path):
     fast = tiny_study(tmp_path, "model.compile=true", "trainer.max_epochs=1")
-    _, _, is_reused = fast.teacher("imbalance")
-    assert not is_reused
+    trained = fast.teachers.settle(["imbalance"])["imbalance"]
+    assert not trained.is_reused
     plain = tiny_study(tmp_path, "trainer.max_epochs=1")
-    classifier, _, is_reused = plain.teacher("imbalance")
-    assert is_reused
+    reused = plain.teachers.settle(["imbalance"])["imbalance"]
+    assert reused.is_reused
     images = next(iter(plain.datamodule.test_dataloader()))[0]
-    expected = fast.teacher("imbalance")[0].eval()(images)
-    torch.testing.assert_close(classifier.eval()(images), expected, atol=1e-5, rtol=1e-5)
+    expected = trained.classifier.eval()(images)
+    torch.testing.assert_close(reused.classifier.eval()(images), expected, atol=1e-5, rtol=1e-5)

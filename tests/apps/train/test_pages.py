@@ -140,7 +140,7 @@ def test_the_picture_shows_what_each_model_says_of_the_samples(pages):
 
     mean, std = (torch.tensor(values)[:, None, None] for values in (source.mean, source.std))
     seen = (source.train.images[positions] / 255 - mean) / std
-    noise, imbalance = (teacher.log_probs(seen).exp() for teacher in study.frozen_teachers())
+    noise, imbalance = (teacher.log_probs(seen).exp() for teacher in study.teachers.live())
     with torch.no_grad():
         student = study.student.eval()(seen).softmax(dim=1)
     for name, expected in (("noise_probs", noise), ("imbalance_probs", imbalance), ("student_probs", student)):

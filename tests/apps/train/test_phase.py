@@ -18,8 +18,8 @@ from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.train import phase as phases
-from lt_callbacks.apps.train.fit import Trained, Training
 from lt_callbacks.apps.train.phase import PHASE, STOP, Phase, run_ranks, write_outcome
+from lt_callbacks.apps.train.training import Trained, Training
 
 
 @pytest.fixture

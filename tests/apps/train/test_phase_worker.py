@@ -9,7 +9,7 @@ def test_ranks_with_different_settings_stop_before_the_first_step(tmp_path):
     folders = [phase_folder(tmp_path / "0"), phase_folder(tmp_path / "1", "objective.settings={}", "dsink.alpha=3")]
     for code, said in run_by_hand(folders):
         assert code == 1
-        assert "`dsink.alpha` must be equal on all ranks of one training; rank 0 has 10.0, rank 1 has 3.0." in said
+        assert "`dsink.alpha` must be equal on all ranks of one training; got 10.0 on rank 0, 3.0 on rank 1." in said
         assert "@epoch" not in said
         assert "Traceback" not in said
     assert not list(tmp_path.glob("*/outcome.json"))
@@ -21,7 +21,7 @@ def test_ranks_that_all_differ_from_their_driver_stop_too(tmp_path):
     folder = phase_folder(tmp_path / "0", manifest="0" * 64)
     for code, said in run_by_hand([folder, folder]):
         assert code == 1
-        assert f"`manifest` must be that of the process that started the ranks, '{'0' * 64}'; the ranks have '" in said
+        assert f"`manifest` must be that of the process that started the ranks, '{'0' * 64}'; got '" in said
 
 
 @pytest.mark.ddp

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from tiny_run import tiny_study
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.rows import RECIPES
 from lt_callbacks.evaluation import MethodResult
-from lt_callbacks.teachers import ModuleTeacher, TeacherStore
+from lt_callbacks.teachers import ModuleTeacher
 from lt_callbacks.transport import sinkhorn
 
 
@@ -86,7 +85,7 @@ def test_rows_differ_where_their_losses_do(finished):
 def test_a_teachers_row_is_the_teacher_that_the_others_learn_from(finished):
     study, cells, _ = finished
     images, label, _ = (torch.cat(parts) for parts in zip(*study.datamodule.test_dataloader(), strict=True))
-    for teacher, method in zip(study.frozen_teachers(), ("noise_teacher", "imbalance_teacher"), strict=True):
+    for teacher, method in zip(study.teachers.live(), ("noise_teacher", "imbalance_teacher"), strict=True):
         accuracy = (teacher.log_probs(images).argmax(dim=1) == label).double().mean()
         assert cells[method].accuracy == pytest.approx(100 * float(accuracy), abs=1e-3)
 
@@ -95,7 +94,7 @@ def test_a_teachers_row_is_the_teacher_that_the_others_learn_from(finished):
 def test_a_matched_row_is_one_transport_of_the_test_predictions(finished, method, source):
     study, cells, _ = finished
     images, label, _ = (torch.cat(parts) for parts in zip(*study.datamodule.test_dataloader(), strict=True))
-    noise, imbalance = study.frozen_teachers()
+    noise, imbalance = study.teachers.live()
     scored = noise if source == "noise_teacher" else ModuleTeacher(study.student)
     marginal = imbalance.log_probs(images).double().exp().sum(dim=0)
     plan = sinkhorn(scored.log_probs(images).double(), marginal, tolerance=1e-9, max_iterations=5000).plan
@@ -149,69 +148,6 @@ def test_training_leaves_the_global_random_state_alone(tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_stored_teachers_are_reused_and_say_so(tmp_path):
-    first = tiny_study(tmp_path)
-    assert first.run("noise_teacher").extra["reused"] is False
-    log = io.StringIO()
-    second = tiny_study(tmp_path, progress=RunProgress(total=2, stream=log))
-    assert second.run("noise_teacher").extra["reused"] is True
-    assert log.getvalue() == "[1/2] seed 0, noise teacher (elr): reused from the store\n"
-    weights = [study.teacher("noise")[0].network.state_dict() for study in (first, second)]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-
-
-@pytest.mark.parametrize(
-    "change",
-    ["noise.ratio=0.2", "seed=1", "noise_teacher.max_epochs=1", "noise_teacher.learning_rate=0.1", "model.width=8",
-     "optimisation.weight_decay=0.1", "noise_teacher=gce", "data.batch_size=64", "data.augment=true"],
-)  # fmt: skip
-def test_a_teacher_of_other_settings_is_another_one(tmp_path, change):
-    tiny_study(tmp_path).run("noise_teacher")
-    assert tiny_study(tmp_path, change).run("noise_teacher").extra["reused"] is False
-
-
-def test_what_does_not_concern_a_teacher_does_not_retrain_it(tmp_path):
-    tiny_study(tmp_path).run("noise_teacher")
-    others = ("dsink.alpha=3", "imbalance_teacher=ldam_drw", "objective=gce", "data.eval_batch_size=50", "threads=2")
-    assert tiny_study(tmp_path, *others).run("noise_teacher").extra["reused"] is True
-
-
-def test_the_stored_settings_are_those_of_the_teacher(tmp_path):
-    study = tiny_study(tmp_path, "noise_teacher.max_epochs=1", "noise_teacher.learning_rate=0.01", "seed=3")
-    study.run("noise_teacher")
-    (found,) = (tmp_path / "store").glob("*/teacher.json")
-    facts = json.loads(found.read_text())
-    assert found.parent.name == TeacherStore.key(facts["settings"], study.datamodule.fingerprint)
-    assert facts["settings"]["max_epochs"] == 1
-    assert facts["settings"]["optimisation"]["learning_rate"] == 0.01
-    assert facts["settings"]["objective"] == {"name": "elr", "settings": {}}
-    assert (facts["settings"]["seed"], facts["settings"]["role_seed"]) == (3, 2)
-
-
-def test_a_teacher_from_a_checkpoint_is_not_trained(tmp_path):
-    trained = tiny_study(tmp_path).teacher("noise")[0]
-    torch.save(trained.network.state_dict(), tmp_path / "teacher.ckpt")
-    log = io.StringIO()
-    study = tiny_study(
-        tmp_path,
-        "noise_teacher=checkpoint",
-        f"noise_teacher.checkpoint={tmp_path / 'teacher.ckpt'}",
-        progress=RunProgress(total=1, stream=log),
-    )
-    classifier, seconds, is_reused = study.teacher("noise")
-    assert (seconds, is_reused) == (0.0, True)
-    assert log.getvalue() == "[1/1] seed 0, noise teacher (cross_entropy): from its checkpoint\n"
-    state = classifier.network.state_dict()
-    assert all(torch.equal(state[name], value) for name, value in trained.network.state_dict().items())
-
-
-def test_a_loss_that_diverges_does_not_cost_the_result(tmp_path):
-    study = tiny_study(tmp_path, "optimisation=sgd", "optimisation.learning_rate=1e30", "test_every_n_epochs=1")
-    cell = study.run("ce")
-    assert None in cell.extra["curves"]["train_loss"]
-    json.dumps(cell.to_dict(), allow_nan=False)
-
-
 def test_loggers_are_told_which_training_it_is(tmp_path):
     study = tiny_study(tmp_path, "logger=csv")
     study.run("noise_teacher")
@@ -240,25 +176,9 @@ def weights(classifier):
 def test_each_network_of_a_seed_starts_from_weights_of_its_own(tmp_path):
     study = tiny_study(tmp_path, "optimisation.learning_rate=1e-30", "trainer.max_epochs=1")
     study.run("dsink")
-    networks = [study.student, study.teacher("noise")[0], study.teacher("imbalance")[0]]
+    networks = [study.student, *(teacher.classifier for teacher in study.teachers.settled.values())]
     for first, second in itertools.combinations(networks, 2):
         assert not torch.allclose(weights(first), weights(second))
-
-
-def test_a_teacher_is_trained_as_long_and_as_fast_as_it_says(tmp_path):
-    own = tiny_study(tmp_path / "own", "noise_teacher.max_epochs=1", "noise_teacher.learning_rate=0.01")
-    same = tiny_study(tmp_path / "same", "trainer.max_epochs=1", "optimisation.learning_rate=0.01")
-    longer = tiny_study(tmp_path / "longer", "noise_teacher.learning_rate=0.01")
-    slower = tiny_study(tmp_path / "slower", "noise_teacher.max_epochs=1")
-    found, expected, *others = (weights(study.teacher("noise")[0]) for study in (own, same, longer, slower))
-    assert torch.equal(found, expected)
-    assert not any(torch.equal(found, other) for other in others)
-
-
-def test_a_clean_set_has_no_wrong_labels_to_fit(tmp_path):
-    cell = tiny_study(tmp_path, "noise=none", "data.validation_fraction=0").run("ce")
-    assert cell.wrong_labels_fitted is None
-    assert "val_accuracy" not in cell.extra
 
 
 def test_a_row_whose_result_is_safe_leaves_no_checkpoint(tmp_path):
@@ -269,16 +189,3 @@ def test_a_row_whose_result_is_safe_leaves_no_checkpoint(tmp_path):
     study.finish("ce")
     assert not list(left.iterdir())
     study.finish("ce")
-
-
-def test_a_teacher_is_told_apart_by_how_many_ranks_trained_it(tmp_path):
-    """The batch is that of each rank: two nodes of one device learn what one node with two does, one device does not."""
-
-    def settings(*overrides):
-        study = tiny_study(tmp_path, *overrides)
-        return study._teacher_settings("noise", study.config.noise_teacher, 2)
-
-    one = settings()
-    assert one["devices"] == 1
-    assert settings("trainer.devices=2") == settings("trainer.num_nodes=2") != one
-    assert settings("trainer.devices=auto")["devices"] == 1

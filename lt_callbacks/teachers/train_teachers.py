@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from lt_callbacks._checks import integer, one_of
+from lt_callbacks._errors import ArgumentError, ArgumentTypeError
+from lt_callbacks.objectives import OBJECTIVES, build_objective
+from lt_callbacks.teachers.description import TrainingDescription, describe_module, describe_trainer
+from lt_callbacks.teachers.frozen import ModuleTeacher
+from lt_callbacks.teachers.isolated_seed import isolated_seed
+from lt_callbacks.teachers.one_device import one_device
+from lt_callbacks.teachers.store import TeacherStore
+from lt_callbacks.teachers.teacher_training import fit_teacher
+from lt_callbacks.teachers.train_network import train_network
+from lt_callbacks.teachers.training_data import TrainingData, training_data
+
+#: Where trained teachers are kept when nothing else is said.
+DEFAULT_STORE = Path("~/.cache/lt_callbacks/teachers")
+
+
+def train_teachers(
+    module: Callable[[], LightningModule],
+    datamodule: LightningDataModule,
+    *,
+    imbalance: str = "logit_adjustment",
+    noise: str = "elr",
+    imbalance_settings: Mapping[str, Any] | None = None,
+    noise_settings: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    store: str | os.PathLike[str] | None = DEFAULT_STORE,
+    fingerprint: str | None = None,
+) -> tuple[ModuleTeacher, ModuleTeacher]:
+    """Train the two weak teachers with a user's own module and data; stored, and reused the next time.
+
+    The module gives the network (its ``forward`` must return logits) and the optimiser; its own loss is replaced by
+    the objective.
+
+    Args:
+        module: The class, or any function without arguments that makes a fresh module.
+        datamodule: Its training batches start with (image, given_label); an index as third item is used, or added.
+        imbalance: Objective of the imbalance-robust teacher f_L, a name in ``OBJECTIVES``.
+        noise: Objective of the noise-robust teacher f_N.
+        imbalance_settings: Settings of that objective, such as ``{"tau": 1.5}``.
+        noise_settings: Settings of f_N's objective.
+        trainer: Arguments of ``lightning.Trainer``, such as ``{"max_epochs": 30}``. Each teacher is trained on one
+            device. Where a script runs in several ranks, one of them trains and the others wait and load it; that needs
+            a store.
+        seed: Of the teachers' training; the caller's random state is left as it was.
+        store: Folder of trained teachers; None: train anew and keep nothing.
+        fingerprint: Identity of the training data. None: the datamodule's ``fingerprint``, or one computed from
+            datasets of a known kind; where there is none, teachers are not stored and a warning says so.
+
+    Returns:
+        The imbalance-robust teacher f_L and the noise-robust teacher f_N.
+
+    Raises:
+        TypeError, ValueError: A setting is wrong, or the batches do not hold what is needed.
+
+    Example:
+        f_L, f_N = train_teachers(MyNet, datamodule, trainer={"max_epochs": 30})
+    """
+    if not callable(module) or isinstance(module, LightningModule):
+        raise _no_factory(type(module).__name__)
+    _check_objective("imbalance", imbalance, imbalance_settings)
+    _check_objective("noise", noise, noise_settings)
+    integer("seed", seed, at_least=0, at_most=2**32 - 1)
+
+    given = trainer or {}
+    options = one_device(given)
+    # Not seeded: a split that the datamodule draws is the caller's own.
+    with isolate_rng():
+        data = training_data(datamodule)
+    identity = fingerprint or data.fingerprint
+    if store is not None and identity is None:
+        warnings.warn(
+            "The teachers are trained but not stored: the data has no `fingerprint`. Pass `fingerprint=`, or give the "
+            "datamodule that attribute.",
+            stacklevel=2,
+        )
+    keep = None if store is None else TeacherStore(Path(store).expanduser())
+
+    def trained(name: str, settings: Mapping[str, Any] | None) -> ModuleTeacher:
+        found = train_network(
+            lambda: _fresh(module),
+            lambda network: fit_teacher(network, build_objective(name, settings=settings), data, options),
+            description=_description(
+                module, data, identity, objective=name, settings=settings, trainer=given, seed=seed
+            ),
+            store=keep,
+        )
+        return ModuleTeacher(found.module, num_classes=data.num_classes)
+
+    return trained(imbalance, imbalance_settings), trained(noise, noise_settings)
+
+
+def _check_objective(argument: str, name: str, settings: Mapping[str, Any] | None) -> None:
+    """Refuse a wrong name or setting before any training, by the names that `train_teachers` gives them."""
+    one_of(argument, name, OBJECTIVES)
+    try:
+        build_objective(name, settings=settings)
+    except ArgumentError as error:
+        place = f"{argument}_settings"
+        raise error.renamed(place if error.argument == "settings" else f"{place}.{error.argument}") from error
+
+
+def _description(
+    module: Callable[[], LightningModule],
+    data: TrainingData,
+    identity: str | None,
+    *,
+    objective: str,
+    settings: Mapping[str, Any] | None,
+    trainer: Mapping[str, Any],
+    seed: int,
+) -> TrainingDescription:
+    # Made only to be described.
+    with isolated_seed(seed):
+        network = _fresh(module)
+    return TrainingDescription(
+        data=identity,
+        module=describe_module(network),
+        objective=objective,
+        objective_settings=dict(settings or {}),
+        batch_size=data.batch_size,
+        sampling=data.sampling,
+        transforms=data.transforms,
+        start_seed=seed,
+        data_seed=data.seed,
+        **describe_trainer(trainer),
+    )
+
+
+def _no_factory(got: str) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        "module",
+        rule="be a class or function that makes a fresh LightningModule",
+        got=got,
+        way_out="Pass the class itself, or `lambda: MyNet(...)`.",
+    )
+
+
+def _fresh(module: Callable[[], LightningModule]) -> LightningModule:
+    network = module()
+    if not isinstance(network, LightningModule):
+        raise _no_factory(f"one that makes a {type(network).__name__}")
+    return network
