@@ -99,12 +99,6 @@ BREAKAGES = {
         "pass",
         "tests/teachers/test_train_network.py::test_weights_come_back_in_the_dtypes_that_they_were_made_with",
     ),
-    "ranks train a teacher": (
-        "apps/train/phase_worker.py",
-        "runner=_SettledBefore(phase)",
-        "runner=runner",
-        "tests/apps/train/test_phase_worker.py::test_a_training_whose_teachers_are_not_settled_is_refused",
-    ),
     "teacher in train mode": (
         "teachers/frozen.py",
         "if self.module.training:\n            self.module.eval()",
