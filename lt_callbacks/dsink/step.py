@@ -118,6 +118,7 @@ class ProxyLabeler:
         return proxy
 
     def _label_step_by_step(self, held: HeldRows, loss_scale: float) -> ProxyLabels:
+        """The labels of the own rows, stage by stage: what `proxy_labels` does, for rows that may be masked."""
         # Predictions. Of a row that is no distribution (NaN, inf, or nothing but -inf) every log-probability is NaN.
         student, noise, imbalance = (at_least_float32(rows).log_softmax(dim=1) for rows in held.parts)
         is_bad = torch.stack([rows[:, :1] for rows in (student, noise, imbalance)]).isnan()
