@@ -42,7 +42,8 @@ def answers(calls: dict[str, Call], folder: Path) -> dict[str, dict[str, Any]]:
     torch.save(calls, folder / "calls.pt")
     run = subprocess.run(
         [sys.executable, __file__, str(folder)],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
+        # The helpers that are imported above lie in folders of this process's path.
+        env={**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
