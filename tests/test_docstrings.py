@@ -10,6 +10,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+import torch
 
 PACKAGE = Path(__file__).resolve().parents[1] / "lt_callbacks"
 
@@ -47,7 +48,9 @@ def test_the_example_runs(module, name):
     assert not any(doctest.SKIP in step.options for step in example.examples)
     told = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    failed, attempted = runner.run(example, out=told.append)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        failed, attempted = runner.run(example, out=told.append)
     assert attempted > 0
     assert failed == 0, "".join(told)
 

@@ -48,9 +48,13 @@ class ProxyLabelMonitor(Callback):
         ...     def configure_optimizers(self):
         ...         return torch.optim.SGD(self.parameters(), lr=0.1)
         >>> dsink = DSink(noise_teacher=Linear(2, 3), imbalance_teacher=Linear(2, 3))
-        >>> quiet = dict(logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False)
-        >>> callbacks = [DSinkCallback(dsink), ProxyLabelMonitor(uniform_above=1.0)]
-        >>> trainer = Trainer(accelerator="cpu", max_epochs=1, callbacks=callbacks, **quiet)
+        >>> trainer = Trainer(
+        ...     callbacks=[DSinkCallback(dsink), ProxyLabelMonitor(uniform_above=1.0)],
+        ...     accelerator="cpu",
+        ...     fast_dev_run=True,
+        ...     enable_progress_bar=False,
+        ...     enable_model_summary=False,
+        ... )
         >>> data = DataLoader(TensorDataset(torch.randn(8, 2), torch.randint(3, (8,))), batch_size=4)
         >>> trainer.fit(MyNet(), data)
         >>> bool(trainer.callback_metrics["dsink/marginal_error"] < 1e-3)
