@@ -12,6 +12,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+import yaml
 
 import lt_callbacks
 
@@ -172,6 +173,15 @@ def test_nothing_is_put_into_everybodys_trainer():
     assert {entry.group for entry in distribution("lt_callbacks").entry_points} == {"console_scripts"}
 
 
-def test_the_version_of_the_package_is_that_of_the_project():
-    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)
-    assert version == lt_callbacks.__version__
+def test_the_version_stands_in_one_place():
+    project = (ROOT / "pyproject.toml").read_text()
+    assert 'dynamic = ["version"]' in project
+    assert 'version = { attr = "lt_callbacks.__version__" }' in project
+    assert not re.search(r'^version = "', project, flags=re.MULTILINE)
+
+
+def test_the_citation_names_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert str(citation["version"]) == lt_callbacks.__version__
+    assert {"cff-version", "message", "title", "authors", "version"} <= citation.keys()
+    assert all({"type", "title", "authors"} <= paper.keys() for paper in citation["references"])

@@ -14,6 +14,7 @@ METHODS = ("CE", "f_L alone", "f_N alone", "D-SINK")
 
 
 def main() -> None:
+    """Write docs/figures/digits_two_teachers.png."""
     document = read_result(DOCS / "results" / "digits.json")
     settings = document.settings
     data = LongTailedDataModule(

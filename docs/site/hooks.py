@@ -1,4 +1,4 @@
-"""What the docs site needs beyond Markdown: pages from outside of docs/, and links that work on the hosting page and here.
+"""What the docs site needs beyond Markdown: pages from outside of docs/, links that work on the hosting page and here.
 
 A link in a Markdown file is relative to that file, as the hosting page wants it. Here a file from outside of docs/ is
 a page of its own: the README is the home page, and a script that a page links to is shown with its code.
@@ -103,7 +103,7 @@ def code_page(script: str) -> str:
 
 
 def public_names() -> dict[str, tuple[str, str]]:
-    """Public name -> the room that gives it out and its full path, read from the source; in the order of the imports."""
+    """Public name -> the room that gives it out and its full path, read from the source, in the order of imports."""
     found = {}
     for file in sorted(PACKAGE.glob("*/__init__.py")):
         room = file.parent.name

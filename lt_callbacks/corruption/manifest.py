@@ -42,6 +42,21 @@ class Manifest:
     Raises:
         TypeError: An array is not integer, or ``settings`` is not JSON.
         ValueError: Shapes disagree, a label is out of range or ``indices`` do not ascend.
+
+    Example:
+        >>> manifest = Manifest(
+        ...     dataset="toy",
+        ...     num_classes=2,
+        ...     indices=[0, 2, 3, 5],
+        ...     true_labels=[0, 0, 1, 1],
+        ...     given_labels=[0, 1, 1, 1],
+        ...     settings={},
+        ... )
+        >>> manifest.noise_rate
+        0.25
+        >>> manifest.realised_transition
+        array([[0.5, 0.5],
+               [0. , 1. ]])
     """
 
     dataset: str

@@ -28,6 +28,10 @@ class Imbalance:
     Raises:
         TypeError: A number has the wrong type.
         ValueError: A setting is unknown, out of range or does not belong to ``profile``.
+
+    Example:
+        >>> Imbalance(factor=100)
+        Imbalance(profile='exponential', factor=100.0, class_order=None)
     """
 
     profile: str = "exponential"
@@ -65,6 +69,10 @@ class Noise:
     Raises:
         TypeError: A number has the wrong type.
         ValueError: A setting is unknown, out of range, missing or does not belong to ``kind``.
+
+    Example:
+        >>> Noise(kind="symmetric", ratio=0.4)
+        Noise(kind='symmetric', ratio=0.4, ...)
     """
 
     kind: str = "none"

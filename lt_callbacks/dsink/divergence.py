@@ -22,6 +22,11 @@ def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
 
     Raises:
         ValueError: The shapes differ.
+
+    Example:
+        >>> import torch
+        >>> proxy_label_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+        tensor(0.6931)
     """
     if logits.ndim != 2:
         raise ArgumentValueError("logits", rule="have shape (N, C), classes last", got=str(tuple(logits.shape)))

@@ -52,6 +52,14 @@ def proxy_labels(
 
     Gradient: none; proxy labels are constants of the step.
     Reference: D-SINK, arXiv 2510.08179, Eq. 3 and 4.
+
+    Example:
+        Student and teacher do not know; the totals ask for three samples of the first class and one of the second:
+
+        >>> import torch
+        >>> logits = log_probs = torch.full((4, 2), 0.5).log()
+        >>> proxy_labels(logits, log_probs, torch.tensor([3.0, 1.0])).plan[0]
+        tensor([0.7500, 0.2500])
     """
     return sinkhorn(
         log_kernel(student_logits, noise_log_probs, student_weight=student_weight),

@@ -10,6 +10,7 @@ class CrossEntropy(Objective):
     """Mean cross-entropy: no defence against noise or imbalance, the baseline of both.
 
     Example:
+        >>> import torch
         >>> CrossEntropy()(torch.zeros(1, 2), torch.tensor([0]))
         tensor(0.6931)
     """

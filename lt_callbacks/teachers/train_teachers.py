@@ -65,7 +65,25 @@ def train_teachers(
         TypeError, ValueError: A setting is wrong, or the batches do not hold what is needed.
 
     Example:
-        f_L, f_N = train_teachers(MyNet, datamodule, trainer={"max_epochs": 30})
+        >>> import torch
+        >>> from lightning.pytorch import LightningDataModule, LightningModule
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> from lt_callbacks import train_teachers
+        >>> class MyNet(LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = torch.nn.Linear(2, 3)
+        ...     def forward(self, images):
+        ...         return self.layer(images)
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=0.1)
+        >>> class MyData(LightningDataModule):
+        ...     def train_dataloader(self):
+        ...         return DataLoader(TensorDataset(torch.randn(9, 2), torch.arange(9) % 3), batch_size=4)
+        >>> quiet = {"enable_progress_bar": False, "accelerator": "cpu"}
+        >>> f_L, f_N = train_teachers(MyNet, MyData(), trainer={"max_epochs": 1, **quiet}, store=None)
+        >>> f_N.log_probs(torch.zeros(5, 2)).shape
+        torch.Size([5, 3])
     """
     if not callable(module) or isinstance(module, LightningModule):
         raise _no_factory(type(module).__name__)

@@ -70,6 +70,43 @@ class ADSACallback(Callback):
     State in the checkpoint: none.
 
     Reference: ADSA (arXiv 2511.17914).
+
+    Example:
+        Two distilled images of each of three classes, and a network that trains for one step:
+
+        >>> import torch
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from lightning.pytorch import LightningModule, Trainer
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> from lt_callbacks import ADSACallback
+        >>> from lt_callbacks.distilled_set import DistilledSet
+        >>> class MyNet(LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = torch.nn.Linear(4, 3)
+        ...     def forward(self, images):
+        ...         return self.layer(images.flatten(1))
+        ...     def training_step(self, batch, batch_idx):
+        ...         return torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=0.1)
+        >>> distilled = DistilledSet(
+        ...     images=torch.randint(256, (6, 1, 2, 2), dtype=torch.uint8),
+        ...     intended_class=torch.tensor([0, 0, 1, 1, 2, 2]),
+        ...     class_names=["ant", "bee", "cat"],
+        ...     mean=[0.5],
+        ...     std=[0.3],
+        ... )
+        >>> data = DataLoader(TensorDataset(torch.randn(8, 1, 2, 2), torch.randint(3, (8,))), batch_size=4)
+        >>> with TemporaryDirectory() as folder:
+        ...     path = distilled.save(Path(folder) / "distilled")
+        ...     adsa = ADSACallback(path, output=Path(folder) / "adsa", class_prior=[50, 20, 5], num_views=2)
+        ...     Trainer(barebones=True, accelerator="cpu", max_epochs=1, callbacks=[adsa]).fit(MyNet(), data)
+        ...     (adsa.output / "adsa.json").is_file()
+        True
+        >>> -1 <= adsa.tau_fit.tau <= 4
+        True
     """
 
     def __init__(

@@ -35,11 +35,27 @@ class DSinkCallback(Callback):
     State in the checkpoint: running marginal and queue, under the callback's own key; no teacher.
 
     Example:
-        >>> from torch import nn
-        >>> dsink = DSink(noise_teacher=nn.Linear(4, 3), imbalance_teacher=nn.Linear(4, 3))
-        >>> trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, callbacks=[DSinkCallback(dsink)])
-
-        ``trainer.fit(MyNet(), datamodule)`` then trains with D-SINK, ``MyNet`` any ``LightningModule``.
+        >>> import torch
+        >>> from lightning.pytorch import LightningModule, Trainer
+        >>> from torch.nn import Linear
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> from lt_callbacks import DSink, DSinkCallback
+        >>> class MyNet(LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = Linear(2, 3)
+        ...     def forward(self, images):
+        ...         return self.layer(images)
+        ...     def training_step(self, batch, batch_idx):
+        ...         return torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=0.1)
+        >>> model = MyNet()
+        >>> data = DataLoader(TensorDataset(torch.randn(8, 2), torch.randint(3, (8,))), batch_size=4)
+        >>> callback = DSinkCallback(DSink(noise_teacher=Linear(2, 3), imbalance_teacher=Linear(2, 3)))
+        >>> Trainer(barebones=True, accelerator="cpu", max_epochs=1, callbacks=[callback]).fit(model, data)
+        >>> "training_step" in vars(model)  # wrapped for the time of the fit only
+        False
     """
 
     def __init__(self, dsink: DSink) -> None:

@@ -66,9 +66,14 @@ class DSink:
     Reference: arXiv 2510.08179.
 
     Example:
-        >>> dsink = DSink(noise_teacher=nn.Linear(4, 3), imbalance_teacher=nn.Linear(4, 3), alpha=1.0)
-        >>> images, logits = torch.randn(8, 4), torch.randn(8, 3, requires_grad=True)
-        >>> dsink.loss(logits, images).backward()
+        In a loop of your own, with linear networks for images of two numbers and three classes:
+
+        >>> import torch
+        >>> from lt_callbacks import DSink
+        >>> model, f_N, f_L = (torch.nn.Linear(2, 3) for _ in range(3))
+        >>> dsink = DSink(noise_teacher=f_N, imbalance_teacher=f_L)
+        >>> images = torch.randn(8, 2)
+        >>> dsink.loss(model(images), images).backward()  # to be added to the base loss
         >>> dsink.last_step.proxy.labels.shape
         torch.Size([8, 3])
     """

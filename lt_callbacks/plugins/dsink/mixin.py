@@ -34,24 +34,29 @@ class DSinkMixin(Base):
     :class:`DSink` the class behaves as ``MyNet``.
 
     Example:
-        >>> from lightning.pytorch import LightningModule
+        >>> import torch
+        >>> from lightning.pytorch import LightningModule, Trainer
+        >>> from torch.nn import Linear
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> from lt_callbacks import DSink, DSinkMixin
         >>> class MyNet(LightningModule):
         ...     def __init__(self):
         ...         super().__init__()
-        ...         self.layer = torch.nn.Linear(4, 3)
-        ...
-        ...     def forward(self, x):
-        ...         return self.layer(x)
-        ...
+        ...         self.layer = Linear(2, 3)
+        ...     def forward(self, images):
+        ...         return self.layer(images)
         ...     def training_step(self, batch, batch_idx):
         ...         return torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
-        >>> class RobustNet(DSinkMixin, MyNet):
-        ...     pass
-        >>> net = RobustNet()
-        >>> net.attach_dsink(DSink(noise_teacher=MyNet(), imbalance_teacher=MyNet()))
-        >>> batch = torch.randn(8, 4), torch.zeros(8, dtype=torch.int64)
-        >>> bool(net.training_step(batch, 0) > MyNet.training_step(net, batch, 0))
-        True
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=0.1)
+        >>> class RobustNet(DSinkMixin, MyNet): ...
+        >>> model = RobustNet()
+        >>> dsink = DSink(noise_teacher=Linear(2, 3), imbalance_teacher=Linear(2, 3))
+        >>> model.attach_dsink(dsink)
+        >>> data = DataLoader(TensorDataset(torch.randn(8, 2), torch.randint(3, (8,))), batch_size=4)
+        >>> Trainer(barebones=True, accelerator="cpu", max_epochs=1).fit(model, data)
+        >>> sorted(model.state_dict())  # a checkpoint of RobustNet is one of MyNet
+        ['layer.bias', 'layer.weight']
     """
 
     _dsink_capture: Capture | None = None

@@ -30,6 +30,35 @@ class ProxyLabelMonitor(Callback):
         uniform_above: Alarm when the mean entropy exceeds this share of log C.
         collapsed_above: Alarm when one class has more than this share of the mass.
         on_degenerate: ``"warn"`` (once) or ``"raise"``.
+
+    Example:
+        >>> import torch
+        >>> from lightning.pytorch import LightningModule, Trainer
+        >>> from torch.nn import Linear
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> from lt_callbacks import DSink, DSinkCallback, ProxyLabelMonitor
+        >>> class MyNet(LightningModule):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = Linear(2, 3)
+        ...     def forward(self, images):
+        ...         return self.layer(images)
+        ...     def training_step(self, batch, batch_idx):
+        ...         return torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=0.1)
+        >>> dsink = DSink(noise_teacher=Linear(2, 3), imbalance_teacher=Linear(2, 3))
+        >>> trainer = Trainer(
+        ...     callbacks=[DSinkCallback(dsink), ProxyLabelMonitor(uniform_above=1.0)],
+        ...     accelerator="cpu",
+        ...     fast_dev_run=True,
+        ...     enable_progress_bar=False,
+        ...     enable_model_summary=False,
+        ... )
+        >>> data = DataLoader(TensorDataset(torch.randn(8, 2), torch.randint(3, (8,))), batch_size=4)
+        >>> trainer.fit(MyNet(), data)
+        >>> bool(trainer.callback_metrics["dsink/marginal_error"] < 1e-3)
+        True
     """
 
     def __init__(
