@@ -15,7 +15,7 @@ from typing import Any
 
 from lt_callbacks.apps.config.job_record import RUNNING, JobRecord, job_hash
 
-USED_LATER = ("numpy",)
+USED_LATER = ("numpy.random",)
 
 IMPORTED = uuid.uuid4().hex
 SEEN: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from commands import environment
@@ -25,7 +26,9 @@ finally:
 def answer(module: str, *arguments: str) -> tuple[str, set[str]]:
     """What a command says, and which packages it imported."""
     command = [sys.executable, "-c", COMMAND.format(module=module), *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    # Not from the project's root, whose package would come before any other.
+    place = Path(__file__).parent
+    done = subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, timeout=120)
     said, _, imported = done.stdout.rpartition("imported:")
     return said + done.stderr, set(imported.split())
 

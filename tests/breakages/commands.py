@@ -1,6 +1,24 @@
 """Breakages of what runs and measures: commands, results and benchmarks. See test_sabotage.py."""
 
 BREAKAGES = {
+    "a command imports torch before it is needed": (
+        "apps/train/command.py",
+        "import hydra\n",
+        "import hydra\nimport torch\n",
+        "tests/apps/test_start_up.py::test_a_command_answers_without_torch_what_needs_none",
+    ),
+    "forked jobs share their random numbers": (
+        "apps/sweep/fork_server.py",
+        'sys.modules["numpy"].random.seed()',
+        "pass",
+        "tests/apps/sweep/test_fork_server.py::test_a_job_has_a_session_a_log_a_folder_and_random_numbers_of_its_own",
+    ),
+    "a job is forked from a process of another environment": (
+        "apps/sweep/job_process.py",
+        "(server.entry, server.environment) == (entry, environment)",
+        "server.entry == entry",
+        "tests/apps/sweep/test_job_process.py::test_a_job_with_another_environment_or_entry_has_a_server_of_its_own",
+    ),
     "the living lose their leases": (
         "_lease.py",
         "is_expired = time.monotonic() - changed_at > self.expiry",

@@ -8,8 +8,7 @@ import time
 import traceback
 from pathlib import Path
 
-from lt_callbacks._errors import ArgumentFileError
-from lt_callbacks.apps.config.errors import is_spoken
+from lt_callbacks._errors import ArgumentFileError, UserError
 from lt_callbacks.apps.config.job_record import DONE, FAILED, STOPPED, read_job
 from lt_callbacks.apps.shared.parent_watch import end_with_parent
 from lt_callbacks.apps.shared.preemption import Preempted
@@ -34,13 +33,12 @@ def main(entry: str, folder: Path, *, rank: int = 0) -> int:
         value = pkgutil.resolve_name(entry)(job)
     except (Preempted, KeyboardInterrupt):
         status, code = STOPPED, Preempted.EXIT_CODE
-    except Exception as raised:
+    except UserError as raised:
         error, status, code = str(raised), FAILED, 1
-        if is_spoken(raised):
-            print(raised, flush=True)  # noqa: T201
-        else:
-            error = f"{type(raised).__name__}: {raised}"
-            traceback.print_exc()
+        print(raised, flush=True)  # noqa: T201
+    except Exception as raised:
+        error, status, code = f"{type(raised).__name__}: {raised}", FAILED, 1
+        traceback.print_exc()
     if rank == 0:
         job.write(folder, status=status, error=error, value=value, seconds=round(time.monotonic() - started, 1))
     return code

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lt_callbacks._errors import ArgumentValueError, StateError
+from lt_callbacks._errors import ArgumentValueError, StateError, UserError
 from lt_callbacks._files import write_json
 from lt_callbacks.apps.config.build import build_datamodule, build_source
-from lt_callbacks.apps.config.errors import is_spoken
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.parent_watch import end_with_parent
@@ -54,9 +53,7 @@ def main(folder: Path) -> int:
     except Preempted:
         # The observer of a launcher takes another rank's exit code for a failure, and kills the first.
         return Preempted.EXIT_CODE if runner.is_first else 0
-    except Exception as error:
-        if not is_spoken(error):
-            raise
+    except UserError as error:
         print(error, flush=True)  # noqa: T201
         return 1
     if runner.is_first:

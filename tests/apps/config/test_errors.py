@@ -4,8 +4,26 @@ import pytest
 from hydra.errors import CompactHydraException
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import (
+    ArgumentFileError,
+    ArgumentImportError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    DataError,
+    StateError,
+)
 from lt_callbacks.apps.config.errors import CommandError, named, names_in, without_trace
 from lt_callbacks.apps.config.train_schemas import NoiseConfig
+
+
+@pytest.mark.parametrize(
+    "error", [StateError("not now"), DataError("damaged"), ArgumentFileError("path", rule="be there", got="'x'")]
+)
+def test_every_kind_that_is_for_people_becomes_its_message(error):
+    with pytest.raises(CommandError) as caught, without_trace():
+        raise error
+    assert str(caught.value) == str(error)
+    assert caught.value.__cause__ is error
 
 
 def test_an_error_that_the_package_raised_becomes_its_message():
@@ -34,18 +52,26 @@ def test_without_an_error_nothing_happens():
         assert integer("seed", 1) == 1
 
 
-@pytest.mark.parametrize("kind", [TypeError, ValueError, RuntimeError, FileNotFoundError, ImportError])
+@pytest.mark.parametrize("kind", [ArgumentTypeError, ArgumentValueError, ArgumentFileError, ArgumentImportError])
 def test_an_argument_gets_the_name_of_the_setting(kind):
     expected = r"^`noise\.ratio` must be in \[0, 1\); got `x`\.$"
     with pytest.raises(kind, match=expected) as caught, named({"ratio": "noise.ratio"}):
-        raise kind("`ratio` must be in [0, 1); got `x`.")
+        raise kind("ratio", rule="be in [0, 1)", got="`x`")
     assert str(caught.value.__cause__) == "`ratio` must be in [0, 1); got `x`."
 
 
-@pytest.mark.parametrize("text", ["`ratios` must be", "the `ratio` must be", "ratio", ""])
-def test_other_messages_stay_as_they_are(text):
-    error = ValueError(text)
-    with pytest.raises(ValueError) as caught, named({"ratio": "noise.ratio"}):  # noqa: PT011
+@pytest.mark.parametrize(
+    "error",
+    [
+        ArgumentValueError("ratios", rule="be", got="x"),
+        ArgumentValueError("a.ratio", rule="be", got="x"),
+        StateError("`ratio` must be"),
+        # Of a class that says nothing about arguments, whatever its text.
+        ValueError("`ratio` must be"),
+    ],
+)
+def test_other_errors_stay_as_they_are(error):
+    with pytest.raises(type(error)) as caught, named({"ratio": "noise.ratio"}):
         raise error
     assert caught.value is error
 

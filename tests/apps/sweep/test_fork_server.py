@@ -23,6 +23,12 @@ pytestmark = [
 PATH = os.pathsep.join(path for path in sys.path if path)
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Not at the project's root, whose package would come before any other."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def started(tmp_path):
     """Starts a server for an entry; it is gone after the test."""
