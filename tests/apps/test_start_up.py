@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from commands import environment
+from patience import PATIENCE
 
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "numpy", "scipy", "sklearn", "matplotlib"}
 
@@ -25,7 +26,7 @@ finally:
 def answer(module: str, *arguments: str) -> tuple[str, set[str]]:
     """What a command says, and which packages it imported."""
     command = [sys.executable, "-c", COMMAND.format(module=module), *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     said, _, imported = done.stdout.rpartition("imported:")
     return said + done.stderr, set(imported.split())
 
