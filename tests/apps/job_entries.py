@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE, wait_until
+
 from lt_callbacks.apps.config.job_record import RUNNING, JobRecord, job_hash
 
 USED_LATER = ("numpy.random",)
@@ -58,14 +60,6 @@ def told(folder: Path) -> Told:
     return Told(**json.loads((folder / "told.json").read_text()))
 
 
-def wait_until(is_done: Any, seconds: float = 60.0) -> None:
-    """Look again and again."""
-    deadline = time.monotonic() + seconds
-    while not is_done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def runs(process: int) -> bool:
     """Whether a process is there; one that has ended and that nobody waited for is not."""
     try:
@@ -98,7 +92,9 @@ def tell(job: JobRecord) -> float:
         threads=sorted(path.name for path in Path("/proc/self/task").iterdir()),
     )
     folder = Path(job.config["folder"])
-    (folder / "told.json").write_text(json.dumps(vars(found)))
+    # Whole or not there: who waits for it reads it at once.
+    (folder / "told.json.tmp").write_text(json.dumps(vars(found)))
+    (folder / "told.json.tmp").rename(folder / "told.json")
     print("what it said")
     print("what it complained about", file=sys.stderr)
     return 1.5
@@ -138,4 +134,4 @@ def ignore(job: JobRecord) -> None:
     """Work, whoever asks for the end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tell(job)
-    time.sleep(60)
+    time.sleep(2 * PATIENCE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import environment
+from patience import PATIENCE
 
 HEAVY = {"torch", "lightning", "torchvision", "torchmetrics", "numpy", "scipy", "sklearn", "matplotlib"}
 
@@ -28,7 +29,7 @@ def answer(module: str, *arguments: str) -> tuple[str, set[str]]:
     command = [sys.executable, "-c", COMMAND.format(module=module), *arguments]
     # Not from the project's root, whose package would come before any other.
     place = Path(__file__).parent
-    done = subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     said, _, imported = done.stdout.rpartition("imported:")
     return said + done.stderr, set(imported.split())
 

@@ -4,7 +4,8 @@ import threading
 import time
 
 import job_entries
+from patience import PATIENCE
 
-threading.Thread(target=lambda: time.sleep(60), daemon=True).start()
+threading.Thread(target=lambda: time.sleep(2 * PATIENCE), daemon=True).start()
 
 tell = job_entries.tell

@@ -9,7 +9,8 @@ import time
 
 import pytest
 from commands import environment
-from job_entries import make_job, runs, told, wait_until
+from job_entries import make_job, runs, told
+from patience import wait_until
 
 from lt_callbacks.apps.config.job_record import read_job
 from lt_callbacks.apps.sweep import job

@@ -4,12 +4,12 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from commands import environment
-from job_entries import make_job, runs, told, wait_until
+from job_entries import make_job, runs, told
+from patience import PATIENCE, wait_until
 
 from lt_callbacks.apps.shared.preemption import Preempted
 from lt_callbacks.apps.sweep import job_process
@@ -140,18 +140,16 @@ def test_a_job_saves_when_the_sweep_is_asked_to_stop(tmp_path, is_forked):
 def test_a_job_that_does_not_end_is_ended(tmp_path, monkeypatch, is_forked):
     monkeypatch.setattr(job_process, "_SECONDS_TO_SAVE", 0.5)
     thread = stop_when((tmp_path / "a" / "told.json").exists)
-    started = time.monotonic()
     with pytest.raises(Preempted):
         run(tmp_path / "a", "job_entries:ignore", is_forked=is_forked)
     thread.join()
-    assert time.monotonic() - started < 50
     assert not runs(told(tmp_path / "a").process)
 
 
 @ON_LINUX
-def test_a_sweep_that_is_stopped_during_the_imports_waits_for_nothing(tmp_path):
+def test_a_sweep_that_is_stopped_during_the_imports_waits_for_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(job_process, "_SECONDS_TO_SAVE", 2 * PATIENCE)
     thread = stop_when((tmp_path / "importing").exists)
-    started = time.monotonic()
     with pytest.raises(Preempted):
         run_job_process(
             "slow_entry:tell",
@@ -161,5 +159,4 @@ def test_a_sweep_that_is_stopped_during_the_imports_waits_for_nothing(tmp_path):
             is_forked=True,
         )
     thread.join()
-    assert time.monotonic() - started < 50
     assert not (tmp_path / "a" / "told.json").exists()
