@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, SingleD
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from lt_callbacks._errors import ArgumentFileError, ArgumentTypeError, ArgumentValueError
+from lt_callbacks._errors import ArgumentError, ArgumentTypeError, ArgumentValueError
 from lt_callbacks.adsa import TauFit
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings
 from lt_callbacks.distilled_set.live_labels import in_eval_mode
@@ -215,9 +215,8 @@ def _load(folder: Path) -> tuple[DistilledSet, SoftLabels | None]:
     try:
         distilled = DistilledSet.load(folder)
         stored = SoftLabels.open(folder / LABELS, distilled=distilled) if (folder / LABELS).exists() else None
-    except (FileNotFoundError, ValueError) as error:
-        kind = ArgumentFileError if isinstance(error, FileNotFoundError) else ArgumentValueError
-        raise kind(
-            "distilled", rule="be the folder of a whole distilled set", got=repr(str(folder)), way_out=str(error)
-        ) from error
+    except ArgumentError as error:
+        if error.argument != "folder":
+            raise
+        raise error.renamed("distilled") from error
     return distilled, stored

@@ -113,13 +113,16 @@ def test_a_network_that_was_killed_while_it_was_saved_is_trained_again(finished,
         ("teachers/*/teacher.safetensors", r"^The stored teacher '.*' must be as it was written; .* truncated"),
         (
             "distilled/*/images.safetensors",
-            r"^`folder` must hold a whole distilled set, .*images.safetensors' is trunc",
+            r"^`folder` must hold a whole distilled set, .*images.safetensors', which is trunc",
         ),
         (
             "distilled/*/distilled.json",
             r"^`folder` must hold a whole distilled set, .*distilled.json', which is damaged or tr",
         ),
-        ("distilled/*/*/soft_labels.json", r"^`folder` must hold a whole soft-label store, .*soft_labels.json' is dam"),
+        (
+            "distilled/*/*/soft_labels.json",
+            r"^`folder` must hold a whole soft-label store, .*soft_labels.json', which is dam",
+        ),
         ("distilled/*/*/view-00001.safetensors", r"^`folder` must hold .*view-00001.safetensors', which is truncated"),
     ],
 )

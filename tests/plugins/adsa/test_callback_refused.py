@@ -44,17 +44,17 @@ class DataOfOtherNames(Data):
 
 
 BROKEN = {
-    "missing": (lambda source: (source / "distilled.json").unlink(), {}, "`distilled` must be the folder of a whole"),
+    "missing": (lambda source: (source / "distilled.json").unlink(), {}, "`distilled` must hold a whole distilled set; got a path without"),
     "no images": (lambda source: (source / "images.safetensors").unlink(), {}, "images.safetensors"),
-    "damaged": (lambda source: damage(source / "images.safetensors"), {}, "`distilled` must be .* truncated or was edited"),
+    "damaged": (lambda source: damage(source / "images.safetensors"), {}, "`distilled` must hold .* truncated or was edited"),
     "edited": (
         lambda source: (source / "distilled.json").write_text(
             (source / "distilled.json").read_text().replace("by hand", "by foot")
         ),
         {},
-        "`distilled` must be .* edited or damaged",
+        "`distilled` must hold .* edited or damaged",
     ),
-    "other version": (other_version, {}, "`distilled` must be .* format version 99"),
+    "other version": (other_version, {}, "`distilled` must hold .* format version 99"),
     "output is input": (None, {"output": "in/"}, "`output` must not be the folder `distilled`"),
     "output in input": (None, {"output": "in/labels"}, "`output` must not be the folder `distilled`"),
     "other content": (
