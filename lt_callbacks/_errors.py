@@ -16,7 +16,7 @@ class ArgumentError(UserError):
 
     The message is "`ARGUMENT` must RULE; got GOT. WAY_OUT". Raise one of its kinds, which are also the built-in
     exceptions that callers expect: `ArgumentValueError`, `ArgumentTypeError`, `ArgumentFileError`,
-    `ArgumentImportError`.
+    `ArgumentPermissionError`, `ArgumentImportError`.
 
     Args:
         argument: Its name, without backticks; a command shows it under the name of the setting.
@@ -50,6 +50,13 @@ class ArgumentFileError(ArgumentError, FileNotFoundError):
     """A path at which there is nothing."""
 
     # The built-in class makes its text from an error number.
+    __str__ = Exception.__str__
+
+
+class ArgumentPermissionError(ArgumentError, PermissionError):
+    """A path that may not be read or written."""
+
+    # As above.
     __str__ = Exception.__str__
 
 

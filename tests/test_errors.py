@@ -8,6 +8,7 @@ from lt_callbacks._errors import (
     ArgumentError,
     ArgumentFileError,
     ArgumentImportError,
+    ArgumentPermissionError,
     ArgumentTypeError,
     ArgumentValueError,
     DataError,
@@ -19,6 +20,7 @@ KINDS = {
     ArgumentValueError: ValueError,
     ArgumentTypeError: TypeError,
     ArgumentFileError: FileNotFoundError,
+    ArgumentPermissionError: PermissionError,
     ArgumentImportError: ImportError,
 }
 

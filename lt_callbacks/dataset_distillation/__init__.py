@@ -1,5 +1,11 @@
-"""Distillers, one file each, and the student that is trained on what they make."""
+"""Squeeze, recover, relabel, student: a data set condensed to a few images a class, and what learns from them."""
 
+from lt_callbacks.dataset_distillation.distill_dataset import (
+    DistilledDataset,
+    distill_dataset,
+    recover_images,
+    train_student,
+)
 from lt_callbacks.dataset_distillation.distiller import Distiller
 from lt_callbacks.dataset_distillation.edc import EDC
 from lt_callbacks.dataset_distillation.ensemble import MeanLogits
@@ -15,6 +21,7 @@ from lt_callbacks.dataset_distillation.view_loader import ViewLoader
 __all__ = [
     "DISTILLERS",
     "EDC",
+    "DistilledDataset",
     "Distiller",
     "Herding",
     "MeanLogits",
@@ -26,4 +33,7 @@ __all__ = [
     "StudentLoss",
     "ViewLoader",
     "build_distiller",
+    "distill_dataset",
+    "recover_images",
+    "train_student",
 ]

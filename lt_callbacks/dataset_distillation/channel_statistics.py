@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentValueError, StateError
 from lt_callbacks.dataset_distillation.eval_mode import frozen_in_eval_mode
 from lt_callbacks.dataset_distillation.real_images import RealImages
 
@@ -33,7 +34,7 @@ class Moments:
 
 
 class ChannelStatistics:
-    """What reaches the batch-norm layers of a network while the block is open: the material of statistics matching.
+    """Records what reaches the batch-norm layers of a network while the block is open, for statistics matching.
 
     A context manager. After each forward pass ``inputs`` holds one tensor a layer, in the order of the layers.
 
@@ -49,9 +50,11 @@ class ChannelStatistics:
             module for module in network.modules() if isinstance(module, _NORMS) and module.running_mean is not None
         ]
         if not self.layers:
-            raise ValueError(
-                f"`networks` must have batch-norm layers with running statistics, which the images are matched to; got "
-                f"{type(network).__name__} without one. Use another network, or the distiller `herding`."
+            raise ArgumentValueError(
+                "networks",
+                rule="have batch-norm layers with running statistics, which the images are matched to",
+                got=f"{type(network).__name__} without one",
+                way_out="Use another network, or the distiller `herding`.",
             )
         self._inputs: dict[int, Tensor] = {}
         self._handles: list[Any] = []
@@ -78,7 +81,7 @@ class ChannelStatistics:
         """
         missing = [place for place in range(len(self.layers)) if place not in self._inputs]
         if missing:
-            raise RuntimeError(
+            raise StateError(
                 f"`networks` must use all their batch-norm layers in eval mode; {len(missing)} of {len(self.layers)} "
                 f"saw nothing, the first of them {self.layers[missing[0]]}. Remove heads that are for training only."
             )

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.dataset_distillation.real_images import RealImages, as_json
 from lt_callbacks.distilled_set import DistilledSet
 from lt_callbacks.distilled_set.facts_file import json_values
@@ -19,7 +20,7 @@ OnStep = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What a distiller made of the real images.
+    """Distilled images as a distiller hands them back, before they become a set.
 
     Attributes:
         images: (N, channels, H, W) uint8, or float32 in [0, 1].
@@ -36,7 +37,7 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class Distiller(ABC):
-    """Real training images (and networks trained on them) to a few images a class.
+    """Makes a few images a class of real training images, most often through networks trained on them.
 
     A distiller is a dataclass: its fields are its settings. It never sees a test image.
     """
@@ -46,7 +47,7 @@ class Distiller(ABC):
     needs_networks: ClassVar[bool] = True
 
     def settings(self) -> dict[str, Any]:
-        """The settings, as JSON holds them."""
+        """The distiller's settings, as JSON holds them."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
     def distil(
@@ -92,7 +93,9 @@ class Distiller(ABC):
         extra = json_values("provenance", provenance or {})
         taken = sorted(extra.keys() & {*facts, "num_repeated"})
         if taken:
-            raise ValueError(f"`provenance` must have names other than the set's own; got {taken[0]!r}. Rename it.")
+            raise ArgumentValueError(
+                "provenance", rule="have names other than the set's own", got=repr(taken[0]), way_out="Rename it."
+            )
         made = self._make(
             real, networks, images_per_class=images_per_class, seed=seed, on_step=on_step or (lambda done, total: None)
         )
@@ -108,18 +111,22 @@ class Distiller(ABC):
     def _check_networks(self, networks: Sequence[nn.Module]) -> None:
         is_one = isinstance(networks, nn.Module) and not isinstance(networks, nn.ModuleList)
         if is_one or not all(isinstance(network, nn.Module) for network in networks):
-            raise TypeError(f"`networks` must be a sequence of modules; got {type(networks).__name__}. Use a list.")
+            raise ArgumentTypeError(
+                "networks", rule="be a sequence of modules", got=type(networks).__name__, way_out="Use a list."
+            )
         if self.needs_networks and not networks:
-            raise ValueError(
-                f"`networks` must hold at least one trained network for the distiller {self.name!r}; got none. Train "
-                "one on the same data."
+            raise ArgumentValueError(
+                "networks",
+                rule=f"hold at least one trained network for the distiller {self.name!r}",
+                got="none",
+                way_out="Train one on the same data.",
             )
 
     @abstractmethod
     def _make(
         self, real: RealImages, networks: Sequence[nn.Module], *, images_per_class: int, seed: int, on_step: OnStep
     ) -> Made:
-        """The images."""
+        """Make the images of a checked request."""
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lt_callbacks._errors import ArgumentValueError
+
 
 class MeanLogits(nn.Module):
     """Several networks as one teacher: the mean of their logits, as EDC and G-VBSM label.
@@ -16,7 +18,9 @@ class MeanLogits(nn.Module):
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         if not networks:
-            raise ValueError("`networks` must hold at least one network; got none. Pass the trained ones.")
+            raise ArgumentValueError(
+                "networks", rule="hold at least one network", got="none", way_out="Pass the trained ones."
+            )
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: Tensor) -> Tensor:

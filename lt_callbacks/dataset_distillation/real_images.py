@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import integer, real
 from lt_callbacks._counter_random import random_bits, stream_key
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.data import LongTailedDataModule
 
 
@@ -23,7 +24,7 @@ class RealImages:
         labels: (N,) int64 given labels.
         class_names: C strings.
         mean: One a channel, of pixels scaled to [0, 1].
-        std: Likewise.
+        std: One a channel, > 0, of the same pixels.
 
     Raises:
         TypeError: Pixels or labels of another type.
@@ -39,49 +40,61 @@ class RealImages:
 
     def __post_init__(self) -> None:
         if not isinstance(self.pixels, Tensor) or self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4:
-            raise TypeError(
-                f"`pixels` must be uint8 (N, channels, H, W); got {_described(self.pixels)}."
-                " Distillation needs the images in memory: decode files into the source `arrays`."
+            raise ArgumentTypeError(
+                "pixels",
+                rule="be uint8 (N, channels, H, W)",
+                got=_described(self.pixels),
+                way_out="Distillation needs the images in memory: decode files into the source `arrays`.",
             )
         if not isinstance(self.labels, Tensor) or self.labels.dtype != torch.int64:
-            raise TypeError(f"`labels` must be int64 (N,); got {_described(self.labels)}. Pass class indices 0..C-1.")
+            raise ArgumentTypeError(
+                "labels", rule="be int64 (N,)", got=_described(self.labels), way_out="Pass class indices 0..C-1."
+            )
         if self.labels.shape != (len(self.pixels),):
-            raise ValueError(
-                f"`labels` must be one a sample, ({len(self.pixels)},); got shape {tuple(self.labels.shape)}."
+            raise ArgumentValueError(
+                "labels", rule=f"be one a sample, ({len(self.pixels)},)", got=f"shape {tuple(self.labels.shape)}"
             )
         self._check_names()
         self._check_labels()
         self._check_statistics()
         missing = [self.class_names[label] for label in (self.class_counts == 0).nonzero().flatten().tolist()]
         if missing:
-            raise ValueError(
-                f"`labels` must hold every class, since each gets distilled images; got none of {missing[:10]}. Lower "
-                "the imbalance, or leave these classes out."
+            raise ArgumentValueError(
+                "labels",
+                rule="hold every class, since each gets distilled images",
+                got=f"none of {missing[:10]}",
+                way_out="Lower the imbalance, or leave these classes out.",
             )
 
     def _check_names(self) -> None:
         # What a distilled set asks for: better refused before it is made than after.
         if len(self.class_names) < 2 or len(set(self.class_names)) < len(self.class_names):
-            raise ValueError(
-                f"`class_names` must be at least two different names; got {list(self.class_names)}. Name every class "
-                "once."
+            raise ArgumentValueError(
+                "class_names",
+                rule="be at least two different names",
+                got=str(list(self.class_names)),
+                way_out="Name every class once.",
             )
 
     def _check_labels(self) -> None:
         outside = ((self.labels < 0) | (self.labels >= self.num_classes)).nonzero().flatten()
         if len(outside):
             at = int(outside[0])
-            raise ValueError(
-                f"`labels` must be in 0..{self.num_classes - 1}, there are {self.num_classes} `class_names`; got "
-                f"{int(self.labels[at])} at position {at}. Name every class, or count classes from 0."
+            raise ArgumentValueError(
+                "labels",
+                rule=f"be in 0..{self.num_classes - 1}, there are {self.num_classes} `class_names`",
+                got=f"{int(self.labels[at])} at position {at}",
+                way_out="Name every class, or count classes from 0.",
             )
 
     def _check_statistics(self) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.pixels.shape[1]:
-                raise ValueError(
-                    f"`{name}` must have one value a channel, {self.pixels.shape[1]}; got {len(values)}. Pass a tuple, "
-                    "of pixels scaled to [0, 1]."
+                raise ArgumentValueError(
+                    name,
+                    rule=f"have one value a channel, {self.pixels.shape[1]}",
+                    got=str(len(values)),
+                    way_out="Pass a tuple, of pixels scaled to [0, 1].",
                 )
         for value in self.mean:
             real("mean", value, at_least=0.0, at_most=1.0)
@@ -107,7 +120,7 @@ class RealImages:
 
     @classmethod
     def of(cls, datamodule: LongTailedDataModule, *, device: torch.device | str = "cpu") -> RealImages:
-        """The samples that ``datamodule`` trains on (not the held-out share), with their given labels.
+        """The images that a datamodule trains on, without its held-out share, with their given labels.
 
         Raises:
             TypeError: Its images are files.
@@ -115,9 +128,11 @@ class RealImages:
         source = datamodule.source
         positions = datamodule.manifest.indices[datamodule.train_indices]
         if not isinstance(source.train.images, Tensor):
-            raise TypeError(
-                f"`data` must hold its images in memory to be distilled; {source.name!r} has image files. Decode them "
-                "into an .npz file for the source `arrays`."
+            raise ArgumentTypeError(
+                "data",
+                rule="hold its images in memory to be distilled",
+                got=f"{source.name!r}, which has image files",
+                way_out="Decode them into an .npz file for the source `arrays`.",
             )
         return cls(
             pixels=source.train.images[torch.tensor(positions)].to(device),
@@ -167,5 +182,5 @@ def _described(values: object) -> str:
 
 
 def as_json(counts: Tensor) -> list[int]:
-    """Counts as provenance holds them."""
+    """Class counts as a list of integers, which is how a set's provenance holds them."""
     return [int(count) for count in np.asarray(counts)]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer, real
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.dataset_distillation.channel_statistics import ChannelStatistics
 from lt_callbacks.dataset_distillation.eval_mode import frozen_in_eval_mode
 from lt_callbacks.dataset_distillation.real_images import RealImages
@@ -54,7 +55,7 @@ class Recovery:
             checked_area(self.crop_area)
         for name, value in (("flip", self.flip), ("autocast", self.autocast)):
             if not isinstance(value, bool):
-                raise TypeError(f"`{name}` must be True or False; got {value!r}.")
+                raise ArgumentTypeError(name, rule="be True or False", got=repr(value))
 
 
 def checked_area(crop_area: object) -> None:
@@ -64,10 +65,12 @@ def checked_area(crop_area: object) -> None:
         TypeError, ValueError: It is no such pair.
     """
     if isinstance(crop_area, str) or not isinstance(crop_area, Sequence) or len(crop_area) != 2:
-        raise TypeError(f"`crop_area` must be a pair (smallest, largest) of area shares; got {crop_area!r}.")
+        raise ArgumentTypeError("crop_area", rule="be a pair (smallest, largest) of area shares", got=repr(crop_area))
     smallest, largest = (real("crop_area", share, above=0.0, at_most=1.0) for share in crop_area)
     if smallest > largest:
-        raise ValueError(f"`crop_area` must be (smallest, largest) shares; got {crop_area!r}. Swap the two.")
+        raise ArgumentValueError(
+            "crop_area", rule="be (smallest, largest) shares", got=repr(crop_area), way_out="Swap the two."
+        )
 
 
 def recover(

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.dataset_distillation.distiller import Distiller
 from lt_callbacks.dataset_distillation.edc import EDC
 from lt_callbacks.dataset_distillation.herding import Herding
@@ -26,6 +27,8 @@ def build_distiller(name: str, *, settings: Mapping[str, Any] | None = None) -> 
     known = [field.name for field in fields(kind)]
     for key in settings or {}:
         if not known:
-            raise ValueError(f"`settings of {name}` must be empty, it has none; got {key!r}. Leave it out.")
+            raise ArgumentValueError(
+                f"settings of {name}", rule="be empty, it has none", got=repr(key), way_out="Leave it out."
+            )
         one_of(f"settings of {name}", key, known)
     return kind(**dict(settings or {}))

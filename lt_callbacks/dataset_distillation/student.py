@@ -77,7 +77,7 @@ class Student(LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: StudentBatch, batch_idx: int) -> None:
-        """Moves the average."""
+        """Moves the average of the weights towards those of this step."""
         if self.average is not None:
             self.average.update_parameters(self.network)
 
@@ -87,7 +87,7 @@ class Student(LightningModule):
         return self(images).float(), label, index
 
     def configure_optimizers(self) -> Any:
-        """The optimiser and schedule asked for."""
+        """The optimiser and schedule that the student was made with."""
         return self.optimisation.configure(
             self.network.parameters(), num_steps=int(self.trainer.estimated_stepping_batches)
         )

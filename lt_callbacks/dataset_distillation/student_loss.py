@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import one_of, real
+from lt_callbacks._errors import ArgumentValueError
 
 KINDS = ("hard", "kl", "mse")
 
@@ -39,13 +40,13 @@ class StudentLoss:
 
     @property
     def needs_soft_labels(self) -> bool:
-        """Whether a teacher's logits are read."""
+        """Whether the loss reads a teacher's logits."""
         return self.kind != "hard"
 
     def __call__(
         self, logits: Tensor, soft_logits: Tensor | None, classes: Tensor, partner_classes: Tensor, share: Tensor
     ) -> Tensor:
-        """The mean over a batch.
+        """The loss, averaged over a batch.
 
         Args:
             logits: (B, C) of the student.
@@ -59,9 +60,11 @@ class StudentLoss:
         """
         logits = logits.float()
         if soft_logits is None and self.needs_soft_labels:
-            raise ValueError(
-                f"`soft_logits` must be given with kind {self.kind!r}; got None. Load batches with labels, or use kind "
-                "'hard'."
+            raise ArgumentValueError(
+                "soft_logits",
+                rule=f"be given with kind {self.kind!r}",
+                got="None",
+                way_out="Load batches with labels, or use kind 'hard'.",
             )
         if soft_logits is None or self.kind == "hard":
             return _mixed_cross_entropy(logits, classes, partner_classes, share)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.data import EpochOrder
 from lt_callbacks.dataset_distillation.student import StudentBatch
 from lt_callbacks.distilled_set import LiveLabels, SoftLabels, Views
@@ -47,11 +48,18 @@ class ViewLoader:
         integer("num_passes", num_passes, at_least=1)
         integer("passes_per_epoch", passes_per_epoch, at_least=1)
         if classes.shape != (len(views),):
-            raise ValueError(f"`classes` must be one a sample, ({len(views)},); got shape {tuple(classes.shape)}.")
+            raise ArgumentValueError(
+                "classes", rule=f"be one a sample, ({len(views)},)", got=f"shape {tuple(classes.shape)}"
+            )
         if adjust is not None and not callable(adjust):
-            raise TypeError(f"`adjust` must be a function of logits, or None; got {adjust!r}.")
+            raise ArgumentTypeError("adjust", rule="be a function of logits, or None", got=repr(adjust))
         if adjust is not None and labels is None:
-            raise ValueError("`adjust` must be None without `labels`, whose logits it changes. Leave it out.")
+            raise ArgumentValueError(
+                "adjust",
+                rule="be None without `labels`, whose logits it changes",
+                got=repr(adjust),
+                way_out="Leave it out.",
+            )
         if labels is not None:
             _check_labels(labels, views, num_passes)
         self.views, self.labels, self.adjust = views, labels, adjust
@@ -72,7 +80,7 @@ class ViewLoader:
 
     @property
     def num_epochs(self) -> int:
-        """Epochs that hold all passes."""
+        """The number of epochs that hold all passes."""
         return self.num_passes // self.passes_per_epoch
 
     def __len__(self) -> int:
@@ -103,22 +111,28 @@ def _check_labels(labels: SoftLabels | LiveLabels, views: Views, num_passes: int
     elif isinstance(labels, LiveLabels):
         sha256, settings = labels.views.distilled.sha256, labels.views.settings
     else:
-        raise TypeError(f"`labels` must be SoftLabels, LiveLabels or None; got {type(labels).__name__}.")
+        raise ArgumentTypeError("labels", rule="be SoftLabels, LiveLabels or None", got=type(labels).__name__)
     if sha256 != views.distilled.sha256:
-        raise ValueError(
-            f"`labels` must be of the set in `views`, sha256 {views.distilled.sha256[:12]}...; got labels of "
-            f"{sha256[:12]}.... Label this set."
+        raise ArgumentValueError(
+            "labels",
+            rule=f"be of the set in `views`, sha256 {views.distilled.sha256[:12]}...",
+            got=f"labels of {sha256[:12]}...",
+            way_out="Label this set.",
         )
     if settings != views.settings:
-        raise ValueError(
-            f"`labels` must be of the view settings in `views`, {views.settings}; got {settings}. Make the Views with "
-            "the labels' settings."
+        raise ArgumentValueError(
+            "labels",
+            rule=f"be of the view settings in `views`, {views.settings}",
+            got=str(settings),
+            way_out="Make the Views with the labels' settings.",
         )
     missing = [view for view in labels.missing_views() if view < num_passes] if isinstance(labels, SoftLabels) else []
     if missing:
-        raise ValueError(
-            f"`labels` must hold every view that is learned from; {len(missing)} are not written yet, the first is "
-            f"{missing[0]}. Complete them with write_soft_labels."
+        raise ArgumentValueError(
+            "labels",
+            rule="hold every view that is learned from",
+            got=f"a store of which {len(missing)} are not written yet, the first is {missing[0]}",
+            way_out="Complete them with write_soft_labels.",
         )
 
 

@@ -19,7 +19,7 @@ LEAST_RECOGNISED = 0.2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelQuality:
-    """What the calibrated labels of the plain images are like, by intended class.
+    """How sure and how right the calibrated labels of the unvaried images are, by intended class.
 
     Attributes:
         recognised: (C,) share of the class's images whose largest probability is that of the intended class.
@@ -47,13 +47,13 @@ def label_sums(logits: Tensor, intended_class: Tensor) -> Tensor:
 
 
 def label_quality(sums: Tensor) -> LabelQuality:
-    """From the (3, C) sums of all ranks; every class has an image."""
+    """Label quality from the (3, C) sums of all ranks; every class has an image."""
     count, recognised, entropy = sums.cpu()
     return LabelQuality(recognised=recognised / count, entropy=entropy / count / math.log(sums.shape[1]))
 
 
 def alarms(fit: TauFit, quality: LabelQuality, *, class_names: Sequence[str]) -> list[str]:
-    """What speaks against the calibrated labels, one sentence each.
+    """Reasons not to trust the calibrated labels, one sentence each; an empty list where there is none.
 
     - tau lies at an end of its grid, or the images do not determine it.
     - Over-correction: the labels of the head (the third of the classes with the largest prior) have a mean entropy

@@ -5,36 +5,35 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lt_callbacks.adsa import TauEstimator, TauFit
-from lt_callbacks.distilled_set import PLAIN_VIEW, DistilledSet, LiveLabels, Views, ViewSettings
+from lt_callbacks.distilled_set import PLAIN_VIEW, DistilledSet, Views, ViewSettings
+from lt_callbacks.relabel.source import LogitSource
 
 #: What tau can be fitted on.
 FITTED_ON = ("plain", "crops", "mixed", "strong")
 
 
-def plain_logits(
-    network: nn.Module, distilled: DistilledSet, samples: Tensor, *, device: torch.device, batch_size: int
-) -> Tensor:
-    """(B, C) float32 logits of the images as they are.
+def plain_logits(source: LogitSource, distilled: DistilledSet, samples: Tensor, *, batch_size: int) -> Tensor:
+    """(B, C) float32 logits of the images as they are, on the source's device.
 
     Args:
-        network: On ``device``; its ``forward(images)`` returns (B, C) logits.
+        source: Gives the logits.
         distilled: The set.
         samples: (B,) int64 positions in it, such as this rank's share.
-        device: Where the work is done.
         batch_size: Images in a forward pass.
     """
-    labels = LiveLabels(network, Views(distilled, PLAIN_VIEW, device=device))
+    device = source.device
+    logits = source.of(Views(distilled, PLAIN_VIEW, device=device))
     # Moved once: a copy from the host in every batch would make it wait for the device.
-    batches = [labels.logits(part, 0) for part in _batches(samples.to(device), batch_size)]
+    batches = [logits(part, 0) for part in _batches(samples.to(device), batch_size)]
     return torch.cat(batches) if batches else torch.zeros(0, distilled.num_classes, device=device)
 
 
 def add_observations(
     estimator: TauEstimator,
-    network: nn.Module,
+    source: LogitSource,
     distilled: DistilledSet,
     samples: Tensor,
     *,
@@ -44,11 +43,11 @@ def add_observations(
     num_views: int,
     batch_size: int,
 ) -> None:
-    """Show the estimator what tau is fitted on.
+    """Update the estimator with the logits of the images or of their views.
 
     Args:
         estimator: On the device of ``plain``.
-        network: As for `plain_logits`.
+        source: Gives the logits.
         distilled: The set.
         samples: (B,) int64 positions in it.
         fit_on: ``"plain"``: the images as they are. ``"crops"``: V unmixed views, together one observation of an image.
@@ -70,20 +69,20 @@ def add_observations(
     # Unmixed views have no partner: what is mixed from one image is that image.
     is_mixed = fit_on in ("mixed", "strong") and views.mix != "none"
     seen = Views(distilled, views if is_mixed else replace(views, mix="none"), device=device)
-    labels = LiveLabels(network, seen)
+    logits_of = source.of(seen)
     for part in _batches(samples.to(device), batch_size):
         if not is_mixed:
-            logits = torch.stack([labels.logits(part, view) for view in range(num_views)])
+            logits = torch.stack([logits_of(part, view) for view in range(num_views)])
             estimator.update(logits, intended[part])
             continue
         for view in range(num_views):
-            logits, mixing = labels.logits(part, view), seen.mixing(part, view)
+            logits, mixing = logits_of(part, view), seen.mixing(part, view)
             estimator.update(logits, intended[part], weight=mixing.share)
             estimator.update(logits, intended[mixing.partner], weight=1 - mixing.share)
 
 
 def fit_of_images(estimator: TauEstimator, distilled: DistilledSet) -> TauFit:
-    """What the estimator says of the set's images, of which it may have seen several views each.
+    """The fit of an estimator that may have seen several views of an image.
 
     A mixed view is an observation of its own there. A class with one image stays a class with one image, whose noise
     cannot be told, however many views of it were shown.

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks._errors import ArgumentPermissionError, ArgumentValueError
 from lt_callbacks._files import write_json
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings, set_folder
 from lt_callbacks.distilled_set.facts_file import write_facts
 
 FORMAT = "lt_callbacks.adsa"
-FORMAT_VERSION = 1
+#: 2: `ADSACallback` and `lt-distill` write the same entries; what one of them does not know is null.
+FORMAT_VERSION = 2
 #: Written last: a folder with this file is finished.
 RESULT = "adsa.json"
 #: Written first: a folder with this file and without the result was made by a run that was stopped.
@@ -32,27 +34,41 @@ class RelabelledFolder:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
-    def check(self, distilled: str | os.PathLike[str]) -> None:
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder holds a completed relabelling."""
+        return (self.folder / RESULT).exists()
+
+    def check(self, distilled: str | os.PathLike[str] | None = None) -> None:
         """Raise unless the folder may be written to.
 
         Args:
-            distilled: Folder of the input.
+            distilled: Folder of the input; None: it has none.
 
         Raises:
             ValueError: It is the input's or inside of it, a file, finished already, or holds anything else.
             PermissionError: It cannot be written to.
         """
-        if self._is_within(Path(distilled)):
-            raise ValueError(
-                f"`output` must not be the folder `distilled` nor inside of it, which stay as they are; got "
-                f"{str(self.folder)!r} for {str(distilled)!r}. Name a folder beside it."
+        if distilled is not None and self._is_within(Path(distilled)):
+            raise ArgumentValueError(
+                "output",
+                rule="not be the folder `distilled` nor inside of it, which stay as they are",
+                got=f"{str(self.folder)!r} for {str(distilled)!r}",
+                way_out="Name a folder beside it.",
             )
         if self.folder.exists() and not self.folder.is_dir():
-            raise ValueError(f"`output` must be a folder; {str(self.folder)!r} is a file. Name another one.")
+            raise ArgumentValueError(
+                "output", rule="be a folder", got=f"{str(self.folder)!r}, a file", way_out="Name another one."
+            )
         self._check_content()
         existing = next(path for path in (self.folder.absolute(), *self.folder.absolute().parents) if path.exists())
         if not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(f"`output` must be a folder that can be written to; {str(existing)!r} cannot.")
+            raise ArgumentPermissionError(
+                "output",
+                rule="be a folder that can be written to",
+                got=f"{str(existing)!r}, which cannot",
+                way_out="Name another one.",
+            )
 
     def prepare(
         self,
@@ -63,7 +79,7 @@ class RelabelledFolder:
         calibration: Mapping[str, Any],
         top_k: int | None,
     ) -> SoftLabels:
-        """The set's images and a store for their labels; views that a stopped run wrote stay if they are the same.
+        """Write the set's images and make a store for their labels; equal views that a stopped run wrote stay.
 
         Arguments as for :meth:`SoftLabels.create`. One process may call it at a time.
 
@@ -110,15 +126,19 @@ class RelabelledFolder:
             labels.unlink(missing_ok=True)
 
     def _check_content(self) -> None:
-        if (self.folder / RESULT).exists():
-            raise ValueError(
-                f"`output` must be new; {str(self.folder)!r} holds a finished relabelling ({RESULT}). Name another "
-                "folder, or delete that one."
+        if self.is_finished:
+            raise ArgumentValueError(
+                "output",
+                rule="be new",
+                got=f"{str(self.folder)!r}, which holds a finished relabelling ({RESULT})",
+                way_out="Name another folder, or delete that one.",
             )
         if not self._is_unfinished() and self._content():
-            raise ValueError(
-                f"`output` must be new or empty; {str(self.folder)!r} holds {self._content()[:5]}, which ADSACallback "
-                "did not write. Name another folder."
+            raise ArgumentValueError(
+                "output",
+                rule="be new or empty",
+                got=f"{str(self.folder)!r}, which holds {self._content()[:5]} that no relabelling wrote",
+                way_out="Name another folder.",
             )
 
     def _is_unfinished(self) -> bool:

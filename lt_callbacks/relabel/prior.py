@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.adsa.calibrate import normalised_prior
 from lt_callbacks.distilled_set import DistilledSet
 
@@ -31,9 +32,11 @@ def checked_prior(name: str, values: Any) -> Tensor:
 def check_length(name: str, prior: Tensor, distilled: DistilledSet) -> None:
     """Raise unless the prior has one entry for each class of the set."""
     if len(prior) != distilled.num_classes:
-        raise ValueError(
-            f"`{name}` must have one entry for each of the {distilled.num_classes} classes of the distilled set; got "
-            f"{len(prior)}. The order is that of its `class_names`, {list(distilled.class_names[:3])}, ...."
+        raise ArgumentValueError(
+            name,
+            rule=f"have one entry for each of the {distilled.num_classes} classes of the distilled set",
+            got=str(len(prior)),
+            way_out=f"The order is that of its `class_names`, {list(distilled.class_names[:3])}, ....",
         )
 
 
@@ -51,21 +54,30 @@ def prior_of_datamodule(datamodule: Any, distilled: DistilledSet) -> Tensor:
     given = getattr(datamodule, "given_labels", None)
     if given is None:
         what = "no datamodule" if datamodule is None else f"{type(datamodule).__name__} without `given_labels`"
-        raise ValueError(f"`class_prior='datamodule'` needs a datamodule with `given_labels`; got {what}. {_WAY_OUT}")
+        raise ArgumentValueError(
+            "class_prior",
+            rule="be counts or frequencies, or 'datamodule' beside a datamodule with `given_labels`",
+            got=f"'datamodule' and {what}",
+            way_out=_WAY_OUT,
+        )
     _check_same_classes(datamodule, distilled)
     labels = np.asarray(given.cpu() if isinstance(given, Tensor) else given)
     indices = getattr(datamodule, "train_indices", None)
     if indices is not None:
         labels = labels[np.asarray(indices)]
     if not np.issubdtype(labels.dtype, np.integer) or not labels.size or labels.min() < 0:
-        raise ValueError(
-            f"The datamodule's `given_labels` must be integers >= 0, one a sample; got {labels.dtype} of shape "
-            f"{labels.shape}. {_WAY_OUT}"
+        raise ArgumentValueError(
+            "given_labels",
+            rule="be integers >= 0, one a sample of the datamodule",
+            got=f"{labels.dtype} of shape {labels.shape}",
+            way_out=_WAY_OUT,
         )
     if labels.max() >= distilled.num_classes:
-        raise ValueError(
-            f"`distilled` must have a class for every given label; the datamodule has label {int(labels.max())}, the "
-            f"set {distilled.num_classes} classes. {_OTHER_SET}"
+        raise ArgumentValueError(
+            "distilled",
+            rule="have a class for every given label",
+            got=f"a set of {distilled.num_classes} classes, where the datamodule has label {int(labels.max())}",
+            way_out=_OTHER_SET,
         )
     return checked_prior("class_prior", np.bincount(labels, minlength=distilled.num_classes))
 
@@ -74,13 +86,17 @@ def _check_same_classes(datamodule: Any, distilled: DistilledSet) -> None:
     names = getattr(datamodule, "class_names", None)
     num_classes = getattr(datamodule, "num_classes", None if names is None else len(names))
     if num_classes is not None and num_classes != distilled.num_classes:
-        raise ValueError(
-            f"`distilled` must have the datamodule's {num_classes} classes; the set has {distilled.num_classes}. "
-            f"{_OTHER_SET}"
+        raise ArgumentValueError(
+            "distilled",
+            rule=f"have the datamodule's {num_classes} classes",
+            got=f"a set of {distilled.num_classes}",
+            way_out=_OTHER_SET,
         )
     for label, (name, own) in enumerate(zip(names or (), distilled.class_names, strict=False)):
         if name != own:
-            raise ValueError(
-                f"`distilled` must have the datamodule's classes in its order; class {label} is {name!r} in the "
-                f"datamodule and {own!r} in the set. {_OTHER_SET}"
+            raise ArgumentValueError(
+                "distilled",
+                rule="have the datamodule's classes in its order",
+                got=f"class {label}, which is {name!r} in the datamodule and {own!r} in the set",
+                way_out=_OTHER_SET,
             )

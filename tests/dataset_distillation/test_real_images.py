@@ -112,7 +112,7 @@ def test_image_files_are_refused(tmp_path):
         std=(0.2,) * 3,
         image_size=4,
     )
-    with pytest.raises(TypeError, match="'my files' has image files"):
+    with pytest.raises(TypeError, match="got 'my files', which has image files"):
         RealImages.of(LongTailedDataModule(source=source))
 
 

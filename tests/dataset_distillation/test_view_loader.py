@@ -232,7 +232,9 @@ def test_labels_of_other_pictures_are_refused(tmp_path):
 def test_views_that_are_not_labelled_yet_are_refused_where_they_are_needed(tmp_path):
     distilled = numbered_set(NUM_IMAGES)
     labels = store(tmp_path, distilled, num_views=10, written=(0, 1, 3))
-    with pytest.raises(ValueError, match="`labels` must hold every view.*3 are not written yet, the first is 2"):
+    with pytest.raises(
+        ValueError, match="`labels` must hold every view.*of which 3 are not written yet, the first is 2"
+    ):
         loader(distilled, labels=labels)
     assert len(list(loader(distilled, labels=labels, num_passes=2))) == 6
 

@@ -22,7 +22,9 @@ from lt_callbacks.methods import Classifier
 from lt_callbacks.objectives import OBJECTIVES, build_objective
 from lt_callbacks.plugins import NaiveDistillation
 from lt_callbacks.plugins.dsink.capture import Capture
+from lt_callbacks.relabel import LogitSource
 from lt_callbacks.relabel.fit import FITTED_ON, add_observations, plain_logits
+from lt_callbacks.relabel.source import logits_of
 from lt_callbacks.teachers import CachedTeacher, ModuleTeacher
 from lt_callbacks.transport import fused
 
@@ -216,16 +218,17 @@ def test_what_adsa_copies_does_not_depend_on_the_number_of_batches(cuda, fit_on,
     distilled = adsa_small.distilled_set()
     samples = torch.arange(len(distilled))
     network = cuda.placed(adsa_small.Net().eval())
+    source = LogitSource(of=logits_of(network), device=cuda.device)
     estimators = [cuda.placed(TauEstimator(list(adsa_small.COUNTS))) for _ in range(2)]
     cuda.held(distilled)
     samples = cuda.held(samples)
     found = []
     for estimator, batch_size in zip(estimators, (24, 12), strict=True):
         with cuda.copies() as copies:
-            plain = plain_logits(network, distilled, samples, device=cuda.device, batch_size=batch_size)
+            plain = plain_logits(source, distilled, samples, batch_size=batch_size)
             add_observations(
                 estimator,
-                network,
+                source,
                 distilled,
                 samples,
                 fit_on=fit_on,

@@ -6,22 +6,22 @@ from adsa_small import COUNTS, distilled_set, fresh, network_input
 
 from lt_callbacks.adsa import TauEstimator
 from lt_callbacks.distilled_set import DistilledSet, Views, ViewSettings
+from lt_callbacks.relabel import network_source
 from lt_callbacks.relabel.fit import FITTED_ON, add_observations, fit_of_images, plain_logits
 
-CPU = torch.device("cpu")
 CUTMIX = ViewSettings(crop="padded", crop_padding=1, mix="cutmix")
 NUM_VIEWS = 3
 
 
 def fit(fit_on, views=CUTMIX, *, samples=None, batch_size=5):
-    distilled, network = distilled_set(), fresh()
+    distilled, source = distilled_set(), network_source(fresh())
     samples = torch.arange(len(distilled)) if samples is None else samples
     estimator = TauEstimator(COUNTS)
     settings = {"fit_on": fit_on, "views": views, "num_views": NUM_VIEWS, "batch_size": batch_size}
     parts = samples.split(7) if len(samples) else [samples]
     for part in parts:
-        plain = plain_logits(network, distilled, part, device=CPU, batch_size=batch_size)
-        add_observations(estimator, network, distilled, part, plain=plain, **settings)
+        plain = plain_logits(source, distilled, part, batch_size=batch_size)
+        add_observations(estimator, source, distilled, part, plain=plain, **settings)
     return estimator.compute()
 
 
@@ -94,13 +94,13 @@ def test_the_batch_size_changes_nothing(fit_on):
 
 def test_a_rank_without_a_sample_adds_nothing():
     nothing = torch.arange(0)
-    network, distilled = fresh(), distilled_set()
-    plain = plain_logits(network, distilled, nothing, device=CPU, batch_size=4)
+    source, distilled = network_source(fresh()), distilled_set()
+    plain = plain_logits(source, distilled, nothing, batch_size=4)
     assert plain.shape == (0, 4)
     for fit_on in FITTED_ON:
         estimator = TauEstimator(COUNTS)
         add_observations(
-            estimator, network, distilled, nothing, fit_on=fit_on, plain=plain, views=CUTMIX, num_views=2, batch_size=4
+            estimator, source, distilled, nothing, fit_on=fit_on, plain=plain, views=CUTMIX, num_views=2, batch_size=4
         )
         assert not any(state.any() for state in estimator.metric_state.values())
 
@@ -108,7 +108,7 @@ def test_a_rank_without_a_sample_adds_nothing():
 @pytest.mark.parametrize("fit_on", FITTED_ON)
 @pytest.mark.parametrize("num_images", [1, 6])
 def test_views_do_not_make_several_images_of_one(fit_on, num_images):
-    whole, network = distilled_set(), fresh()
+    whole, source = distilled_set(), network_source(fresh())
     # One class keeps that many images, the others all of theirs.
     place = torch.cumsum(whole.intended_class == 2, 0)
     kept = (whole.intended_class != 2) | (place <= num_images)
@@ -121,9 +121,9 @@ def test_views_do_not_make_several_images_of_one(fit_on, num_images):
         provenance={},
     )
     estimator, samples = TauEstimator(COUNTS), torch.arange(len(distilled))
-    plain = plain_logits(network, distilled, samples, device=CPU, batch_size=8)
+    plain = plain_logits(source, distilled, samples, batch_size=8)
     settings = {"views": CUTMIX, "num_views": 8, "batch_size": 8}
-    add_observations(estimator, network, distilled, samples, fit_on=fit_on, plain=plain, **settings)
+    add_observations(estimator, source, distilled, samples, fit_on=fit_on, plain=plain, **settings)
     fitted = fit_of_images(estimator, distilled)
     assert fitted.tau == estimator.compute().tau
     if num_images == 1:

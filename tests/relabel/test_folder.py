@@ -78,7 +78,7 @@ def test_a_folder_beside_it_whose_name_begins_alike_is_fine(source, tmp_path):
 def test_a_folder_of_something_else_is_refused_and_left_alone(source, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("x")
-    text = f"`output` must be new or empty; '{tmp_path / 'out'}' holds ['thesis.tex'], which"
+    text = f"`output` must be new or empty; got '{tmp_path / 'out'}', which holds ['thesis.tex'] that no relabelling"
     with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
         RelabelledFolder(tmp_path / "out").check(source)
     with pytest.raises(ValueError, match="^`output` must be new or empty"):
@@ -102,15 +102,24 @@ def test_a_marker_of_another_program_does_not_make_the_folder_ours(source, tmp_p
 
 def test_a_file_is_refused(source, tmp_path):
     (tmp_path / "out").write_text("x")
-    with pytest.raises(ValueError, match="^`output` must be a folder; .* is a file"):
+    with pytest.raises(ValueError, match="^`output` must be a folder; got .*, a file. Name another"):
         RelabelledFolder(tmp_path / "out").check(source)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_training(source, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(PermissionError, match="^`output` must be a folder that can be written to; .*locked' cannot"):
+    with pytest.raises(
+        PermissionError, match="^`output` must be a folder that can be written to; .*locked', which cannot"
+    ):
         RelabelledFolder(tmp_path / "locked" / "a" / "b").check(source)
+
+
+def test_a_set_that_is_in_no_folder_is_not_looked_for(tmp_path):
+    RelabelledFolder(tmp_path / "out").check()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ValueError, match="^`output` must be a folder"):
+        RelabelledFolder(tmp_path / "file").check()
 
 
 def test_an_empty_folder_is_fine(source, tmp_path):
@@ -135,12 +144,15 @@ def test_the_output_is_a_distilled_set_with_labels(tmp_path):
 
 def test_the_result_comes_last_and_finishes_the_folder(source, tmp_path):
     output = RelabelledFolder(tmp_path / "out")
+    assert not output.is_finished
     prepared(tmp_path / "out")
     output.check(source)
+    assert not output.is_finished
     output.finish({"tau": 0.5})
+    assert output.is_finished
     assert not (tmp_path / "out" / MARKER).exists()
     result = json.loads((tmp_path / "out" / RESULT).read_text())
-    assert (result["format"], result["format_version"], result["tau"]) == ("lt_callbacks.adsa", 1, 0.5)
+    assert (result["format"], result["format_version"], result["tau"]) == ("lt_callbacks.adsa", 2, 0.5)
     for again in (lambda: output.check(source), lambda: prepared(tmp_path / "out")):
         with pytest.raises(ValueError, match=r"^`output` must be new; .* holds a finished relabelling \(adsa.json\)"):
             again()

@@ -64,18 +64,21 @@ def test_given_labels_may_be_any_integers(kind):
 @pytest.mark.parametrize(
     ("datamodule", "text"),
     [
-        (None, "`class_prior='datamodule'` needs a datamodule with `given_labels`; got no datamodule."),
-        (SimpleNamespace(), "got SimpleNamespace without `given_labels`. Pass `class_prior=[...]`"),
+        (None, "beside a datamodule with `given_labels`; got 'datamodule' and no datamodule."),
+        (SimpleNamespace(), "and SimpleNamespace without `given_labels`. Pass `class_prior=[...]`"),
         (SimpleNamespace(given_labels=[0, 1, 2, 2]), "`class_prior` must be finite and > 0; got 0"),
-        (SimpleNamespace(given_labels=[0, 1, 2, 3, 4]), "the datamodule has label 4, the set 4 classes."),
-        (SimpleNamespace(given_labels=[0.0, 1.0]), "must be integers >= 0, one a sample; got float64"),
+        (SimpleNamespace(given_labels=[0, 1, 2, 3, 4]), "got a set of 4 classes, where the datamodule has label 4."),
+        (
+            SimpleNamespace(given_labels=[0.0, 1.0]),
+            "must be integers >= 0, one a sample of the datamodule; got float64",
+        ),
         (SimpleNamespace(given_labels=[]), "must be integers >= 0"),
         (SimpleNamespace(given_labels=[0, -1]), "must be integers >= 0"),
         (SimpleNamespace(given_labels=[0], num_classes=7), "`distilled` must have the datamodule's 7 classes"),
         (SimpleNamespace(given_labels=[0], class_names=["a"]), "`distilled` must have the datamodule's 1 classes"),
         (
             SimpleNamespace(given_labels=[0], class_names=[*NAMES[:2], "dog", "cat"]),
-            "class 2 is 'dog' in the datamodule and 'cat' in the set.",
+            "got class 2, which is 'dog' in the datamodule and 'cat' in the set.",
         ),
     ],
 )

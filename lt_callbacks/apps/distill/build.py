@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from lt_callbacks._checks import one_of
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.apps.config.distill_schemas import DistillConfig, DistillerConfig, StudentConfig, ViewsConfig
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.data import LongTailedDataModule, Source
@@ -23,8 +24,11 @@ def chosen_distiller(chosen: DistillerConfig) -> Distiller:
     known = [field.name for field in fields(kind)]
     for name in chosen.settings:
         if not known:
-            raise ValueError(
-                f"`distiller.settings` must be empty for {chosen.name!r}, which has none; got {name!r}. Leave it out."
+            raise ArgumentValueError(
+                "distiller.settings",
+                rule=f"be empty for {chosen.name!r}, which has none",
+                got=repr(name),
+                way_out="Leave it out.",
             )
         one_of("distiller.settings", name, known)
     with named({name: f"distiller.settings.{name}" for name in known}):

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.adsa import TauEstimator
 from lt_callbacks.apps.config.build import build_classifier, build_datamodule, build_trainer
 from lt_callbacks.apps.config.checks import check_methods, check_run, check_test_set
@@ -26,12 +27,14 @@ from lt_callbacks.relabel.fit import FITTED_ON
 def check_distill_settings(config: DistillConfig) -> None:
     """Refuse what can be told from the settings alone."""
     check_run(config, num_roles=NUM_ROLES)
-    if (config.trainer.devices, config.trainer.num_nodes) != (1, 1):
-        raise ValueError(
-            "`trainer.devices` and `trainer.num_nodes` must be 1, since lt-distill trains each network on one device; "
-            f"got {config.trainer.devices} and {config.trainer.num_nodes}. Run jobs side by side: -m seed=0,1,2 "
-            "with launcher=joblib."
-        )
+    for name in ("devices", "num_nodes"):
+        if getattr(config.trainer, name) != 1:
+            raise ArgumentValueError(
+                f"trainer.{name}",
+                rule="be 1, since lt-distill trains each network on one device",
+                got=repr(getattr(config.trainer, name)),
+                way_out="Run jobs side by side: -m seed=0,1,2 with launcher=joblib.",
+            )
     check_methods(config.methods, RECIPES)
     integer("distiller.images_per_class", config.distiller.images_per_class, at_least=1)
     integer("views.num_views", config.views.num_views, at_least=1)
@@ -44,10 +47,15 @@ def check_distill_settings(config: DistillConfig) -> None:
     for tau in config.oracle_taus:
         real("oracle_taus", tau)
     if any(RECIPES[method].is_oracle for method in config.methods) and not config.oracle_taus:
-        raise ValueError("`oracle_taus` must hold at least one tau for the row `oracle`; got []. Give some.")
+        raise ArgumentValueError(
+            "oracle_taus", rule="hold at least one tau for the row `oracle`", got="[]", way_out="Give some."
+        )
     if not 1 <= len(config.networks) < NUM_ROLES:
-        raise ValueError(
-            f"`networks` must name 1 to {NUM_ROLES - 1} networks; got {config.networks}. Give networks=[small_cnn]."
+        raise ArgumentValueError(
+            "networks",
+            rule=f"name 1 to {NUM_ROLES - 1} networks",
+            got=str(config.networks),
+            way_out="Give networks=[small_cnn].",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a person looks at after `lt-distill`: the table, the page with its figures, and the relabelled set itself."""
+"""What a person looks at after `lt-distill`: the table, and the page with its figures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lt_callbacks._files import write_bytes
-from lt_callbacks.adsa import calibrate
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.distill.rows import PLAIN, RECIPES
 from lt_callbacks.apps.distill.study import DistillStudy
-from lt_callbacks.distilled_set import SoftLabels
 from lt_callbacks.evaluation import (
     MethodResult,
     TableRow,
@@ -23,65 +19,7 @@ from lt_callbacks.evaluation import (
     summarise,
     write_run_report,
 )
-from lt_callbacks.plugins.adsa.report import figures_of, save_figures
-from lt_callbacks.relabel.folder import LABELS, RESULT, RelabelledFolder
-
-_SAME_TAU = 1e-4
-
-
-def write_relabelled_set(folder: Path, study: DistillStudy) -> None:
-    """The distilled images of a seed with ADSA's labels of every view, as `ADSACallback` writes them.
-
-    Raises:
-        ValueError: The folder holds another finished set.
-    """
-    fit, raw, distilled = study.tau_fit, study.labels, study.distilled
-    calibration = {
-        "method": "adsa",
-        "tau": fit.tau,
-        "class_prior": fit.class_prior.tolist(),
-        "networks": study.network_keys,
-    }
-    if (folder / RESULT).is_file():
-        _check_same(folder, raw, calibration)
-        return
-    target = RelabelledFolder(folder)
-    labels = target.prepare(distilled, views=raw.views, num_views=raw.num_views, calibration=calibration, top_k=None)
-    everything = torch.arange(len(distilled))
-    for view in labels.missing_views():
-        labels.write(view, calibrate(raw.logits(everything, view), study.class_prior, fit.tau))
-    save_figures(figures_of(fit, distilled, class_prior=study.class_prior), folder)
-    target.finish(
-        {
-            **fit.to_dict(),
-            "fit_on": study.config.adsa.fit_on,
-            "shrink_to": study.config.adsa.shrink_to,
-            "class_names": list(distilled.class_names),
-            "prior_source": "given labels of the training data",
-            "distilled_sha256": distilled.sha256,
-            "labels": LABELS,
-        }
-    )
-
-
-def _check_same(folder: Path, raw: SoftLabels, calibration: dict[str, Any]) -> None:
-    """Raise unless the folder holds the calibrated labels of ``raw``."""
-    found = SoftLabels.open(folder / LABELS)
-    facts = dict(found.calibration or {})
-    tau = facts.pop("tau", None)
-    wanted = {name: value for name, value in calibration.items() if name != "tau"}
-    # On other hardware, or with other threads, tau differs in its last digits.
-    is_same_tau = tau is not None and abs(tau - calibration["tau"]) < _SAME_TAU
-    is_same_set = found.facts.distilled_sha256 == raw.facts.distilled_sha256
-    is_same = (
-        tau is not None and is_same_set and (found.views, found.num_views, facts) == (raw.views, raw.num_views, wanted)
-    )
-    if not is_same or not is_same_tau:
-        made = f"with tau {tau:.4g}, this run's is {calibration['tau']:.4g}" if is_same else "of other images or views"
-        raise ValueError(
-            f"`output` must be a new folder, or this run's own; {str(folder)!r} holds another relabelled set, {made}. "
-            "Set hydra.run.dir=..."
-        )
+from lt_callbacks.relabel.figures import figures_of
 
 
 def table_rows(config: DistillConfig, results: list[MethodResult]) -> list[TableRow]:
@@ -101,12 +39,12 @@ def write_pages(
         rows: Of the table, see `table_rows`.
         study: Of the seed whose distilled set is shown.
     """
-    datamodule = study.datamodule
+    datamodule, stages = study.datamodule, study.stages
     figures: dict[str, Any] = {
         "per_class_accuracy": per_class_accuracy_figure(
             results, true_counts=datamodule.true_class_counts, class_names=datamodule.class_names
         ),
-        **figures_of(study.tau_fit, study.distilled, class_prior=study.class_prior),
+        **figures_of(stages.calibration().fit, stages.distilled, class_prior=stages.class_prior),
     }
     write_run_report(
         output,

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.data import BatchView, LongTailedDataModule
 
 
@@ -19,9 +20,11 @@ def removed_images(datamodule: LongTailedDataModule) -> DataLoader[tuple[Tensor,
     source = datamodule.source
     positions = np.setdiff1d(np.arange(len(source.train)), datamodule.manifest.indices)
     if len(positions) == 0 or not isinstance(source.train.images, Tensor):
-        raise ValueError(
-            f"`score_on` must be 'test' where the imbalance leaves no image in memory out; got 'removed' with "
-            f"{len(positions)} left out of {source.name!r}. Change it, or raise imbalance.factor."
+        raise ArgumentValueError(
+            "score_on",
+            rule="be 'test' where the imbalance leaves no image in memory out",
+            got=f"'removed' with {len(positions)} left out of {source.name!r}",
+            way_out="Change it, or raise imbalance.factor.",
         )
     index = torch.tensor(positions)
     view = BatchView(mean=source.mean, std=source.std)

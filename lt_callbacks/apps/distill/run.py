@@ -9,7 +9,8 @@ from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_settings
-from lt_callbacks.apps.distill.pages import show, table_rows, write_pages, write_relabelled_set
+from lt_callbacks.apps.distill.pages import show, table_rows, write_pages
+from lt_callbacks.apps.distill.relabelled_set import write_relabelled_set
 from lt_callbacks.apps.distill.rows import RECIPES, num_students
 from lt_callbacks.apps.distill.study import DistillStudy
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
@@ -62,7 +63,7 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     with RunProgress(total=total, unit="stages") as progress:
         try:
             shown = _run_seeds(config, source, todo, document, progress)
-            write_relabelled_set(output / "distilled-adsa", shown)
+            write_relabelled_set(output / "distilled-adsa", shown.stages)
         except (KeyboardInterrupt, SystemExit):
             # Lightning turns the first into the second.
             progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")

@@ -27,13 +27,17 @@ class DistilledStore:
 
     @staticmethod
     def key(settings: Mapping[str, Any]) -> str:
-        """64 hexadecimal digits."""
+        """The name of what was made with ``settings``: 64 hexadecimal digits."""
         return sha256(canonical_json({"format": FORMAT_VERSION, **settings}))
 
     def get_or_make(
         self, settings: Mapping[str, Any], make: Callable[[], DistilledSet]
     ) -> tuple[DistilledSet, str, bool]:
-        """The set made with ``settings`` (JSON values): its key too, and whether it was there already.
+        """A distilled set from the store, or made and stored; with its key, and whether it was there already.
+
+        Args:
+            settings: All that the set depends on, as JSON values.
+            make: Makes it.
 
         Raises:
             ValueError: A stored file is damaged.

@@ -3,27 +3,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy, XLAStrategy
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from lt_callbacks._checks import integer, one_of, real
-from lt_callbacks.adsa import TauEstimator, TauFit
+from lt_callbacks._errors import ArgumentError, ArgumentTypeError, ArgumentValueError
+from lt_callbacks.adsa import TauFit
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings
-from lt_callbacks.distilled_set.compact_labels import checked_top_k
-from lt_callbacks.plugins.adsa.run import Relabelling
-from lt_callbacks.relabel.fit import FITTED_ON
-from lt_callbacks.relabel.folder import LABELS, RelabelledFolder
-from lt_callbacks.relabel.prior import check_length, checked_prior, prior_of_datamodule
+from lt_callbacks.distilled_set.live_labels import in_eval_mode
+from lt_callbacks.plugins.adsa.network import TrainedNetwork, share_buffers, trained_source
+from lt_callbacks.plugins.adsa.ranks import TrainerRanks
+from lt_callbacks.plugins.adsa.report import ViewLines, log_report, metrics_of
+from lt_callbacks.relabel import RelabelledFolder, RelabelSettings, RelabelTask, relabel
+from lt_callbacks.relabel.folder import LABELS
+from lt_callbacks.relabel.network import check_network
+from lt_callbacks.relabel.prior import checked_prior, prior_of_datamodule
+from lt_callbacks.relabel.settings import DEFAULT_FIT_ON, DEFAULT_NUM_VIEWS
 
-#: What tau is fitted on unless asked for otherwise.
-DEFAULT_FIT_ON = "strong"
-#: Views that are labelled where the input has no soft labels to go by.
-DEFAULT_NUM_VIEWS = 300
 #: They put averaged weights into the module at `on_train_end`, each in its turn.
 _AVERAGING = {"StochasticWeightAveraging", "WeightAveraging"}
 
@@ -128,75 +129,87 @@ class ADSACallback(Callback):
         self.distilled, self.output = _path("distilled", distilled), _path("output", output)
         is_given = not (isinstance(class_prior, str) and class_prior == "datamodule")
         self.class_prior = checked_prior("class_prior", class_prior) if is_given else None
-        self.fit_on = one_of("fit_on", fit_on, FITTED_ON)
-        self.num_fit_views = integer("num_fit_views", num_fit_views, at_least=1)
-        self.views = ViewSettings.from_dict(views) if isinstance(views, Mapping) else views
-        if not isinstance(self.views, ViewSettings | None):
-            raise TypeError(f"`views` must be ViewSettings, their values or None; got {type(views).__name__}.")
-        self.num_views = None if num_views is None else integer("num_views", num_views, at_least=1)
-        self.target_prior = None if target_prior is None else checked_prior("target_prior", target_prior)
-        self.shrink_to = None if shrink_to is None else real("shrink_to", shrink_to)
-        self.top_k = None if top_k is None else integer("top_k", top_k, at_least=1)
-        self.batch_size = integer("batch_size", batch_size, at_least=1)
-        self.on_degenerate = one_of("on_degenerate", on_degenerate, ("warn", "raise"))
+        # Labelled as the input is, where that has labels.
+        self._as_before = [name for name, value in (("views", views), ("num_views", num_views)) if value is None]
+        self.settings = RelabelSettings(
+            fit_on=fit_on,
+            num_fit_views=num_fit_views,
+            views=ViewSettings() if views is None else views,  # type: ignore[arg-type]  # or their values
+            num_views=DEFAULT_NUM_VIEWS if num_views is None else num_views,
+            target_prior=target_prior,
+            shrink_to=shrink_to,
+            top_k=top_k,
+            batch_size=batch_size,
+            on_degenerate=on_degenerate,
+        )
         self.tau_fit: TauFit | None = None
-        self._run: Relabelling | None = None
+        self._task: RelabelTask | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Reads the set and checks it, the prior, the output and the strategy before the first step of a fit."""
-        self._run = None
+        self._task = None
         if stage != "fit":
             return
         _check_trainer(trainer, self)
-        folder = RelabelledFolder(self.output)
-        folder.check(self.distilled)
+        RelabelledFolder(self.output).check(self.distilled)
         distilled, stored = _load(self.distilled)
         prior = self.class_prior
         if prior is None:
             prior = prior_of_datamodule(getattr(trainer, "datamodule", None), distilled)
-        check_length("class_prior", prior, distilled)
-        if self.target_prior is not None:
-            check_length("target_prior", self.target_prior, distilled)
-        if self.top_k is not None:
-            checked_top_k(self.top_k, distilled.num_classes)
-        # Refuses a prior that is too uneven, or a `shrink_to` outside of the grid.
-        TauEstimator(prior, shrink_to=self.shrink_to)
-        self._run = Relabelling(
+        self._task = RelabelTask(
             distilled=distilled,
             class_prior=prior,
             prior_source="datamodule" if self.class_prior is None else "argument",
-            folder=folder,
-            fit_on=self.fit_on,
-            num_fit_views=self.num_fit_views,
-            views=self.views or (ViewSettings() if stored is None else stored.views),
-            num_views=self.num_views or (DEFAULT_NUM_VIEWS if stored is None else stored.num_views),
-            target_prior=self.target_prior,
-            shrink_to=self.shrink_to,
-            top_k=self.top_k,
-            batch_size=self.batch_size,
-            on_degenerate=self.on_degenerate,
+            settings=self.settings if stored is None else self._filled(stored),
         )
+
+    def _filled(self, stored: SoftLabels) -> RelabelSettings:
+        """The settings, with those of the input's labels where nothing else was said."""
+        taken: dict[str, Any] = {name: getattr(stored, name) for name in self._as_before}
+        return replace(self.settings, **taken)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Looks at the logits of a few distilled images, on the device and before the first step."""
-        if self._run is not None:
+        if self._task is not None:
+            network = TrainedNetwork(pl_module, precision=trainer.precision_plugin)
+            name = type(pl_module).__name__
             with isolate_rng():
-                self._run.check_network(trainer, pl_module)
+                check_network(network, self._task.distilled, device=trainer.strategy.root_device, name=name)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits tau and writes the labels, while the module is still on its device."""
-        run, self._run = self._run, None
-        if run is None:
+        task, self._task = self._task, None
+        if task is None:
             return
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             rank_zero_warn("ADSACallback writes nothing in a `fast_dev_run`; the inputs were checked.")
             return
         with isolate_rng():
-            self.tau_fit = run.relabel(trainer, pl_module)
+            self.tau_fit = self._relabel(task, trainer, pl_module)
+
+    def _relabel(self, task: RelabelTask, trainer: Trainer, module: LightningModule) -> TauFit:
+        """Relabel with all ranks together, and log what was written on rank 0."""
+        if trainer.world_size > 1:
+            share_buffers(module)
+        network, num_views = TrainedNetwork(module, precision=trainer.precision_plugin), task.settings.num_views
+        # Once for all batches; each part is left in the mode that it was in.
+        with in_eval_mode(network):
+            done = relabel(
+                task,
+                trained_source(network, trainer),
+                RelabelledFolder(self.output),
+                ranks=TrainerRanks(trainer),
+                on_view=ViewLines(num_views),
+            )
+        fit = done.calibration.label_fit
+        if done.report is not None:
+            log_report(trainer, metrics_of(done.calibration), done.report)
+            rank_zero_info(f"ADSA: tau = {fit.tau:.3f}, {num_views} views labelled, see {str(self.output)!r}")
+        return fit
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Does the same where a resumed fit had no step left and therefore no ``on_train_end``."""
-        if self._run is None:
+        """Relabels where a resumed fit had no step left and therefore no ``on_train_end``."""
+        if self._task is None:
             return
         pl_module.to(trainer.strategy.root_device)
         try:
@@ -206,12 +219,12 @@ class ADSACallback(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Forgets the set: nothing is written."""
-        self._run = None
+        self._task = None
 
 
 def _path(name: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise TypeError(f"`{name}` must be the path of a folder; got {value!r}.")
+        raise ArgumentTypeError(name, rule="be the path of a folder", got=repr(value))
     return Path(value)
 
 
@@ -219,10 +232,12 @@ def _check_trainer(trainer: Trainer, callback: Callback) -> None:
     strategy = trainer.strategy
     is_plain = isinstance(strategy, SingleDeviceStrategy | DDPStrategy)
     if not is_plain or isinstance(strategy, DeepSpeedStrategy | XLAStrategy):
-        raise ValueError(
-            f"ADSACallback needs a whole model on each device; got the strategy {type(strategy).__name__}. Train on "
-            "one device or with DDP, or relabel from the checkpoint afterwards (`lt_callbacks.adsa.fit_tau`, "
-            "`lt_callbacks.distilled_set.write_soft_labels`)."
+        raise ArgumentValueError(
+            "strategy",
+            rule="leave a whole model on each device for ADSACallback",
+            got=type(strategy).__name__,
+            way_out="Train on one device or with DDP, or relabel from the checkpoint afterwards "
+            "(`lt_callbacks.relabel.relabel`).",
         )
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for other in callbacks[callbacks.index(callback) + 1 :]:
@@ -237,6 +252,8 @@ def _load(folder: Path) -> tuple[DistilledSet, SoftLabels | None]:
     try:
         distilled = DistilledSet.load(folder)
         stored = SoftLabels.open(folder / LABELS, distilled=distilled) if (folder / LABELS).exists() else None
-    except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"`distilled` must be the folder of a whole distilled set. {error}") from error
+    except ArgumentError as error:
+        if error.argument != "folder":
+            raise
+        raise error.renamed("distilled") from error
     return distilled, stored

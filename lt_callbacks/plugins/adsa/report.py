@@ -1,76 +1,55 @@
 from __future__ import annotations
 
+import time
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch import Trainer
-from torch import Tensor
+from lightning.pytorch.utilities import rank_zero_info
 
-from lt_callbacks.adsa import TauFit
-from lt_callbacks.distilled_set import DistilledSet
-from lt_callbacks.evaluation import class_confidence_figure, distilled_images_figure, save_figure, tau_curve_figure
+from lt_callbacks.relabel.calibration import Calibration
+from lt_callbacks.relabel.write import Report
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+_SECONDS_BETWEEN_LINES = 10.0
 
 
-def figures_of(fit: TauFit, distilled: DistilledSet, *, class_prior: Tensor) -> dict[str, Figure]:
-    """Name -> figure: ``tau``, ``confidence``, and where images have one or three channels ``images``.
+class ViewLines:
+    """Says how far the labelling is, every ten seconds; shown on rank 0.
 
     Args:
-        fit: What was fitted.
-        distilled: The set.
-        class_prior: (C,) counts or frequencies, as they were given.
+        num_views: Views that are labelled by all ranks together.
     """
-    figures = {
-        "tau": tau_curve_figure(
-            fit.taus.numpy(),
-            fit.spread.numpy(),
-            tau=fit.tau,
-            interval=fit.interval,
-            identified=fit.identified,
-            reason=fit.reason,
-            unshrunk_tau=fit.unshrunk_tau,
-        ),
-        "confidence": class_confidence_figure(
-            fit.class_confidence_before.numpy(),
-            fit.class_confidence.numpy(),
-            class_counts=class_prior.numpy(),
-            class_names=distilled.class_names,
-        ),
-    }
-    if distilled.image_shape[0] in (1, 3):
-        figures["images"] = distilled_images_figure(
-            distilled.images.numpy(),
-            distilled.intended_class.numpy(),
-            class_names=distilled.class_names,
-            classes=class_prior.argsort(descending=True, stable=True).tolist(),
-            title="Distilled images, head to tail",
-        )
-    return figures
+
+    def __init__(self, num_views: int) -> None:
+        self._num_views, self._last = num_views, time.monotonic()
+
+    def __call__(self, view: int) -> None:
+        """Says so where the last line was long ago.
+
+        Args:
+            view: Number of the view that was labelled.
+        """
+        if time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            rank_zero_info(f"ADSA: view {view + 1} of {self._num_views} labelled")
 
 
-def save_figures(figures: dict[str, Figure], folder: Path) -> dict[str, Path]:
-    """Name -> PNG file in ``folder``."""
-    return {name: save_figure(figure, folder / f"{name}.png") for name, figure in figures.items()}
-
-
-def metrics_of(fit: TauFit, *, num_alarms: int) -> dict[str, float]:
-    """What is logged once: see :class:`lt_callbacks.ADSACallback`."""
+def metrics_of(found: Calibration) -> dict[str, float]:
+    """What `ADSACallback` logs once: tau, its interval, the spread before and after, the number of alarms."""
+    fit = found.label_fit
     metrics = {
         "adsa/tau": fit.tau,
         "adsa/identified": float(fit.identified),
         "adsa/spread_before": float(fit.class_confidence_before.std(correction=0)),
         "adsa/spread_after": float(fit.class_confidence.std(correction=0)),
-        "adsa/num_alarms": float(num_alarms),
+        "adsa/num_alarms": float(len(found.alarms)),
     }
     if fit.interval is not None:
         metrics["adsa/tau_low"], metrics["adsa/tau_high"] = fit.interval
     return metrics
 
 
-def log_report(trainer: Trainer, metrics: dict[str, float], figures: dict[str, Figure], files: dict[str, Path]) -> None:
+def log_report(trainer: Trainer, metrics: dict[str, float], report: Report) -> None:
     """Hand metrics to every logger, and figures to those that take images; on rank 0.
 
     The files are complete by then: what goes wrong in a logger is a warning.
@@ -78,20 +57,20 @@ def log_report(trainer: Trainer, metrics: dict[str, float], figures: dict[str, F
     for logger in trainer.loggers:
         try:
             logger.log_metrics(metrics, step=trainer.global_step)
-            _log_figures(logger, figures, files, step=trainer.global_step)
+            _log_figures(logger, report, step=trainer.global_step)
         # Loggers are other people's programs, and their servers may be gone at the end of a long training.
         except Exception as error:
             warnings.warn(
                 f"{type(logger).__name__} did not take ADSA's results: {type(error).__name__}: {error}. They are in "
-                f"{str(next(iter(files.values())).parent)!r}.",
+                f"{str(next(iter(report.files.values())).parent)!r}.",
                 stacklevel=2,
             )
 
 
-def _log_figures(logger: Any, figures: dict[str, Figure], files: dict[str, Path], *, step: int) -> None:
+def _log_figures(logger: Any, report: Report, *, step: int) -> None:
     experiment: Any = getattr(logger, "experiment", None)
-    for name, figure in figures.items():
+    for name, figure in report.figures.items():
         if hasattr(logger, "log_image"):  # W&B and those that follow it
-            logger.log_image(key=f"adsa/{name}", images=[str(files[name])], step=step)
+            logger.log_image(key=f"adsa/{name}", images=[str(report.files[name])], step=step)
         elif hasattr(experiment, "add_figure"):  # TensorBoard
             experiment.add_figure(f"adsa/{name}", figure, global_step=step)

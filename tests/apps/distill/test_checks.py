@@ -48,7 +48,8 @@ def test_checking_leaves_nothing_behind(tmp_path, source):
         ("seed=134217727", r"`seed` must be an integer >= 0 and <= 134217726; got 134217727"),
         ("threads=0", r"`threads` must be an integer >= 1; got 0"),
         ("trainer.max_epochs=0", r"`trainer\.max_epochs` must be an integer >= 1; got 0"),
-        ("trainer.devices=2", r"`trainer\.devices` and `trainer\.num_nodes` must be 1, since .*; got 2 and 1"),
+        ("trainer.devices=2", r"`trainer\.devices` must be 1, since .*; got 2\. Run jobs side by side"),
+        ("trainer.num_nodes=3", r"`trainer\.num_nodes` must be 1, since .*; got 3\."),
         ("methods=[soft,adsaa]", r"`methods` must be one of 'networks', .*; got 'adsaa'\. Did you mean 'adsa'\?"),
         ("methods=[soft,soft]", r"`methods` must name each row of the table once; got \['soft', 'soft'\]"),
         ("methods=[]", r"`methods` must name each row of the table once; got \[\]"),
@@ -127,7 +128,7 @@ def test_image_files_are_not_distilled(tmp_path):
         tmp_path, "data=image_folder", f"data.root={root}", "data.image_size=8", "imbalance.factor=2"
     )
     with pytest.raises(
-        TypeError, match=r"^`data` must hold its images in memory to be distilled; 'pets' has image files"
+        TypeError, match=r"^`data` must hold its images in memory to be distilled; got 'pets', which has image files"
     ):
         check_distill_parts(config, build_source(config.data))
 

@@ -95,7 +95,7 @@ def test_a_truncated_file_is_refused_by_name(store, name):
     _, key, _ = store.get_or_make(SETTINGS, Maker())
     file = store.root / key / name
     file.write_bytes(file.read_bytes()[:-5])
-    with pytest.raises(ValueError, match=rf"^`folder` must hold a whole distilled set, .*{key}/{name}' is "):
+    with pytest.raises(ValueError, match=rf"^`folder` must hold a whole distilled set, .*{key}/{name}', which is "):
         store.get_or_make(SETTINGS, Maker())
 
 

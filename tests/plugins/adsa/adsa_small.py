@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lt_callbacks.distilled_set import DistilledSet
+from lt_callbacks.plugins import ADSACallback
 
 NAMES = ("ant", "bee", "cat", "dog")
 NUM_CLASSES = len(NAMES)
@@ -117,6 +118,11 @@ def fit(*callbacks, module=None, data=None, **settings):
     running = trainer(*callbacks, **settings)
     running.fit(module, Data() if data is None else data)
     return module, running
+
+
+def adsa(source: Path, **settings) -> ADSACallback:
+    """A callback that labels three views of the set in ``source`` into a folder beside it."""
+    return ADSACallback(source, **{"output": source.parent / "out", "num_views": 3, **settings})
 
 
 def relabel(callback: Callback, module: Net) -> None:

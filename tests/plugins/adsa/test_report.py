@@ -1,28 +1,27 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from adsa_small import COUNTS, distilled_set, fit
+from adsa_small import distilled_set, fit
 from lightning.pytorch.loggers import CSVLogger, Logger
+from relabel_small import PRIOR, a_fit
 
-from lt_callbacks.adsa import fit_tau
-from lt_callbacks.distilled_set import DistilledSet
 from lt_callbacks.plugins import ADSACallback
-from lt_callbacks.plugins.adsa.report import figures_of, log_report, metrics_of, save_figures
+from lt_callbacks.plugins.adsa import report
+from lt_callbacks.plugins.adsa.report import ViewLines, log_report, metrics_of
+from lt_callbacks.relabel.alarms import LabelQuality
+from lt_callbacks.relabel.calibration import Calibration
+from lt_callbacks.relabel.figures import figures_of, save_figures
+from lt_callbacks.relabel.write import Report
 
-PRIOR = torch.tensor(COUNTS, dtype=torch.float64)
 
-
-def a_fit(**changes):
-    generator = torch.Generator().manual_seed(0)
-    intended = distilled_set().intended_class
-    logits = 2 * torch.nn.functional.one_hot(intended, 4) + 0.5 * torch.randn(24, 4, generator=generator)
-    return replace(fit_tau(logits + (PRIOR / PRIOR.sum()).log(), intended, COUNTS), **changes)
+def calibration(fit, *, alarms=()):
+    quality = LabelQuality(recognised=torch.ones(4), entropy=torch.ones(4))
+    return Calibration(fit=fit, label_fit=fit, quality=quality, alarms=alarms)
 
 
 class Recorder(Logger):
@@ -60,10 +59,11 @@ class Broken(Recorder):
         raise ConnectionError("the server is gone")
 
 
-def report_to(*loggers, tmp_path, trainer=None):
+def report_to(*loggers, tmp_path):
     figures = figures_of(a_fit(), distilled_set(), class_prior=PRIOR)
     files = save_figures(figures, tmp_path)
-    log_report(SimpleNamespace(loggers=list(loggers), global_step=7), {"adsa/tau": 1.5}, figures, files)
+    trainer = SimpleNamespace(loggers=list(loggers), global_step=7)
+    log_report(trainer, {"adsa/tau": 1.5}, Report(figures=figures, files=files))
     return figures, files
 
 
@@ -88,7 +88,7 @@ def test_a_logger_that_fails_is_a_warning_and_the_next_one_is_served(tmp_path):
 def test_metrics_are_what_the_fit_says():
     fit = a_fit(interval=(0.5, 1.5))
     before, after = fit.class_confidence_before.numpy(), fit.class_confidence.numpy()
-    assert metrics_of(fit, num_alarms=2) == pytest.approx(
+    assert metrics_of(calibration(fit, alarms=("one", "two"))) == pytest.approx(
         {
             "adsa/tau": fit.tau,
             "adsa/identified": float(fit.identified),
@@ -99,27 +99,20 @@ def test_metrics_are_what_the_fit_says():
             "adsa/tau_high": 1.5,
         }
     )
-    assert metrics_of(a_fit(interval=None, identified=False), num_alarms=0).keys() == {
+    assert metrics_of(calibration(a_fit(interval=None, identified=False))).keys() == {
         "adsa/tau", "adsa/identified", "adsa/spread_before", "adsa/spread_after", "adsa/num_alarms",
     }  # fmt: skip
 
 
-def test_rows_of_the_images_go_from_head_to_tail():
-    figure = figures_of(a_fit(), distilled_set(), class_prior=PRIOR.flip(0))["images"]
-    figure.canvas.draw()
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["dog", "cat", "bee", "ant"]
-
-
-def test_images_that_are_no_pictures_are_not_drawn():
-    whole = distilled_set()
-    odd = DistilledSet(
-        images=whole.images.expand(-1, 2, -1, -1),
-        intended_class=whole.intended_class,
-        class_names=whole.class_names,
-        mean=(0.4, 0.4),
-        std=(0.3, 0.3),
-    )
-    assert figures_of(a_fit(), odd, class_prior=PRIOR).keys() == {"tau", "confidence"}
+def test_a_long_labelling_says_how_far_it_is(monkeypatch):
+    said, now = [], [100.0]
+    monkeypatch.setattr(report, "rank_zero_info", said.append)
+    monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
+    lines = ViewLines(9)
+    for view, seconds in enumerate((1.0, 8.0, 12.0, 2.0, 30.0)):
+        now[0] += seconds
+        lines(view)
+    assert said == ["ADSA: view 3 of 9 labelled", "ADSA: view 5 of 9 labelled"]
 
 
 def test_a_fit_with_lightnings_own_logger_has_tau_in_it(tmp_path):

@@ -1,22 +1,16 @@
+"""The callback killed at any moment, and run again."""
+
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import torch
 from adsa_small import distilled_set, fresh, hashes, relabel
-from patience import PATIENCE
 
-from lt_callbacks.distilled_set import DistilledSet, SoftLabels
+from lt_callbacks.distilled_set import SoftLabels
 from lt_callbacks.plugins import ADSACallback
-from lt_callbacks.plugins.adsa.run import _on_all_ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore:Over-correction", "ignore:Less than", "ignore:tau = ", "ignore:.*fork")
 
@@ -29,9 +23,6 @@ NUM_WRITES = 4 + NUM_VIEWS + 3 + 1
 def source(tmp_path):
     distilled_set().save(tmp_path / "in")
     return tmp_path / "in"
-
-
-# Killed at any moment.
 
 
 def die_at_write(number, source, output, seed):
@@ -100,78 +91,3 @@ def test_views_of_another_model_that_was_killed_are_not_taken_over(source, never
     assert len(list(output.glob("soft_labels/view-*.safetensors"))) == 2
     relabel(ADSACallback(source, output=output, num_views=NUM_VIEWS), fresh())
     assert hashes(output) == never_killed
-
-
-# Several ranks.
-
-
-class TwoRanks:
-    """The other rank's answer is given."""
-
-    def __init__(self, *, other_is_well):
-        self.strategy = SimpleNamespace(reduce_boolean_decision=lambda decision: decision and other_is_well)
-
-
-def test_a_failure_on_one_rank_is_one_on_all():
-    def fail():
-        raise KeyError("own")
-
-    assert _on_all_ranks(TwoRanks(other_is_well=True), lambda: 3) == 3
-    with pytest.raises(KeyError, match="own"):
-        _on_all_ranks(TwoRanks(other_is_well=True), fail)
-    with pytest.raises(RuntimeError, match="^ADSACallback must succeed on all ranks; another rank failed"):
-        _on_all_ranks(TwoRanks(other_is_well=False), lambda: 3)
-
-
-def run_script(folder, *arguments):
-    script = Path(__file__).with_name("adsa_ddp_script.py")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, str(script), str(folder), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=environment,
-        check=False,
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.ddp
-def test_two_ranks_find_the_tau_and_write_the_labels_of_one_process(source):
-    folder = source.parent
-    before = hashes(source)
-    finished = run_script(folder)
-    assert "DONE" in finished.stdout, finished.stderr[-3000:]
-    assert hashes(source) == before
-    for name in ("plain", "mixed"):
-        fits = [json.loads((folder / f"{name}-rank-{rank}.json").read_text()) for rank in (0, 1)]
-        assert fits[0] == fits[1]
-        alone = json.loads((folder / "alone" / f"{name}.json").read_text())
-        assert fits[0]["tau"] == pytest.approx(alone["tau"], abs=2e-6)
-        assert fits[0]["num_images"] == alone["num_images"]
-        assert fits[0]["class_confidence"] == pytest.approx(alone["class_confidence"], abs=1e-6)
-        together, single = folder / name, folder / "alone" / name
-        assert hashes(together).keys() == hashes(single).keys()
-        result, expected = (json.loads((path / "adsa.json").read_text()) for path in (together, single))
-        assert result["model_sha256"] == expected["model_sha256"]
-        assert result["recognised"] == expected["recognised"]
-        assert result["entropy"] == pytest.approx(expected["entropy"], abs=1e-5)
-        assert result["alarms"] == expected["alarms"]
-        assert DistilledSet.load(together) == distilled_set()
-        everything = torch.arange(len(distilled_set()))
-        for view in range(3):
-            labels = [SoftLabels.open(path / "soft_labels").logits(everything, view) for path in (together, single)]
-            # One step of float16 at most, where tau differs in its last bit.
-            assert torch.allclose(*labels, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.ddp
-def test_a_rank_that_fails_ends_all_of_them_and_nothing_is_finished(source):
-    finished = run_script(source.parent, "fail")
-    assert finished.returncode != 0
-    assert "another rank failed" in finished.stderr or "out of memory, say" in finished.stderr
-    output = source.parent / "plain"
-    assert (output / "adsa.unfinished.json").exists()
-    assert not (output / "adsa.json").exists()
