@@ -250,7 +250,7 @@ def test_adsa_relabels_when_the_projects_training_ends_and_does_not_change_it(pr
     config = with_adsa(project, tmp_path, "callbacks.adsa.class_prior=[500,300,180]", "+callbacks.adsa.fit_on=plain")
     model, trainer = train(config)
     assert [type(callback).__name__ for callback in trainer.callbacks[:2]] == ["Timer", "ADSACallback"]
-    assert trainer.callbacks[1].fit_on == "plain"
+    assert trainer.callbacks[1].settings.fit_on == "plain"
     check_labels(model, distilled, tmp_path / "relabelled", [500.0, 300.0, 180.0])
     plain, _ = train(composed(project))
     assert all(torch.equal(value, plain.state_dict()[name]) for name, value in model.state_dict().items())
@@ -264,7 +264,7 @@ def test_a_datamodule_that_tells_its_labels_needs_no_prior(project, distilled, t
 
 @pytest.mark.usefixtures("distilled")
 def test_one_that_does_not_is_told_what_to_give(project, tmp_path):
-    with pytest.raises(ValueError, match=r"needs a datamodule with `given_labels`; .* Pass `class_prior=\[\.\.\.\]`"):
+    with pytest.raises(ValueError, match=r"beside a datamodule with `given_labels`; .* Pass `class_prior=\[\.\.\.\]`"):
         train(with_adsa(project, tmp_path))
     assert not (tmp_path / "relabelled").exists()
 

@@ -30,11 +30,11 @@ def share(predicted: torch.Tensor, label: torch.Tensor) -> float:
 
 
 def test_a_result_holds_what_was_measured_and_what_was_told(tmp_path):
-    study = tiny_study(tmp_path, "cell=here", "seed=2")
+    study = tiny_study(tmp_path, "setting=here", "seed=2")
     model = classifier(study, 1)
     told = {"epoch": [1, 2], "test_accuracy": [float("nan"), 12.34567], "train_loss": [float("inf"), 1.0]}
     result = score(study.config, study.datamodule, model, method="ce", seconds=3.5, extra={"reused": True}, curves=told)
-    assert (result.method, result.seed, result.seconds, result.cell) == ("CE", 2, 3.5, "here")
+    assert (result.method, result.seed, result.seconds, result.setting) == ("CE", 2, 3.5, "here")
     assert result.accuracy == pytest.approx(share(*logits(study, model, study.datamodule.test_dataloader())), abs=1e-3)
     held_out = share(*logits(study, model, study.datamodule.val_dataloader()))
     assert result.extra == {
@@ -71,12 +71,12 @@ def test_a_matched_result_has_the_class_totals_of_the_imbalance_teacher(tmp_path
 
 def test_a_loss_that_diverges_does_not_cost_the_result(tmp_path):
     study = tiny_study(tmp_path, "optimisation=sgd", "optimisation.learning_rate=1e30", "test_every_n_epochs=1")
-    cell = study.run("ce")
-    assert None in cell.extra["curves"]["train_loss"]
-    json.dumps(cell.to_dict(), allow_nan=False)
+    result = study.run("ce")
+    assert None in result.extra["curves"]["train_loss"]
+    json.dumps(result.to_dict(), allow_nan=False)
 
 
 def test_a_clean_set_has_no_wrong_labels_to_fit(tmp_path):
-    cell = tiny_study(tmp_path, "noise=none", "data.validation_fraction=0").run("ce")
-    assert cell.wrong_labels_fitted is None
-    assert "val_accuracy" not in cell.extra
+    result = tiny_study(tmp_path, "noise=none", "data.validation_fraction=0").run("ce")
+    assert result.wrong_labels_fitted is None
+    assert "val_accuracy" not in result.extra
