@@ -15,7 +15,7 @@ CAN_RESET = Path("/proc/self/clear_refs").exists()
 def test_a_peak_is_what_an_action_holds_at_most_and_is_set_back():
     # In a process that does nothing else: in one that ran other tests, memory of theirs goes back meanwhile.
     code = """
-from patience import PATIENCE
+import torch
 from lt_callbacks.bench.memory import peak_of
 
 def hold(mib):
