@@ -235,5 +235,7 @@ if __name__ == "__main__":
     # Imported by name: the requests are made of this module's class.
     from lt_callbacks.apps.sweep import fork_server
 
-    fork_server.serve(sys.argv[1], Connection(int(sys.argv[2])))
+    # A sweep that is gone can no longer be told anything.
+    with suppress(ConnectionError):
+        fork_server.serve(sys.argv[1], Connection(int(sys.argv[2])))
     os._exit(0)
