@@ -155,7 +155,7 @@ def checked_set(distilled: DistilledSet) -> DistilledSet:
         raise ArgumentTypeError(
             "distilled",
             rule="be a DistilledSet",
-            got=str(type(distilled).__name__),
+            got=type(distilled).__name__,
             way_out="Use DistilledSet.load(folder).",
         )
     return distilled

@@ -17,7 +17,7 @@ def json_values(name: str, values: object) -> dict[str, Any]:
     """
     if not isinstance(values, Mapping):
         raise ArgumentTypeError(
-            name, rule="be a mapping of JSON values", got=str(type(values).__name__), way_out="Pass a dict."
+            name, rule="be a mapping of JSON values", got=type(values).__name__, way_out="Pass a dict."
         )
     try:
         return json.loads(canonical_json(dict(values)))

@@ -47,7 +47,7 @@ class LabelFacts:
     def __post_init__(self) -> None:
         if not isinstance(self.views, ViewSettings):
             raise ArgumentTypeError(
-                "views", rule="be ViewSettings", got=str(type(self.views).__name__), way_out="Pass those of the Views."
+                "views", rule="be ViewSettings", got=type(self.views).__name__, way_out="Pass those of the Views."
             )
         integer("num_views", self.num_views, at_least=1)
         if self.calibration is not None:

@@ -23,11 +23,11 @@ class LiveLabels:
     def __init__(self, model: nn.Module, views: Views, *, adjust: Callable[[Tensor], Tensor] | None = None) -> None:
         if not isinstance(model, nn.Module):
             raise ArgumentTypeError(
-                "model", rule="be a torch.nn.Module", got=str(type(model).__name__), way_out="Pass the trained module."
+                "model", rule="be a torch.nn.Module", got=type(model).__name__, way_out="Pass the trained module."
             )
         if not isinstance(views, Views):
             raise ArgumentTypeError(
-                "views", rule="be Views", got=str(type(views).__name__), way_out="Use Views(distilled, settings)."
+                "views", rule="be Views", got=type(views).__name__, way_out="Use Views(distilled, settings)."
             )
         if adjust is not None and not callable(adjust):
             raise ArgumentTypeError("adjust", rule="be a function of logits", got=repr(adjust))

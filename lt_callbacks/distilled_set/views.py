@@ -48,7 +48,7 @@ class Views:
             raise ArgumentTypeError(
                 "settings",
                 rule="be ViewSettings",
-                got=str(type(settings).__name__),
+                got=type(settings).__name__,
                 way_out="Use PLAIN_VIEW for unvaried images.",
             )
         self.distilled, self.settings, self.device = distilled, settings, torch.device(device)
