@@ -8,57 +8,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import real
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
-
-
-def normalised_prior(class_prior: Any, *, name: str = "class_prior") -> Tensor:
-    """(C,) float64 on the CPU, sum 1, from counts or frequencies of at least two classes, all finite and > 0.
-
-    A class without training samples has no finite log prior; it cannot be adjusted for and is refused by name.
-
-    Raises:
-        TypeError: Not numbers.
-        ValueError: Not one positive, finite number a class.
-    """
-    try:
-        # The device first: not every one knows float64.
-        values = class_prior.detach().cpu() if isinstance(class_prior, Tensor) else class_prior
-        prior = torch.as_tensor(values, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ArgumentTypeError(
-            name,
-            rule="be (C,) counts or frequencies",
-            got=str(type(class_prior).__name__),
-            way_out="Pass the number of training samples of each class.",
-        ) from error
-    if prior.ndim != 1 or len(prior) < 2:
-        raise ArgumentValueError(
-            name,
-            rule="have shape (C,) with C >= 2",
-            got=str(tuple(prior.shape)),
-            way_out="Pass the number of training samples of each class.",
-        )
-    wrong = ~(prior.isfinite() & (prior > 0))
-    if bool(wrong.any()):
-        first = int(wrong.nonzero()[0])
-        raise ArgumentValueError(
-            name,
-            rule="be finite and > 0",
-            got=f"{float(prior[first])} for class {first}",
-            way_out="A class without training samples has no prior to correct for: leave it out, or give it a small "
-            "count.",
-        )
-    # Dividing by the largest first keeps the sum finite whatever the unit.
-    prior = prior / prior.max()
-    return prior / prior.sum()
-
-
-def centred_log_prior(prior: Tensor) -> Tensor:
-    """(C,) log pi - mean log pi of a normalised prior; exact zeros where all classes are alike."""
-    # Equal entries give equal logarithms, yet their mean may differ in the last bit.
-    if bool((prior == prior[0]).all()):
-        return torch.zeros_like(prior)
-    log_prior = prior.log()
-    return log_prior - log_prior.mean()
+from lt_callbacks.adsa.inputs import centred_log_prior, normalised_prior
 
 
 def calibrate(logits: Tensor, class_prior: Any, tau: float | Tensor, *, target_prior: Any = None) -> Tensor:

@@ -10,28 +10,9 @@ from torch import Tensor
 from lt_callbacks.adsa.class_moments import NUM_IMAGES, SQUARED_WEIGHT, WEIGHT
 from lt_callbacks.adsa.nodes import Nodes
 
-_NUM_STEPS = 64
+#: Parts that an interval is cut into to find a root, and the width at which that ends.
+_NUM_PARTS = 64
 _PRECISION = 1e-10
-
-
-def rising_root(function: Callable[[Tensor], Tensor], left: float, right: float) -> float:
-    """Where ``function`` first rises through zero between ``left`` and ``right``, by ever finer grids.
-
-    Args:
-        function: (T,) float64 -> (T,) float64.
-        left: Returned where the function is positive there already.
-        right: Returned where the function is negative all along.
-    """
-    while right - left > _PRECISION:
-        points = torch.linspace(left, right, _NUM_STEPS + 1, dtype=torch.float64)
-        is_above = function(points) >= 0
-        if bool(is_above[0]):
-            return left
-        if not bool(is_above.any()):
-            return right
-        first = int(is_above.nonzero()[0])
-        left, right = float(points[first - 1]), float(points[first])
-    return (left + right) / 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,10 +23,10 @@ class ClassCurves:
         nodes: Where the curves are known.
         num_images: (C,) int64, images of positive weight.
         mean: (C, G) m_c, the weighted mean probability of the intended class.
-        slope: (C, G) its derivative in tau.
+        slope: (C, G) derivative of m_c in tau.
         var_mean: (C, G) variance of m_c over draws of the class's images; 0 for a class of one image, which has none.
-        covariance: (C, G) of m_c and its derivative.
-        var_slope: (C, G) variance of the derivative.
+        covariance: (C, G) covariance of m_c and its derivative.
+        var_slope: (C, G) variance of the derivative of m_c.
     """
 
     nodes: Nodes
@@ -58,7 +39,7 @@ class ClassCurves:
 
     @classmethod
     def from_moments(cls, curves: Tensor, totals: Tensor, *, nodes: Nodes) -> ClassCurves:
-        """From the sums of :func:`lt_callbacks.adsa.class_moments.class_moments`; every class has an image."""
+        """Curves from the sums of :func:`lt_callbacks.adsa.class_moments.class_moments`; every class has an image."""
         wp, w2p, w2pp, w2ps, w2ss = curves.unbind(dim=1)
         count, weight, w2 = (totals[:, [column]] for column in (NUM_IMAGES, WEIGHT, SQUARED_WEIGHT))
         mean = wp / weight
@@ -76,19 +57,19 @@ class ClassCurves:
         )
 
     def mean_at(self, taus: Tensor) -> Tensor:
-        """(C, T) m_c."""
+        """(C, T) mean confidence m_c of each class at ``taus`` (T,)."""
         return self.mean @ self.nodes.at(taus)
 
     def confidence(self, tau: float) -> Tensor:
-        """(C,) m_c at one tau, inside [0, 1] as a probability is."""
+        """(C,) mean confidence m_c of each class at one tau, inside [0, 1] as a probability is."""
         return self.mean_at(torch.tensor([tau], dtype=torch.float64))[:, 0].clamp(0, 1)
 
     def spread(self, taus: Tensor) -> Tensor:
-        """(T,) population standard deviation of m_c over classes (ADSA, section 4)."""
+        """(T,) population standard deviation over classes of the mean confidence m_c (ADSA, section 4)."""
         return self.mean_at(taus).std(dim=0, correction=0)
 
     def spread_slope(self, taus: Tensor) -> Tensor:
-        """(T,) derivative in tau of the population variance of m_c over classes."""
+        """(T,) derivative in tau of the population variance over classes of the mean confidence m_c."""
         at = self.nodes.at(taus)
         mean, slope = self.mean @ at, self.slope @ at
         return 2 * ((mean - mean.mean(dim=0)) * slope).mean(dim=0)
@@ -101,7 +82,7 @@ class ClassCurves:
 
 
 def corrected_minimiser(curves: ClassCurves, grid: Tensor, *, tau: float) -> float:
-    """The minimum of the unbiased estimate of Var_c(m_c) downhill from ``tau``; an end of ``grid`` if there is none.
+    """The tau that minimises the unbiased estimate of Var_c(m_c), downhill from ``tau``; else an end of ``grid``.
 
     The noise of m_c adds to its variance over classes, by an amount that changes with tau. That moves the minimiser of
     the raw spread, alike in every draw of the images; with many classes of few images by more than its noise.
@@ -142,3 +123,23 @@ def corrected_score(curves: ClassCurves, taus: Tensor) -> tuple[Tensor, Tensor, 
     # Without any variance the number does not matter.
     welch = variance.square() / (parts.square() / degrees).sum(dim=0)
     return score, variance.sqrt(), torch.where(variance > 0, welch, 1.0)
+
+
+def rising_root(function: Callable[[Tensor], Tensor], left: float, right: float) -> float:
+    """Where ``function`` first rises through zero between ``left`` and ``right``, by ever finer grids.
+
+    Args:
+        function: (T,) float64 -> (T,) float64.
+        left: Returned where the function is positive there already.
+        right: Returned where the function is negative all along.
+    """
+    while right - left > _PRECISION:
+        points = torch.linspace(left, right, _NUM_PARTS + 1, dtype=torch.float64)
+        is_above = function(points) >= 0
+        if bool(is_above[0]):
+            return left
+        if not bool(is_above.any()):
+            return right
+        first = int(is_above.nonzero()[0])
+        left, right = float(points[first - 1]), float(points[first])
+    return (left + right) / 2

@@ -2,116 +2,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks.adsa.inputs import unusable
 from lt_callbacks.adsa.nodes import Nodes
-
-
-def checked_batch(
-    logits: Any, intended_class: Any, weight: Any, *, num_classes: int
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Logits (V, B, C), intended classes (B,) and weights (B,) on one device, of the right kind and shape.
-
-    Kinds and shapes only: nothing is read from a device.
-
-    Raises:
-        TypeError: Logits or weights that are not real numbers, classes that are not integers.
-        ValueError: Shapes disagree.
-    """
-    logits, intended_class = _tensor("logits", logits), _tensor("intended_class", intended_class)
-    if not logits.is_floating_point():
-        raise ArgumentTypeError(
-            "logits", rule="be floating", got=str(logits.dtype), way_out="Pass the outputs before the softmax."
-        )
-    views = logits[None] if logits.ndim == 2 else logits
-    if views.ndim != 3 or views.shape[2] != num_classes or len(views) == 0:
-        raise ArgumentValueError(
-            "logits",
-            rule=f"have shape (B, {num_classes}) or (V, B, {num_classes}) as `class_prior` has {num_classes} entries",
-            got=str(tuple(logits.shape)),
-            way_out="Classes come last.",
-        )
-    is_integer = not (intended_class.is_floating_point() or intended_class.is_complex())
-    if intended_class.numel() and (intended_class.dtype == torch.bool or not is_integer):  # [] has no dtype of its own
-        raise ArgumentTypeError(
-            "intended_class",
-            rule="be integers",
-            got=str(intended_class.dtype),
-            way_out="Pass class numbers, not one-hot rows.",
-        )
-    _check_length("intended_class", intended_class, views)
-    if weight is not None:
-        weight = _tensor("weight", weight)
-        if weight.is_complex():
-            raise ArgumentTypeError(
-                "weight", rule="be real", got=str(weight.dtype), way_out="Leave it out to weight all alike."
-            )
-        _check_length("weight", weight, views)
-        weight = weight.to(views.device)
-    return views, intended_class.to(views.device).long(), weight
-
-
-def check_values(views: Tensor, intended_class: Tensor, weight: Tensor | None) -> None:
-    """Refuse the first image that cannot be used, by position; reads from the device.
-
-    Raises:
-        ValueError: A logit is not finite, a class is out of range, or a weight is not finite and >= 0.
-    """
-    position = _first(rows_with_nonfinite(views))
-    if position is not None:
-        raise ArgumentValueError(
-            "logits",
-            rule="be finite",
-            got=f"NaN or an infinity for image {position}",
-            way_out="Find what overflows in its forward pass, or run it in float32.",
-        )
-    num_classes = views.shape[2]
-    position = _first((intended_class < 0) | (intended_class >= num_classes))
-    if position is not None:
-        raise ArgumentValueError(
-            "intended_class",
-            rule=f"lie in 0..{num_classes - 1}",
-            got=f"{int(intended_class[position])} for image {position}",
-            way_out="It numbers the classes as the columns of `logits` do.",
-        )
-    position = None if weight is None else _first(~(weight.isfinite() & (weight >= 0)))
-    if weight is not None and position is not None:
-        raise ArgumentValueError(
-            "weight",
-            rule="be finite and >= 0",
-            got=f"{float(weight[position])} for image {position}",
-            way_out="Leave it out to weight all alike.",
-        )
-
-
-def _tensor(name: str, values: Any) -> Tensor:
-    try:
-        return torch.as_tensor(values).detach()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ArgumentTypeError(
-            name, rule="be a tensor", got=str(type(values).__name__), way_out="Pass `torch.as_tensor(...)`."
-        ) from error
-
-
-def _check_length(name: str, values: Tensor, views: Tensor) -> None:
-    if values.shape != views.shape[1:2]:
-        raise ArgumentValueError(
-            name,
-            rule=f"have shape ({views.shape[1]},), one entry an image",
-            got=str(tuple(values.shape)),
-            way_out="Logits of several views are (V, B, C): an image counts once.",
-        )
-
-
-def _first(is_wrong: Tensor) -> int | None:
-    positions = is_wrong.nonzero()
-    return int(positions[0]) if len(positions) else None
-
 
 #: Entries of the largest temporary: 2 MiB of float64 stay in a processor's cache, a GPU wants 64 MiB at a time.
 _CHUNK_ENTRIES = {"cpu": 2**18}
@@ -121,18 +18,16 @@ _CHUNK_ENTRIES_ELSEWHERE = 2**23
 NUM_IMAGES, WEIGHT, SQUARED_WEIGHT = range(3)
 #: Curves of a class, sums over its images of w p, w^2 p, w^2 p p, w^2 p p', w^2 p' p'.
 NUM_CURVES = 5
-#: Why images were left out.
-NONFINITE, NO_CLASS, BAD_WEIGHT = range(3)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tilts:
-    """What a batch of logits is multiplied with, on one device.
+    """Factors that move the probabilities of a batch of logits to every node of tau, on one device.
 
     Attributes:
         to_middle: (C,) -middle * a, added to the logits: the exponents then have half the range to go.
         factors: (G, C) exp(-(tau_g - middle) * a_c).
-        derivative: (G, G), see :class:`Nodes`.
+        derivative: (G, G) matrix that differentiates in tau, as in :class:`Nodes`.
     """
 
     to_middle: Tensor
@@ -141,13 +36,13 @@ class Tilts:
 
     @classmethod
     def build(cls, log_prior: Tensor, nodes: Nodes) -> Tilts:
-        """For a centred log prior (C,); float64, on the CPU."""
+        """The factors for a centred log prior (C,) at ``nodes``; float64, on the CPU."""
         middle = (nodes.taus[0] + nodes.taus[-1]) / 2
         factors = torch.exp(-torch.outer(nodes.taus - middle, log_prior))
         return cls(to_middle=-middle * log_prior, factors=factors, derivative=nodes.derivative)
 
     def to(self, device: torch.device) -> Tilts:
-        """On ``device``, in the widest dtype that it has."""
+        """The same factors on ``device``, in the widest dtype that it has."""
         return Tilts(**{name: to_widest(getattr(self, name), device) for name in self.__dataclass_fields__})
 
 
@@ -191,9 +86,7 @@ def class_moments(
         part = slice(start, start + rows)
         own = intended_class[part]
         w = curves.new_ones(len(own)) if weight is None else weight[part].to(curves)
-        left_out = torch.stack(
-            [rows_with_nonfinite(logits[:, part]), (own < 0) | (own >= num_classes), ~(w.isfinite() & (w >= 0))]
-        )
+        left_out = unusable(logits[:, part], own, w)
         refused += left_out.sum(dim=1)
         is_used = ~left_out.any(dim=0)
         w = torch.where(is_used, w, 0.0)
@@ -205,11 +98,6 @@ def class_moments(
         curves.index_add_(0, own, sums)
         totals.index_add_(0, own, torch.stack([(w > 0).to(w), w, w * w], dim=1))
     return curves, totals, refused
-
-
-def rows_with_nonfinite(logits: Tensor) -> Tensor:
-    """(B,) bool: whether any logit of any view (V, B, C) is NaN or infinite."""
-    return ~(logits.amax(dim=2).isfinite() & logits.amin(dim=2).isfinite()).all(dim=0)
 
 
 def _own_class_probs(logits: Tensor, own: Tensor, tilts: Tilts) -> Tensor:

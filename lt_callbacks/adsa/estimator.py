@@ -12,7 +12,8 @@ from torchmetrics import Metric
 
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks._ranks import all_ranks, gather_rows
-from lt_callbacks.adsa.class_moments import NUM_CURVES, check_values, checked_batch, class_moments, to_widest
+from lt_callbacks.adsa.class_moments import NUM_CURVES, class_moments, to_widest
+from lt_callbacks.adsa.inputs import check_values, checked_batch
 from lt_callbacks.adsa.tau_problem import FitSettings, TauFit, TauProblem
 
 
@@ -46,7 +47,7 @@ def fit_tau(
         shrink_sd: How far from ``shrink_to`` tau is thought to lie: standard deviation of a normal prior, > 0. The
             estimate's own is half its interval / 1.96.
         lowest: Smallest tau that is considered.
-        highest: Largest.
+        highest: Largest tau that is considered.
 
     Returns:
         The strength, its interval and the curve; see :class:`TauFit`. tau is within 1e-5 of an exhaustive search.
@@ -83,7 +84,7 @@ class SeenIndices:
         self._runs: list[Tensor] = []
 
     def first_seen(self, index: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-        """Whether each image is seen for the first time; from now on all of them were seen.
+        """Whether each image is seen for the first time; the next call knows all of them.
 
         Args:
             index: (B,) int64, any values; this rank's, B may differ over ranks and be 0.
@@ -117,7 +118,7 @@ class SeenIndices:
 
 
 class TauEstimator(Metric):
-    """:func:`lt_callbacks.adsa.fit_tau` over a stream of batches and over all ranks.
+    """Finds the tau of :func:`fit_tau` over a stream of batches and over all ranks.
 
     Memory does not grow with the number of images: each class keeps five sums at G values of tau, 24 to 82 for
     imbalance factors 1 to 1000 on the default grid, as float64 whatever the precision of the logits or of a module
@@ -126,10 +127,10 @@ class TauEstimator(Metric):
 
     Args:
         class_prior: (C,) counts or frequencies of the training labels, finite and > 0.
-        shrink_to: See :func:`fit_tau`, as for the others.
-        shrink_sd: Standard deviation of tau around ``shrink_to``.
+        shrink_to: A strength to fall back to, inside the grid; see :func:`fit_tau`. None: no shrinkage.
+        shrink_sd: Standard deviation of tau around ``shrink_to``, > 0.
         lowest: Smallest tau that is considered.
-        highest: Largest.
+        highest: Largest tau that is considered.
 
     ``update(logits, intended_class, weight=None, index=None)`` takes (B, C) or (V, B, C) logits, (B,) class numbers and
     (B,) weights. ``compute()`` returns a :class:`TauFit`. Calling the metric adds the batch and returns None: a batch
@@ -178,7 +179,7 @@ class TauEstimator(Metric):
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, logits: Any, intended_class: Any, weight: Any = None, index: Any = None) -> None:
-        """Add a batch; for the arguments see :func:`fit_tau` and, for ``index``, the class.
+        """Add a batch of images; for the arguments see :func:`fit_tau` and, for ``index``, the class.
 
         Raises:
             TypeError, ValueError: Kinds or shapes are wrong, or the logits are not on the metric's device.
@@ -216,7 +217,7 @@ class TauEstimator(Metric):
         return self._problem.fit(self.curves, self.totals, self.refused)
 
     def forward(self, logits: Any, intended_class: Any, weight: Any = None, index: Any = None) -> None:
-        """Add a batch."""
+        """Add a batch of images, as :meth:`update` does."""
         self.update(logits, intended_class, weight, index)
 
     def reset(self) -> None:
@@ -261,5 +262,7 @@ def _checked_index(index: Any, views: Tensor) -> Tensor:
 
 
 class _Sealed:
+    """Hides a fit from torchmetrics; see :meth:`TauEstimator._wrap_compute`."""
+
     def __init__(self, fit: TauFit) -> None:
         self.fit = fit

@@ -46,15 +46,15 @@ class Nodes:
 
 
 def chebyshev_nodes(lowest: float, highest: float, *, log_prior_range: float) -> Nodes:
-    """Nodes on [lowest, highest], as many as the range of the log prior takes.
+    """Chebyshev nodes on [lowest, highest], as many as the range of the log prior takes.
 
     With the nearest pole at imaginary distance pi / range, each node lowers the interpolation error by a factor
     exp(-asinh(pi / (range * half the length of the interval))) (Trefethen, Approximation Theory and Approximation
     Practice, theorem 8.2). The number of nodes lowers the bound by exp(-14).
 
     Args:
-        lowest: Left end.
-        highest: Right end.
+        lowest: Smallest tau, a node.
+        highest: Largest tau, a node.
         log_prior_range: Largest minus smallest log prior, >= 0.
 
     Raises:

@@ -9,19 +9,28 @@ from torch import Tensor
 
 from lt_callbacks._checks import real
 from lt_callbacks._errors import ArgumentValueError
-from lt_callbacks.adsa.calibrate import centred_log_prior, normalised_prior
 from lt_callbacks.adsa.class_curves import ClassCurves, corrected_minimiser
-from lt_callbacks.adsa.class_moments import BAD_WEIGHT, NO_CLASS, NONFINITE, NUM_IMAGES, Tilts
+from lt_callbacks.adsa.class_moments import NUM_IMAGES, Tilts
+from lt_callbacks.adsa.inputs import centred_log_prior, check_refused, normalised_prior
 from lt_callbacks.adsa.interval import MIN_IMAGES, interval_from_classes, interval_from_images
 from lt_callbacks.adsa.nodes import Nodes, chebyshev_nodes
 
 #: Distance of neighbouring values of tau in the curve that a fit returns.
 _STEP = 0.01
+#: A standard deviation over classes that varies by less along the grid says nothing about tau.
+_FLAT = 1e-9
+#: Distance from an end of the grid at which the minimum counts as lying there.
+_EDGE = 1e-6
+#: Standard errors in half a 95 % interval.
+_NORMAL_QUANTILE = 1.96
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
-    """How tau is looked for; checked on construction. For the fields see :class:`lt_callbacks.adsa.TauEstimator`."""
+    """Where tau is looked for and what it is shrunk to; checked on construction.
+
+    The fields are those arguments of :func:`lt_callbacks.adsa.fit_tau`.
+    """
 
     shrink_to: float | None = None
     shrink_sd: float = 0.5
@@ -63,7 +72,7 @@ class TauFit:
         taus: (T,) uniform grid, both ends included.
         spread: (T,) population standard deviation over classes of the mean confidence.
         class_confidence: (C,) mean probability of the intended class at ``tau``.
-        class_confidence_before: (C,) the same at 0, the labels as they are.
+        class_confidence_before: (C,) that mean at tau 0, the labels as they are.
         class_prior: (C,) as used, sum 1.
         num_images: (C,) int64, images of positive weight by intended class.
         unshrunk_tau: The minimiser of ``spread``.
@@ -91,7 +100,7 @@ class TauFit:
     is_at_edge: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values."""
+        """All fields of the fit as JSON values, tensors as lists."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["interval"] = None if self.interval is None else list(self.interval)
         return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in values.items()}
@@ -118,17 +127,17 @@ class TauProblem:
 
     @property
     def num_classes(self) -> int:
-        """C."""
+        """Number of classes, C."""
         return len(self.class_prior)
 
     def tilts(self, device: torch.device) -> Tilts:
-        """What logits on ``device`` are multiplied with; copied there once."""
+        """The factors for logits on ``device``; copied there once."""
         if device not in self._tilts:
             self._tilts[device] = self._tilts[torch.device("cpu")].to(device)
         return self._tilts[device]
 
     def fit(self, curves: Tensor, totals: Tensor, refused: Tensor) -> TauFit:
-        """The fit that sums of :func:`lt_callbacks.adsa.class_moments.class_moments` lead to; reads from their device.
+        """The fit to sums of :func:`lt_callbacks.adsa.class_moments.class_moments`; reads them from their device.
 
         Raises:
             ValueError: Images were refused, or a class has none.
@@ -137,15 +146,9 @@ class TauProblem:
         return _fit(curves, totals, refused, class_prior=self.class_prior, nodes=self.nodes, settings=self.settings)
 
 
-#: A standard deviation over classes that varies by less along the grid says nothing about tau.
-_FLAT = 1e-9
-#: Distance from an end of the grid at which the minimum counts as lying there.
-_EDGE = 1e-6
-#: Standard errors in half a 95 % interval.
-_NORMAL_QUANTILE = 1.96
-
-
 class _Minimum(NamedTuple):
+    """Where the spread is smallest, and how well that is known; for the fields see :class:`TauFit`."""
+
     tau: float
     corrected_tau: float | None = None
     interval: tuple[float, float] | None = None
@@ -157,12 +160,13 @@ class _Minimum(NamedTuple):
 def _fit(
     curves: Tensor, totals: Tensor, refused: Tensor, *, class_prior: Tensor, nodes: Nodes, settings: FitSettings
 ) -> TauFit:
-    """What the sums of :func:`lt_callbacks.adsa.class_moments.class_moments`, float64 on the CPU, say about tau.
+    """The fit to sums of :func:`lt_callbacks.adsa.class_moments.class_moments` that are float64 on the CPU.
 
     Raises:
         ValueError: Images were refused, or a class has none.
     """
-    _refuse(totals, refused)
+    check_refused(refused, num_classes=len(class_prior))
+    _check_every_class(totals)
     found = ClassCurves.from_moments(curves, totals, nodes=nodes)
     grid = settings.grid()
     spread = found.spread(grid)
@@ -230,36 +234,13 @@ def _shrunk(minimum: _Minimum, settings: FitSettings) -> float:
     return share * minimum.tau + (1 - share) * settings.shrink_to
 
 
-def _refuse(totals: Tensor, refused: Tensor) -> None:
-    num_classes = len(totals)
-    num_nonfinite, num_without_class, num_bad_weights = (int(refused[why]) for why in (NONFINITE, NO_CLASS, BAD_WEIGHT))
-    if num_nonfinite:
-        raise ArgumentValueError(
-            "logits",
-            rule="be finite",
-            got=f"NaN or an infinity for {num_nonfinite} images",
-            way_out="Find what overflows in their forward pass, or run it in float32.",
-        )
-    if num_without_class:
-        raise ArgumentValueError(
-            "intended_class",
-            rule=f"lie in 0..{num_classes - 1}",
-            got=f"another value for {num_without_class} images",
-            way_out="It numbers the classes as the columns of `logits` do.",
-        )
-    if num_bad_weights:
-        raise ArgumentValueError(
-            "weight",
-            rule="be finite and >= 0",
-            got=f"another value for {num_bad_weights} images",
-            way_out="Leave it out to weight all alike.",
-        )
+def _check_every_class(totals: Tensor) -> None:
     empty = (totals[:, NUM_IMAGES] == 0).nonzero()[:, 0].tolist()
     if empty:
         raise ArgumentValueError(
             "intended_class",
             rule="name every class",
-            got=f"no image of positive weight for {_named(empty)} of {num_classes} classes",
+            got=f"no image of positive weight for {_named(empty)} of {len(totals)} classes",
             way_out="tau compares the mean confidence of all classes.",
         )
 

@@ -54,7 +54,7 @@ def build_manifest(
             "class_order",
             rule=f"hold each of the {num_classes} classes once",
             got=str(len(order)),
-            way_out="Head class first.",
+            way_out="Put the head class first.",
         )
     indices = longtail_indices(
         labels, imbalance_factor=imbalance.factor, seed=seed, profile=imbalance.profile, class_order=order

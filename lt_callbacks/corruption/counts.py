@@ -54,7 +54,7 @@ def class_counts(
 def checked_profile(
     profile: str, factor: float, *, profile_name: str = "profile", factor_name: str = "imbalance_factor"
 ) -> tuple[str, float]:
-    """Return both after checking that they are valid and go together."""
+    """Profile and factor of an imbalance, after a check that both are valid and go together."""
     profile = one_of(profile_name, profile, PROFILES)
     factor = real(
         factor_name, factor, at_least=1, hint="It is head size over tail size: pass 100 for a multiplier of 0.01."

@@ -19,7 +19,7 @@ def longtail_indices(
     profile: str = "exponential",
     class_order: Sequence[int] | None = None,
 ) -> NDArray[np.int64]:
-    """Positions that a long-tailed subset keeps.
+    """Positions of the samples that a long-tailed subset keeps.
 
     Within a class, samples queue in the order of their hashed number and the first ones stay. The set of a larger
     factor is therefore a subset of the set of a smaller one, and results over factors are paired.

@@ -81,7 +81,7 @@ class Manifest:
         if len({len(array) for array in arrays.values()}) != 1:
             lengths = ", ".join(f"`{name}` {len(array)}" for name, array in arrays.items())
             raise ArgumentValueError(
-                "indices", rule="have the length of both labels", got=str(lengths), way_out="One of each a sample."
+                "indices", rule="have the length of both labels", got=lengths, way_out="One of each a sample."
             )
         steps = np.diff(arrays["indices"])
         if (steps <= 0).any():
@@ -139,7 +139,7 @@ class Manifest:
         return sha256(b"".join([canonical_json(header), b"\n", *words]))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one JSON file, whole or not at all; returns its path."""
+        """Write the manifest as one JSON file, whole or not at all; returns its path."""
         content = self._content()
         content["checksum"] = sha256(canonical_json(content))
         lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
@@ -147,7 +147,7 @@ class Manifest:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Manifest:
-        """Read what :meth:`save` wrote.
+        """Read a manifest that :meth:`save` wrote.
 
         Raises:
             FileNotFoundError: There is no such file.

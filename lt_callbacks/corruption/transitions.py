@@ -71,7 +71,7 @@ def transition_matrix(
         raise ArgumentValueError(
             "class_prior",
             rule="be given with kind 'class_frequency' and with no other",
-            got=f"kind {kind!r} {('without' if class_prior is None else 'with')} it",
+            got=f"kind {kind!r} {'without' if class_prior is None else 'with'} it",
             way_out="Pass the class counts, or leave it out.",
         )
     identity = np.eye(num_classes)

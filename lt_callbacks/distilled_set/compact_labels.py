@@ -34,7 +34,7 @@ def class_dtype(num_classes: int) -> type[np.unsignedinteger]:
 
 
 def checked_top_k(top_k: int, num_classes: int) -> int:
-    """``top_k`` as an int in 1..C.
+    """``top_k`` as an int, after a check that it lies in 1..C.
 
     Raises:
         TypeError, ValueError: It is out of range, or there are too many classes for the compact form.
@@ -44,7 +44,7 @@ def checked_top_k(top_k: int, num_classes: int) -> int:
 
 
 def encode(logits: Tensor, *, top_k: int) -> dict[str, np.ndarray]:
-    """Labels in the compact form, which keeps softmax(logits) and not the logits' level.
+    """The compact form of labels, which keeps softmax(logits) and not the logits' level.
 
     Args:
         logits: (B, C) floating, finite.
@@ -74,7 +74,7 @@ def encode(logits: Tensor, *, top_k: int) -> dict[str, np.ndarray]:
 
 
 def decode(parts: Mapping[str, np.ndarray], *, num_classes: int) -> Tensor:
-    """(B, C) float32 log-probabilities, normalised: what `encode` kept, the other classes equal among themselves."""
+    """Labels back from the compact form: (B, C) float32 log-probabilities, equal for all classes that were not kept."""
     widest = torch.from_numpy(parts["range"].astype(np.float64))[:, None]
     levels = torch.from_numpy(parts["gaps"].astype(np.float64)) / _LEVELS
     classes = torch.from_numpy(parts["classes"].astype(np.int64))
@@ -93,7 +93,7 @@ def bytes_per_label(*, num_classes: int, top_k: int | None) -> int:
 
 
 def compact_error(logits: Tensor, *, top_k: int, temperature: float = 1.0) -> dict[str, float]:
-    """What the compact form would change in these labels.
+    """How far labels move when they are kept in the compact form.
 
     Measure it on the logits that will be stored, after their calibration, and at the temperature of the student's loss.
 

@@ -31,7 +31,7 @@ class DistilledSet:
         intended_class: (N,) integer in 0..C-1: the class that an image was made for. Every class has an image.
         class_names: C >= 2 different names, in the order of the classes.
         mean: One a channel, of pixels scaled to [0, 1]: what the network input is normalised with.
-        std: Likewise, > 0.
+        std: One a channel, > 0: standard deviations that go with ``mean``.
         provenance: How the set was made, as JSON values: method, settings, seeds, hash of the training set.
 
     Raises:
@@ -68,18 +68,18 @@ class DistilledSet:
 
     @property
     def num_classes(self) -> int:
-        """C, the number of class names."""
+        """Number of classes, C."""
         return len(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(channels, H, W) of an image."""
+        """Shape of one image: (channels, H, W)."""
         channels, height, width = self.images.shape[1:]
         return (channels, height, width)
 
     @property
     def class_counts(self) -> Tensor:
-        """(C,) int64: images of each class."""
+        """Number of images of each class, (C,) int64."""
         return self.intended_class.bincount(minlength=self.num_classes)
 
     @cached_property
@@ -125,7 +125,7 @@ class DistilledSet:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> DistilledSet:
-        """Read what :meth:`save` wrote, every bit of it.
+        """Read a distilled set that :meth:`save` wrote, every bit of it.
 
         Raises:
             FileNotFoundError: A file is missing.
@@ -146,16 +146,16 @@ class DistilledSet:
 
 
 def checked_set(distilled: DistilledSet) -> DistilledSet:
-    """``distilled``, if it is a set.
+    """``distilled``, after a check that it is a :class:`DistilledSet`.
 
     Raises:
-        TypeError: It is not.
+        TypeError: It is something else.
     """
     if not isinstance(distilled, DistilledSet):
         raise ArgumentTypeError(
             "distilled",
             rule="be a DistilledSet",
-            got=str(type(distilled).__name__),
+            got=type(distilled).__name__,
             way_out="Use DistilledSet.load(folder).",
         )
     return distilled
@@ -230,7 +230,7 @@ def _checked_classes(intended_class: object, num_images: int, names: tuple[str, 
         at = int(is_wrong.int().argmax())
         raise ArgumentValueError(
             "intended_class",
-            rule=f"be in 0..{len(names) - 1}, there are {len(names)} `class_names`",
+            rule=f"be in 0..{len(names) - 1}, as there are {len(names)} `class_names`",
             got=f"{int(classes[at])} at position {at}",
             way_out="Name every class, or count classes from 0.",
         )

@@ -17,7 +17,7 @@ def json_values(name: str, values: object) -> dict[str, Any]:
     """
     if not isinstance(values, Mapping):
         raise ArgumentTypeError(
-            name, rule="be a mapping of JSON values", got=str(type(values).__name__), way_out="Pass a dict."
+            name, rule="be a mapping of JSON values", got=type(values).__name__, way_out="Pass a dict."
         )
     try:
         return json.loads(canonical_json(dict(values)))
@@ -38,7 +38,7 @@ def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read_facts(path: Path, *, kind: str, format_name: str, format_version: int, way_out: str) -> dict[str, Any]:
-    """What `write_facts` wrote, less the checksum.
+    """Read a JSON file that `write_facts` wrote, check it, and return its entries less the checksum.
 
     Args:
         path: The file, in the folder that the caller was given.
@@ -52,9 +52,7 @@ def read_facts(path: Path, *, kind: str, format_name: str, format_version: int, 
         ValueError: The file is damaged, of another format or version, or was edited.
     """
     if not path.is_file():
-        raise ArgumentFileError(
-            "folder", rule=f"hold {kind}", got=f"a path without a file, {str(path)!r}", way_out="Check the path."
-        )
+        raise ArgumentFileError("folder", rule=f"hold {kind}", got=f"no file {str(path)!r}", way_out="Check the path.")
     try:
         facts = json.loads(path.read_bytes())
         checksum = facts_checksum(facts) if isinstance(facts, dict) else None

@@ -19,7 +19,7 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK"
 
 
 def checked_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """(height, width), or None.
+    """Height and width from one number or a pair of them; None for None.
 
     Raises:
         TypeError, ValueError: It is neither a positive integer nor a pair of such.
@@ -36,7 +36,7 @@ def checked_size(image_size: int | tuple[int, int] | None) -> tuple[int, int] | 
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Names of the folders in ``folder``, in alphabetic order.
+    """Names of the class folders in ``folder``, in alphabetic order.
 
     Raises:
         FileNotFoundError: There is no folder, or none in it.
@@ -74,7 +74,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def read_images(paths: Sequence[Path], size: tuple[int, int] | None) -> Tensor:
-    """(N, channels, H, W) uint8; one channel if all files are 8-bit grey, otherwise RGB.
+    """Images from files, (N, channels, H, W) uint8: one channel if all files are 8-bit grey, otherwise RGB.
 
     Args:
         paths: Image files, N >= 1.
@@ -118,7 +118,7 @@ def read_images(paths: Sequence[Path], size: tuple[int, int] | None) -> Tensor:
 
 
 def png_bytes(image: Tensor) -> bytes:
-    """A PNG file of ``image``, (1 or 3, H, W) uint8; lossless."""
+    """The bytes of a PNG file of ``image``, (1 or 3, H, W) uint8; lossless."""
     from PIL import Image
 
     pixels = image.permute(1, 2, 0).numpy()

@@ -83,7 +83,7 @@ def from_image_folder(
     std: Sequence[float] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> DistilledSet:
-    """A distilled set from ``FOLDER/CLASS/*.png``, jpg and the like: your own, or one of `to_image_folder`.
+    """A distilled set from ``FOLDER/CLASS/*.png``, jpg and the like: your own images, or those of `to_image_folder`.
 
     Classes are the folders in alphabetic order, images come by class and name; hidden files do not count. With
     ``image_folder.json`` beside them, names, order, statistics and provenance are those of the set that was written.
@@ -93,7 +93,7 @@ def from_image_folder(
         image_size: Height and width, or one number for a square; images are resized to exactly that (bilinear,
             smoothed). None: images must all have one size.
         mean: One a channel, of pixels scaled to [0, 1]. None: of these images.
-        std: Likewise. None: of these images; 1 for a channel that is constant.
+        std: One a channel, > 0. None: of these images; 1 for a channel that is constant.
         provenance: As in `DistilledSet`.
 
     Returns:

@@ -47,7 +47,7 @@ class LabelFacts:
     def __post_init__(self) -> None:
         if not isinstance(self.views, ViewSettings):
             raise ArgumentTypeError(
-                "views", rule="be ViewSettings", got=str(type(self.views).__name__), way_out="Pass those of the Views."
+                "views", rule="be ViewSettings", got=type(self.views).__name__, way_out="Pass those of the Views."
             )
         integer("num_views", self.num_views, at_least=1)
         if self.calibration is not None:
@@ -56,7 +56,7 @@ class LabelFacts:
             object.__setattr__(self, "top_k", checked_top_k(self.top_k, self.num_classes))
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON file's content, less the checksum."""
+        """The facts as JSON values, as the file holds them less the checksum."""
         form = {"kind": "float16"} if self.top_k is None else {"kind": "compact", "top_k": self.top_k}
         return {
             "format": FORMAT,
@@ -76,12 +76,12 @@ class LabelFacts:
         return facts_checksum(self.to_dict())
 
     def save(self, folder: Path) -> None:
-        """Write the JSON file."""
+        """Write the facts into ``folder`` as ``soft_labels.json``."""
         write_facts(folder / FACTS, self.to_dict())
 
     @classmethod
     def load(cls, folder: Path) -> LabelFacts:
-        """Read the JSON file.
+        """Read the facts from ``soft_labels.json`` in ``folder``.
 
         Raises:
             FileNotFoundError: It is missing.

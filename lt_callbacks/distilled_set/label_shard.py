@@ -30,12 +30,22 @@ _MAX_HEADER_BYTES = 1 << 20
 
 
 def shard_path(folder: Path, view: int) -> Path:
-    """Where the labels of ``view`` lie."""
+    """Path of the file with the labels of ``view``."""
     return folder / f"view-{view:05d}.safetensors"
 
 
 def write_shard(folder: Path, parts: Mapping[str, np.ndarray], *, view: int, facts: str) -> Path:
-    """Write ``parts`` with their checksum, whole or not at all; ``facts`` is the checksum of the store's facts."""
+    """Write the labels of one view with their checksum, whole or not at all.
+
+    Args:
+        folder: Of the store.
+        parts: Name -> array.
+        view: Number of the view.
+        facts: Checksum of the store's facts.
+
+    Returns:
+        Path of the file.
+    """
     from safetensors.numpy import save
 
     identity = {"view": view, "facts": facts, "checksum": _checksum(parts, view=view, facts=facts)}
@@ -47,7 +57,7 @@ def write_shard(folder: Path, parts: Mapping[str, np.ndarray], *, view: int, fac
 def open_shard(
     folder: Path, layout: Layout, *, view: int, facts: str, checked: FileIdentity | None = None
 ) -> tuple[dict[str, np.ndarray], FileIdentity]:
-    """The parts of a shard as read-only memory maps, and which file that is.
+    """The labels of one view as read-only memory maps, and which file they are read from.
 
     Args:
         folder: Of the store.
@@ -65,7 +75,7 @@ def open_shard(
         raise ArgumentFileError(
             "view",
             rule="be one that is written",
-            got=f"a path without a file, {str(path)!r}",
+            got=f"a view that has no file {str(path)!r}",
             way_out="Write it first; `missing_views()` lists all that are to do.",
         )
     status = path.stat()
@@ -84,7 +94,7 @@ def open_shard(
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The safetensors header, and where the data begins."""
+    """The safetensors header, and the position at which the data begins."""
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         content = stream.read(min(length, _MAX_HEADER_BYTES))

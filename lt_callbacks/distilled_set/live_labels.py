@@ -12,7 +12,7 @@ from lt_callbacks.distilled_set.views import Views
 
 
 class LiveLabels:
-    """The labels that a store would hold, computed when they are asked for.
+    """Soft labels that a model gives when they are asked for: those that a store would hold.
 
     Args:
         model: Its ``forward(images)`` returns (B, C) logits. Used in eval mode, left in the modes that it was in.
@@ -23,11 +23,11 @@ class LiveLabels:
     def __init__(self, model: nn.Module, views: Views, *, adjust: Callable[[Tensor], Tensor] | None = None) -> None:
         if not isinstance(model, nn.Module):
             raise ArgumentTypeError(
-                "model", rule="be a torch.nn.Module", got=str(type(model).__name__), way_out="Pass the trained module."
+                "model", rule="be a torch.nn.Module", got=type(model).__name__, way_out="Pass the trained module."
             )
         if not isinstance(views, Views):
             raise ArgumentTypeError(
-                "views", rule="be Views", got=str(type(views).__name__), way_out="Use Views(distilled, settings)."
+                "views", rule="be Views", got=type(views).__name__, way_out="Use Views(distilled, settings)."
             )
         if adjust is not None and not callable(adjust):
             raise ArgumentTypeError("adjust", rule="be a function of logits", got=repr(adjust))
@@ -35,12 +35,12 @@ class LiveLabels:
 
     @property
     def num_classes(self) -> int:
-        """C."""
+        """Number of classes, C."""
         return self.views.distilled.num_classes
 
     @torch.no_grad()
     def logits(self, samples: Tensor, view: int) -> Tensor:
-        """(B, C) float32 on the views' device, without a graph; values are not checked for being finite.
+        """Logits of samples in one view: (B, C) float32 on the views' device, without a graph, finite or not.
 
         Args:
             samples: (B,) int64 positions in the set.
@@ -62,7 +62,10 @@ class LiveLabels:
 
 @contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; each module's own mode afterwards, where ``train()`` would thaw what the user froze."""
+    """A context in which ``model`` is in eval mode; each module returns to its own mode after it.
+
+    ``model.train()`` instead would thaw what the user froze.
+    """
     modes = [(module, module.training) for module in model.modules()]
     try:
         if any(is_training for _, is_training in modes):

@@ -5,18 +5,18 @@ from torch import Tensor
 
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
-#: Dtypes that count.
+#: Dtypes whose values may be positions or classes.
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def checked_samples(samples: Tensor, *, num_images: int, device: torch.device | str) -> Tensor:
-    """``samples`` as (B,) int64 on ``device``.
+    """``samples`` as (B,) int64 on ``device``, after a check that they are positions in the set.
 
     Values are checked where they lie on the CPU; on a GPU that would make the host wait for the device.
 
     Raises:
-        TypeError: No tensor of integers.
-        ValueError: Another shape, or a position that the set has not.
+        TypeError: They are no tensor of integers.
+        ValueError: They have another shape, or a position is not in the set.
     """
     if not isinstance(samples, Tensor) or samples.dtype not in INTEGERS:
         got = samples.dtype if isinstance(samples, Tensor) else type(samples).__name__

@@ -22,7 +22,7 @@ _WAY_OUT = "Restore the folder from where it came, or distil again into another 
 
 
 def write_set(folder: Path, *, content_sha256: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
-    """Write a set into ``folder``, unless it is there already.
+    """Write a distilled set into ``folder``, unless it is there already.
 
     Raises:
         ValueError: The folder holds another set, a damaged one, or other images.
@@ -63,7 +63,7 @@ def write_set(folder: Path, *, content_sha256: str, tensors: Mapping[str, Tensor
 
 
 def read_set(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Facts and tensors of the set in ``folder``.
+    """Facts and tensors of the distilled set in ``folder``.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -74,16 +74,14 @@ def read_set(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     facts = _read_facts(folder)
     path = folder / IMAGES
     if not path.is_file():
-        raise ArgumentFileError(
-            "folder", rule=f"hold {_KIND}", got=f"a path without a file, {str(path)!r}", way_out=_WAY_OUT
-        )
+        raise ArgumentFileError("folder", rule=f"hold {_KIND}", got=f"no file {str(path)!r}", way_out=_WAY_OUT)
     if sha256_of_file(path) != facts["files"][IMAGES]:
         raise damaged(path, f"is truncated or was edited: its checksum is not the one in {FACTS}")
     return facts, load_file(path)
 
 
 def damaged(path: Path, reason: str) -> ArgumentValueError:
-    """The error for a file of the set that cannot be trusted."""
+    """The error for a file of a distilled set that cannot be trusted."""
     return refusal(path, _KIND, reason, _WAY_OUT)
 
 

@@ -52,7 +52,7 @@ class SoftLabels:
         calibration: Mapping[str, Any] | None = None,
         top_k: int | None = None,
     ) -> SoftLabels:
-        """A store for V views, new or continued; several processes may create the same one at once.
+        """Create a store for the labels of V views, or continue one; several processes may do so at once.
 
         Args:
             folder: Made when needed; ``soft_labels`` in the folder of the set, by convention.
@@ -84,7 +84,7 @@ class SoftLabels:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], *, distilled: DistilledSet | None = None) -> SoftLabels:
-        """A store as it is on disk.
+        """Open a store of labels as it is on disk.
 
         Args:
             folder: Of the store.
@@ -111,17 +111,17 @@ class SoftLabels:
 
     @property
     def num_views(self) -> int:
-        """V."""
+        """Number of views, V."""
         return self.facts.num_views
 
     @property
     def num_images(self) -> int:
-        """N."""
+        """Number of images in the set, N."""
         return self.facts.num_images
 
     @property
     def num_classes(self) -> int:
-        """C."""
+        """Number of classes, C."""
         return self.facts.num_classes
 
     @property
@@ -135,12 +135,12 @@ class SoftLabels:
         return self.facts.top_k
 
     def missing_views(self) -> list[int]:
-        """Views that are not written yet, ascending; one that was being written when its process died is such."""
+        """Views that are not written yet, ascending; a view whose writer died half-way counts as one."""
         present = {path.name for path in self.folder.glob("view-*.safetensors")}
         return [view for view in range(self.num_views) if shard_path(self.folder, view).name not in present]
 
     def write(self, view: int, logits: Tensor) -> None:
-        """Store the labels of one view; complete or absent, whenever the process dies.
+        """Store the labels of one view, whole or not at all, whenever the process dies.
 
         Args:
             view: In 0..V-1. Where it is there already, its labels must be these.
@@ -172,7 +172,7 @@ class SoftLabels:
         write_shard(self.folder, parts, view=view, facts=self._facts_checksum)
 
     def logits(self, samples: Tensor, view: int) -> Tensor:
-        """(B, C) float32 on the CPU: what was written for these samples; log-probabilities in the compact form.
+        """The labels of samples in one view: (B, C) float32 logits on the CPU, log-probabilities in the compact form.
 
         Args:
             samples: (B,) int64 positions in the set, in any order; on the CPU, or the host waits for the device.

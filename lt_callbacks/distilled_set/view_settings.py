@@ -51,12 +51,12 @@ class ViewSettings:
         object.__setattr__(self, "mix_alpha", real("mix_alpha", self.mix_alpha, above=0.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values, for :meth:`from_dict`."""
+        """The settings as JSON values, which :meth:`from_dict` reads."""
         return {**asdict(self), "crop_area": list(self.crop_area)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ViewSettings:
-        """Settings from :meth:`to_dict`.
+        """Settings from the JSON values of :meth:`to_dict`.
 
         Raises:
             ValueError: A name is unknown.

@@ -17,7 +17,7 @@ from lt_callbacks.distilled_set.view_settings import ViewSettings
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mixing:
-    """What a batch of views is mixed from.
+    """Which images a batch of views is mixed with, and which share of each view is its own.
 
     Attributes:
         partner: (B,) int64, the position of the other image in the distilled set; the sample itself where not mixed.
@@ -48,7 +48,7 @@ class Views:
             raise ArgumentTypeError(
                 "settings",
                 rule="be ViewSettings",
-                got=str(type(settings).__name__),
+                got=type(settings).__name__,
                 way_out="Use PLAIN_VIEW for unvaried images.",
             )
         self.distilled, self.settings, self.device = distilled, settings, torch.device(device)
@@ -66,7 +66,7 @@ class Views:
         return len(self.distilled)
 
     def images(self, samples: Tensor, view: int) -> Tensor:
-        """(B, channels, H, W) float32 normalised network input on the views' device.
+        """Network input of samples in one view: (B, channels, H, W) float32, normalised, on the views' device.
 
         A mixed view shows the sample's own crop and its partner's crop of the same view; mixing comes before
         normalisation.
@@ -90,7 +90,7 @@ class Views:
         return (seen - self._mean).div_(self._std)
 
     def mixing(self, samples: Tensor, view: int) -> Mixing:
-        """Partners and shares of the same views as :meth:`images`."""
+        """Which images the views of :meth:`images` are mixed with, and which share of each is its own."""
         samples, view = self._checked(samples, view)
         if self.settings.mix == "none":
             return Mixing(partner=samples, share=torch.ones(len(samples), device=self.device))

@@ -66,7 +66,7 @@ def write_soft_labels(
 def _check_store(views: Views, labels: SoftLabels) -> None:
     if not isinstance(labels, SoftLabels):
         raise ArgumentTypeError(
-            "labels", rule="be SoftLabels", got=str(type(labels).__name__), way_out="Use SoftLabels.create(...)."
+            "labels", rule="be SoftLabels", got=type(labels).__name__, way_out="Use SoftLabels.create(...)."
         )
     if labels.facts.distilled_sha256 != views.distilled.sha256:
         raise ArgumentValueError(

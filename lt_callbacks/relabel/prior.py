@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import one_of
 from lt_callbacks._errors import ArgumentValueError
-from lt_callbacks.adsa.calibrate import normalised_prior
+from lt_callbacks.adsa.inputs import normalised_prior
 from lt_callbacks.distilled_set import DistilledSet
 
 _WAY_OUT = "Pass `class_prior=[...]`, the number of training samples of each class."

@@ -1,4 +1,4 @@
-"""What each rank does in test_tau_estimator.py."""
+"""What each rank does in test_estimator.py."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@ import torch
 from adsa_reference import own_probs, problem
 
 from lt_callbacks.adsa import class_moments as moments
-from lt_callbacks.adsa.calibrate import centred_log_prior
 from lt_callbacks.adsa.class_moments import Tilts, class_moments
+from lt_callbacks.adsa.inputs import centred_log_prior
 from lt_callbacks.adsa.nodes import chebyshev_nodes
 
 NODES = chebyshev_nodes(-1.0, 4.0, log_prior_range=4.6)

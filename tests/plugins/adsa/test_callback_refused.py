@@ -44,7 +44,7 @@ class DataOfOtherNames(Data):
 
 
 BROKEN = {
-    "missing": (lambda source: (source / "distilled.json").unlink(), {}, "`distilled` must hold a whole distilled set; got a path without"),
+    "missing": (lambda source: (source / "distilled.json").unlink(), {}, "`distilled` must hold a whole distilled set; got no file"),
     "no images": (lambda source: (source / "images.safetensors").unlink(), {}, "images.safetensors"),
     "damaged": (lambda source: damage(source / "images.safetensors"), {}, "`distilled` must hold .* truncated or was edited"),
     "edited": (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lt_callbacks.adsa.class_moments import check_values, checked_batch
+from lt_callbacks.adsa.inputs import check_values, checked_batch
 
 
 def test_one_view_is_a_stack_of_one():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lt_callbacks.adsa.calibrate import centred_log_prior, normalised_prior
+from lt_callbacks.adsa.inputs import centred_log_prior, normalised_prior
 
 
 @pytest.mark.parametrize(
