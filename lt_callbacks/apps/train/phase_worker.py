@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,21 @@ class _NoProgress:
         pass
 
 
+def leave(code: int) -> None:
+    """End this rank with the exit code, whatever its process group is still doing.
+
+    Ranks fail while others are in the middle of a collective. The threads of such a group outlive the interpreter's
+    teardown by a moment and may abort the process there, and the driver would read SIGABRT instead of the message.
+    """
+    if code == 0:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
     # Imported by name: what this module defines must not exist twice.
     from lt_callbacks.apps.train import phase_worker
 
-    sys.exit(phase_worker.main(Path(sys.argv[1])))
+    phase_worker.leave(phase_worker.main(Path(sys.argv[1])))

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from commands import phase_folder, run_by_hand
+from patience import PATIENCE
 
 
 @pytest.mark.ddp
@@ -32,3 +36,13 @@ def test_a_training_whose_teachers_are_not_settled_is_refused(tmp_path):
     assert code == 1
     assert said.startswith("'seed 0, noise teacher (elr)' must be finished before 'CE' begins; it is not in the store")
     assert not (folder / "rank-0.json").exists()
+
+
+def test_a_failed_rank_ends_with_its_code_whatever_happens_at_the_interpreters_exit():
+    """Seen on a busy machine: threads of a broken process group aborted a rank after its message, code -6."""
+    script = (
+        "import atexit, os; from lt_callbacks.apps.train import phase_worker; atexit.register(os.abort);"
+        "print('why', end=''); phase_worker.leave(1)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (1, "why")
