@@ -25,7 +25,7 @@ def main() -> None:
     )
     results = [result for method in METHODS for result in document.results if result.method == method]
     title = "Digits, imbalance 20:1, 40 % wrong labels (nominal)"
-    figure = per_class_accuracy_figure(results, true_counts=data.true_class_counts, title=title)
+    figure = per_class_accuracy_figure(results, class_counts=data.true_class_counts, title=title)
     save_figure(figure, DOCS / "figures" / "digits_two_teachers.png")
 
 

@@ -19,17 +19,26 @@ from lt_callbacks.corruption.transitions import transition_matrix
 
 
 def build_manifest(
-    labels: ArrayLike, *, dataset: str, num_classes: int, imbalance: Imbalance, noise: Noise, seed: int
+    labels: ArrayLike,
+    *,
+    dataset: str,
+    num_classes: int,
+    imbalance: Imbalance,
+    noise: Noise,
+    seed: int,
+    labels_are_true: bool = True,
 ) -> Manifest:
     """Corrupt a training set: imbalance first, then noise on what is left.
 
     Args:
-        labels: (N,) integer in 0..C-1. True labels of the full original training set.
+        labels: (N,) integer in 0..C-1. Labels of the full original training set.
         dataset: Its name.
         num_classes: C >= 2; every class needs a sample.
         imbalance: Which samples stay.
         noise: Which of their labels become wrong.
         seed: Corruption seed, >= 0; the training seed is another setting.
+        labels_are_true: Whether ``labels`` are known to be right. False for labels that people gave and nobody checked:
+            the manifest then claims no truth.
 
     Returns:
         :class:`Manifest` of the kept samples.
@@ -63,7 +72,7 @@ def build_manifest(
         dataset=dataset,
         num_classes=num_classes,
         indices=indices,
-        true_labels=labels[indices],
+        **{"true_labels" if labels_are_true else "source_labels": labels[indices]},
         given_labels=_given_labels(labels, indices, num_classes=num_classes, noise=noise, seed=seed),
         settings=_settings(imbalance, noise, order, seed),
     )

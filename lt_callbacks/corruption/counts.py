@@ -64,6 +64,6 @@ def checked_profile(
             factor_name,
             rule=f"be 1 with `{profile_name}` 'none'",
             got=f"{factor:g}",
-            way_out="Choose another profile for a long tail.",
+            way_out="Choose profile 'exponential' or 'step' for a long tail.",
         )
     return profile, factor

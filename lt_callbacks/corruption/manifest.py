@@ -16,9 +16,8 @@ from lt_callbacks._files import canonical_json, sha256, write_bytes
 from lt_callbacks.corruption.labels import checked_labels, integer_array
 
 FORMAT = "lt_callbacks.manifest"
-FORMAT_VERSION = 1
-ARRAYS = ("indices", "true_labels", "given_labels")
-FIELDS = ("dataset", "num_classes", "settings", *ARRAYS)
+#: Where the true labels are known, and where nobody knows them.
+FORMAT_VERSIONS = {"true_labels": 1, "source_labels": 2}
 
 # Where a file lay is not part of what was done to the labels; what it held shows in the given labels.
 LOCATIONS = ("given_labels_file", "given_labels_key", "transition_file")
@@ -28,20 +27,23 @@ LOCATIONS = ("given_labels_file", "given_labels_key", "transition_file")
 class Manifest:
     """A corrupted training set as a fact: which samples are in it, and which labels they carry.
 
-    Sample k of the corrupted set is sample ``indices[k]`` of the original one. The arrays are copies and read-only.
-    Two manifests are equal if their ``sha256`` is.
+    Sample k of the corrupted set is sample ``indices[k]`` of the original one. The labels of the original set are
+    either true, or nobody knows which of them are: pass them as ``true_labels`` or as ``source_labels``. The arrays are
+    copies and read-only. Two manifests are equal if their ``sha256`` is.
 
     Args:
         dataset: Name of the original data set; a remark, not part of ``sha256``.
         num_classes: C >= 2.
         indices: (N,) integer, ascending positions in the original training set.
-        true_labels: (N,) integer in 0..C-1.
         given_labels: (N,) integer in 0..C-1.
         settings: What made the set; JSON values only.
+        true_labels: (N,) integer in 0..C-1, the original labels where they are true; None where the truth is unknown.
+        source_labels: (N,) integer in 0..C-1, the original labels where the truth is unknown; those of ``true_labels``
+            where these are given.
 
     Raises:
         TypeError: An array is not integer, or ``settings`` is not JSON.
-        ValueError: Shapes disagree, a label is out of range or ``indices`` do not ascend.
+        ValueError: Shapes disagree, a label is out of range, ``indices`` do not ascend, or there are no original labels.
 
     Example:
         >>> manifest = Manifest(
@@ -62,9 +64,11 @@ class Manifest:
     dataset: str
     num_classes: int
     indices: NDArray[np.int64]
-    true_labels: NDArray[np.int64]
     given_labels: NDArray[np.int64]
     settings: dict[str, Any]
+    true_labels: NDArray[np.int64] | None = None
+    # An array since __post_init__.
+    source_labels: NDArray[np.int64] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str) or not self.dataset:
@@ -73,9 +77,10 @@ class Manifest:
             )
         num_classes = integer("num_classes", self.num_classes, at_least=2)
         object.__setattr__(self, "num_classes", num_classes)
+        original = self._original
         arrays = {
             "indices": integer_array("indices", self.indices),
-            "true_labels": checked_labels("true_labels", self.true_labels, num_classes=num_classes),
+            original: checked_labels(original, getattr(self, original), num_classes=num_classes),
             "given_labels": checked_labels("given_labels", self.given_labels, num_classes=num_classes),
         }
         if len({len(array) for array in arrays.values()}) != 1:
@@ -93,6 +98,7 @@ class Manifest:
         for name, array in arrays.items():
             array.setflags(write=False)
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "source_labels", arrays[original])
         try:
             settings = json.loads(canonical_json(self.settings))
         except (TypeError, ValueError) as error:
@@ -111,13 +117,28 @@ class Manifest:
         return hash(self.sha256)
 
     @property
-    def noise_rate(self) -> float:
-        """Share of the samples whose given label is wrong."""
-        return float(np.mean(self.given_labels != self.true_labels))
+    def truth_is_known(self) -> bool:
+        """Whether the labels before the noise are the true ones."""
+        return self.true_labels is not None
 
     @property
-    def realised_transition(self) -> NDArray[np.float64]:
-        """(C, C) share of true class i that carries label j; a class with no sample has a row of zeros."""
+    def num_changed(self) -> int:
+        """Number of samples whose given label is not that of the original data set."""
+        return int(np.sum(self.given_labels != self.source_labels))
+
+    @property
+    def noise_rate(self) -> float | None:
+        """Share of the samples whose given label is wrong; None where the truth is unknown."""
+        return self.num_changed / len(self) if self.truth_is_known else None
+
+    @property
+    def realised_transition(self) -> NDArray[np.float64] | None:
+        """(C, C) share of true class i that carries label j; a class with no sample has a row of zeros.
+
+        None where the truth is unknown.
+        """
+        if self.true_labels is None:
+            return None
         pairs = np.bincount(self.true_labels * self.num_classes + self.given_labels, minlength=self.num_classes**2)
         counts = pairs.reshape(self.num_classes, self.num_classes)
         return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -130,12 +151,12 @@ class Manifest:
         """
         header = {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSIONS[self._original],
             "num_classes": self.num_classes,
             "num_samples": len(self),
             "settings": _meaning(self.settings),
         }
-        words = [getattr(self, name).astype("<i8").tobytes() for name in ARRAYS]
+        words = [getattr(self, name).astype("<i8").tobytes() for name in self._arrays]
         return sha256(b"".join([canonical_json(header), b"\n", *words]))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -162,23 +183,46 @@ class Manifest:
             raise _refusal(path, f"is damaged or truncated ({error})") from error
         if not isinstance(content, Mapping) or content.get("format") != FORMAT:
             raise _refusal(path, "is not a manifest")
-        if content.get("format_version") != FORMAT_VERSION:
+        original = next((name for name, v in FORMAT_VERSIONS.items() if content.get("format_version") == v), None)
+        if original is None:
+            read = " and ".join(map(str, FORMAT_VERSIONS.values()))
             raise _refusal(
-                path, f"has format version {content.get('format_version')!r} where this release reads {FORMAT_VERSION}"
+                path, f"has format version {content.get('format_version')!r} where this release reads {read}"
             )
         if not _checksum_fits(content):
             raise _refusal(path, "was edited or damaged: its checksum does not fit its content")
-        return cls(**{name: content[name] for name in FIELDS})
+        fields = ("dataset", "num_classes", "settings", "indices", original, "given_labels")
+        missing = [name for name in fields if name not in content]
+        if missing:
+            raise _refusal(path, f"lacks {', '.join(missing)}")
+        return cls(**{name: content[name] for name in fields})
+
+    @property
+    def _original(self) -> str:
+        """The field that holds the labels before the noise."""
+        given = [name for name in FORMAT_VERSIONS if getattr(self, name) is not None]
+        if not given:
+            raise ArgumentValueError(
+                "true_labels",
+                rule="be given, or `source_labels` where nobody knows the true ones",
+                got="neither",
+                way_out="Pass the labels before the noise as one of the two.",
+            )
+        return given[0]
+
+    @property
+    def _arrays(self) -> tuple[str, ...]:
+        return ("indices", self._original, "given_labels")
 
     def _content(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSIONS[self._original],
             "sha256": self.sha256,
             "dataset": self.dataset,
             "num_classes": self.num_classes,
             "settings": self.settings,
-            **{name: getattr(self, name).tolist() for name in ARRAYS},
+            **{name: getattr(self, name).tolist() for name in self._arrays},
         }
 
 

@@ -89,7 +89,7 @@ class Noise:
                 "ratio",
                 rule=f"be 0 with kind {self.kind!r}, which has no ratio",
                 got=f"{ratio:g}",
-                way_out="Remove it, or choose another kind.",
+                way_out="Remove it, or choose a kind with a ratio, such as 'symmetric'.",
             )
         object.__setattr__(self, "ratio", ratio)
         for owner, name in FILE_OF_KIND.items():

@@ -6,10 +6,12 @@ from lt_callbacks.data.class_balanced_sampler import ClassBalancedSampler
 from lt_callbacks.data.datamodule import LongTailedDataModule
 from lt_callbacks.data.device_loader import DeviceLoader
 from lt_callbacks.data.epoch_loader import EpochLoader
+from lt_callbacks.data.held_out_test import TEST_FRACTION, hold_out_test
 from lt_callbacks.data.image_set import ImageSet, Source
 from lt_callbacks.data.indexed_dataset import IndexedDataset, add_index
 from lt_callbacks.data.order import BatchKey, EpochOrder
 from lt_callbacks.data.sources import (
+    OWN_DATA,
     SOURCES,
     arrays,
     cifar10,
@@ -24,7 +26,9 @@ from lt_callbacks.data.worker_dataset import WorkerDataset
 from lt_callbacks.data.worker_loader import WorkerLoader
 
 __all__ = [
+    "OWN_DATA",
     "SOURCES",
+    "TEST_FRACTION",
     "BatchKey",
     "BatchView",
     "ClassBalance",
@@ -45,6 +49,7 @@ __all__ = [
     "csv_file",
     "digits",
     "fashion_mnist",
+    "hold_out_test",
     "image_folder",
     "mnist",
 ]

@@ -29,14 +29,14 @@ DEVICE_LIMIT_BYTES = 4 * 2**30
 
 
 class LongTailedDataModule(L.LightningDataModule):
-    """A clean data set made long-tailed and noisy, as batches of ``(image, given_label, index)``.
+    """A data set, made long-tailed and noisy where that is asked for, as batches of ``(image, given_label, index)``.
 
     The index is the position in the manifest, the sample's identity whatever the sampler; in test batches it is the
     position in the test set. Order and augmentation depend on (seed, epoch, index) alone, so that a resumed run goes on
     as if it had not stopped. Under several ranks no sample is repeated: every rank gets its share, see `EpochOrder`.
 
     Args:
-        source: The clean data set; ``SOURCES`` has the named ones.
+        source: The data set; ``SOURCES`` has the named ones.
         imbalance: Which samples stay. Default: all.
         noise: Which of their labels become wrong. Default: none.
         corruption_seed: Of imbalance, noise and the held-out share; >= 0.
@@ -64,11 +64,13 @@ class LongTailedDataModule(L.LightningDataModule):
         class_names: C strings.
         image_shape: (channels, height, width) of a batch's images.
         given_labels: (num_samples,) int64, by index.
-        true_labels: (num_samples,) int64, by index.
+        true_labels: (num_samples,) int64, by index; None where nobody knows them.
         train_indices: Ascending int64 indices that are trained on.
         val_indices: Ascending int64 indices that are held out.
         class_counts: (C,) int64, given labels in ``train_indices``.
-        true_class_counts: (C,) int64, true labels in ``train_indices``.
+        true_class_counts: (C,) int64, true labels in ``train_indices``; None where nobody knows them.
+        shot_class_counts: (C,) int64, what many, medium and few are told by: ``true_class_counts`` or, where nobody
+            knows them, ``class_counts``.
         residence: ``"device"`` or ``"workers"``.
         fingerprint: SHA-256 of images, labels, split, view and sampling.
 
@@ -117,7 +119,7 @@ class LongTailedDataModule(L.LightningDataModule):
         )
         self.num_samples = len(self.manifest)
         self.given_labels: np.ndarray = self.manifest.given_labels
-        self.true_labels: np.ndarray = self.manifest.true_labels
+        self.true_labels: np.ndarray | None = self.manifest.true_labels
 
         self.val_indices = held_out(
             self.given_labels,
@@ -128,7 +130,12 @@ class LongTailedDataModule(L.LightningDataModule):
         )
         self.train_indices = np.setdiff1d(np.arange(self.num_samples), self.val_indices, assume_unique=True)
         self.class_counts = np.bincount(self.given_labels[self.train_indices], minlength=self.num_classes)
-        self.true_class_counts = np.bincount(self.true_labels[self.train_indices], minlength=self.num_classes)
+        self.true_class_counts = (
+            None
+            if self.true_labels is None
+            else np.bincount(self.true_labels[self.train_indices], minlength=self.num_classes)
+        )
+        self.shot_class_counts = self.class_counts if self.true_class_counts is None else self.true_class_counts
         self._train_loader: EpochLoader | None = None
         self._resume_from: dict[str, Any] | None = None
         self._tensors_on: torch.device | None = None
@@ -188,7 +195,7 @@ class LongTailedDataModule(L.LightningDataModule):
         return self._loader("train", self.val_indices, batch_size=self.eval_batch_size)
 
     def test_dataloader(self) -> EpochLoader:
-        """The clean test set; the index is the position in it."""
+        """The test set, which nothing is done to; the index is the position in it."""
         indices = np.arange(len(self._test_set()))
         return self._loader("test", indices, batch_size=self.eval_batch_size)
 
@@ -204,6 +211,7 @@ class LongTailedDataModule(L.LightningDataModule):
             imbalance=imbalance or Imbalance(),
             noise=noise or Noise(),
             seed=self.corruption_seed,
+            labels_are_true=self.source.labels_are_true,
         )
 
     def _test_set(self) -> ImageSet:

@@ -79,12 +79,12 @@ class ImageSet:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
-    """A clean data set before imbalance and noise: what every loader of it has to know.
+    """A data set before imbalance and noise: what every loader of it has to know.
 
     Attributes:
         name: Goes into manifests, so that one is not applied to other data.
-        train: Clean training samples.
-        test: Clean test samples, or None.
+        train: Training samples.
+        test: Test samples, or None.
         class_names: One name a class; their number is the number of classes.
         mean: One a channel, of pixels scaled to [0, 1].
         std: One a channel, > 0.
@@ -92,6 +92,10 @@ class Source:
             shifted; image files are cropped at random and resized (the ImageNet recipe).
         flip: Whether training views are mirrored at random. Not where mirroring changes the meaning, as in digits.
         image_size: Height and width given out, or one number for a square. None: that of the images in memory.
+        labels_are_true: Whether the training labels are known to be right, as those of a benchmark are taken to be.
+            False for labels of one's own: nothing then claims to know which of them are wrong.
+        test_is_held_out: Whether ``test`` was taken from the training samples, so that its labels are no better than
+            theirs; see `hold_out_test`.
 
     Raises:
         TypeError, ValueError: A field is out of its range, or the parts do not fit each other.
@@ -106,6 +110,8 @@ class Source:
     crop_padding: int = 0
     flip: bool = False
     image_size: int | tuple[int, int] | None = None
+    labels_are_true: bool = True
+    test_is_held_out: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -131,6 +137,12 @@ class Source:
                     got=_kind(self.test),
                     way_out="Convert one of the two.",
                 )
+
+    @property
+    def scored_on(self) -> str:
+        """What an accuracy on ``test`` is a percentage of, in words."""
+        is_doubtful = self.test_is_held_out and not self.labels_are_true
+        return "held-out training samples by their given labels" if is_doubtful else "the test set"
 
     @property
     def num_classes(self) -> int:

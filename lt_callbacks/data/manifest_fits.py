@@ -8,10 +8,10 @@ from lt_callbacks.data.image_set import Source
 def check_manifest_fits(manifest: Manifest, source: Source) -> None:
     """Refuse a manifest that was made from other data than the source's training set.
 
-    Names may differ: the same data set can be read in several ways. Positions and true labels may not.
+    Names may differ: the same data set can be read in several ways. Positions and the labels before the noise may not.
 
     Raises:
-        ValueError: Classes, positions or true labels do not fit.
+        ValueError: Classes, positions or labels do not fit.
     """
     way_out = f"It was made from {manifest.dataset!r}; use the source that it was made from, or build a new one."
     if manifest.num_classes != source.num_classes:
@@ -28,11 +28,11 @@ def check_manifest_fits(manifest: Manifest, source: Source) -> None:
             got=f"{len(manifest)} positions up to {manifest.indices.max(initial=-1)}",
             way_out=way_out,
         )
-    num_wrong = int((manifest.true_labels != source.train.labels[manifest.indices]).sum())
+    num_wrong = int((manifest.source_labels != source.train.labels[manifest.indices]).sum())
     if num_wrong:
         raise ArgumentValueError(
             "manifest",
-            rule="have the true labels of the source",
+            rule="have the labels of the source, before the noise,",
             got=f"{num_wrong} of {len(manifest)} that differ",
             way_out=way_out,
         )

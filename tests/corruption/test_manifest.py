@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,10 +162,10 @@ def test_other_version_is_refused_by_name(tmp_path: Path) -> None:
     path = manifest().save(tmp_path / "m.json")
     content = json.loads(path.read_text())
     del content["checksum"]
-    content["format_version"] = 2
+    content["format_version"] = 3
     content["checksum"] = sha256(canonical_json(content))
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"m\.json', which has format version 2 where this release reads 1"):
+    with pytest.raises(ValueError, match=r"m\.json', which has format version 3 where this release reads 1 and 2"):
         Manifest.load(path)
 
 
@@ -195,3 +196,62 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_refuses(change: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         manifest(**change)
+
+
+def of_unknown_truth(**changes: Any) -> Manifest:
+    fields: dict[str, Any] = {
+        "dataset": "mine",
+        "num_classes": 3,
+        "indices": [0, 2, 5],
+        "source_labels": [0, 1, 2],
+        "given_labels": [0, 1, 2],
+        "settings": {},
+    }
+    return Manifest(**{**fields, **changes})
+
+
+def test_where_the_truth_is_unknown_nothing_claims_to_know_it(tmp_path: Path) -> None:
+    """A manifest of one's own labels said 0.0 % noise: nobody can know that."""
+    made = of_unknown_truth()
+    assert not made.truth_is_known
+    assert made.true_labels is None
+    assert made.noise_rate is None
+    assert made.realised_transition is None
+    assert made.num_changed == 0
+    text = made.save(tmp_path / "m.json").read_text()
+    assert "true" not in text
+    assert Manifest.load(tmp_path / "m.json") == made
+
+
+def test_changed_labels_are_counted_also_where_the_truth_is_unknown(tmp_path: Path) -> None:
+    made = of_unknown_truth(given_labels=[0, 0, 1])
+    assert made.num_changed == 2
+    assert made.noise_rate is None
+    loaded = Manifest.load(made.save(tmp_path / "m.json"))
+    assert loaded.source_labels.tolist() == [0, 1, 2]
+    assert loaded.given_labels.tolist() == [0, 0, 1]
+
+
+def test_known_and_unknown_truth_are_two_manifests() -> None:
+    unknown = of_unknown_truth()
+    known = of_unknown_truth(source_labels=None, true_labels=[0, 1, 2])
+    assert known.source_labels.tolist() == unknown.source_labels.tolist()
+    assert known != unknown
+
+
+@pytest.mark.parametrize(
+    ("changes", "got"), [({"source_labels": None}, "neither"), ({"true_labels": [0, 1, 1]}, "both")]
+)
+def test_the_labels_before_the_noise_are_given_once(changes: dict[str, Any], got: str) -> None:
+    with pytest.raises(ValueError, match=rf"`true_labels` must be given, or `source_labels` .*; got {got}\."):
+        of_unknown_truth(**changes)
+
+
+def test_a_file_that_lacks_a_part_is_refused_by_name(tmp_path: Path) -> None:
+    path = of_unknown_truth().save(tmp_path / "m.json")
+    content = json.loads(path.read_text())
+    del content["checksum"], content["source_labels"]
+    content["checksum"] = sha256(canonical_json(content))
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"m\.json', which lacks source_labels\."):
+        Manifest.load(path)

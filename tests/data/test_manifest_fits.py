@@ -42,7 +42,8 @@ def test_manifests_of_other_data_are_refused(numbered_source: Source):
     other = manifest.true_labels.copy()
     other[:3] = (other[:3] + 1) % 4
     with pytest.raises(
-        ValueError, match=rf"must have the true labels of the source; got 3 of {len(manifest)} that differ"
+        ValueError,
+        match=rf"must have the labels of the source, before the noise,; got 3 of {len(manifest)} that differ",
     ):
         check_manifest_fits(replace(manifest, true_labels=other), numbered_source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import hydra
@@ -16,7 +17,7 @@ from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.apps.config.train_schemas import DataConfig, ImbalanceConfig, NoiseConfig, TrainConfig
 from lt_callbacks.corruption import Imbalance, Manifest, Noise
-from lt_callbacks.data import SOURCES, LongTailedDataModule, Source
+from lt_callbacks.data import OWN_DATA, SOURCES, TEST_FRACTION, LongTailedDataModule, Source, hold_out_test
 from lt_callbacks.methods import Classifier, Optimisation
 from lt_callbacks.models import build_model
 from lt_callbacks.objectives import OBJECTIVES, build_objective
@@ -25,13 +26,18 @@ _SOURCE_FIELDS = ("root", "path", "train_csv", "test_csv", "image_size", "test_f
 
 
 def build_source(config: DataConfig) -> Source:
-    """The data set that ``config`` names; a setting that it does not read is refused, not ignored."""
+    """The data set that ``config`` names; a setting that it does not read is refused, not ignored.
+
+    Data of one's own without a test set gives up a share of its training samples to be scored on.
+    """
     make_source = SOURCES[one_of("data.name", config.name, SOURCES)]
     parameters = inspect.signature(make_source).parameters
     given = {name: getattr(config, name) for name in _SOURCE_FIELDS if getattr(config, name) is not None}
+    is_own = config.name in OWN_DATA
+    test_fraction = given.pop("test_fraction", None) if is_own else None
     for name, value in given.items():
         if name not in parameters:
-            read = ", ".join(field for field in parameters if field in _SOURCE_FIELDS)
+            read = ", ".join([*(field for field in parameters if field in _SOURCE_FIELDS), *["test_fraction"] * is_own])
             raise ArgumentValueError(
                 f"data.{name}",
                 rule=f"be null for data set {config.name!r}, which reads {read}",
@@ -47,7 +53,13 @@ def build_source(config: DataConfig) -> Source:
                 way_out=f"Set data.{name}=...",
             )
     with named(names_in("data", DataConfig)):
-        return make_source(**given)
+        source = make_source(**given)
+    if config.labels_are_true is not None:
+        source = replace(source, labels_are_true=config.labels_are_true)
+    if is_own and (source.test is None or test_fraction is not None):
+        with named({"fraction": "data.test_fraction"}):
+            return hold_out_test(source, fraction=TEST_FRACTION if test_fraction is None else test_fraction)
+    return source
 
 
 def build_datamodule(config: TrainConfig | DistillConfig, source: Source, *, seed: int) -> LongTailedDataModule:

@@ -20,7 +20,9 @@ class DataConfig:
         train_csv: The file of ``csv_file``.
         test_csv: The test set's file, laid out like ``train_csv``.
         image_size: Height and width in pixels, for image files.
-        test_fraction: Share of each class in the test set of ``digits``.
+        test_fraction: Share of each class in the test set of ``digits``; of your own data without a test set, the share
+            that is held out to be scored on, null: 0.2.
+        labels_are_true: Whether the training labels are known to be right; null: those of your own data are not.
         crop_padding: Pixels that training crops of your own images move by; null: the default of the data set.
         flip: Whether training images of your own are mirrored; null: they are. False where that changes the meaning.
         batch_size: Training samples a step.
@@ -39,6 +41,7 @@ class DataConfig:
     test_csv: Optional[str] = None
     image_size: Optional[int] = None
     test_fraction: Optional[float] = None
+    labels_are_true: Optional[bool] = None
     crop_padding: Optional[int] = None
     flip: Optional[bool] = None
     batch_size: int = 128

@@ -42,7 +42,10 @@ def write_pages(
     datamodule, stages = study.datamodule, study.stages
     figures: dict[str, Any] = {
         "per_class_accuracy": per_class_accuracy_figure(
-            results, true_counts=datamodule.true_class_counts, class_names=datamodule.class_names
+            results,
+            class_counts=datamodule.shot_class_counts,
+            counts_are_true=datamodule.manifest.truth_is_known,
+            class_names=datamodule.class_names,
         ),
         **figures_of(stages.calibration().fit, stages.distilled, class_prior=stages.class_prior),
     }

@@ -13,6 +13,7 @@ from lt_callbacks.apps.distill.pages import show, table_rows, write_pages
 from lt_callbacks.apps.distill.relabelled_set import write_relabelled_set
 from lt_callbacks.apps.distill.rows import RECIPES, num_students
 from lt_callbacks.apps.distill.study import DistillStudy
+from lt_callbacks.apps.shared.label_facts import label_facts
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
@@ -87,6 +88,7 @@ def _run_seeds(
     first: DistillStudy | None = None
     for seed, methods in todo.items():
         study = DistillStudy(config, source, seed, progress)
+        progress.say(f"seed {seed}: {label_facts(study.datamodule)}")
         study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
         for method in methods:
             document.append(study.run(method))

@@ -34,19 +34,25 @@ def predict(trainer: Trainer, model: LightningModule, loader: Any) -> Prediction
 
 
 def shares(logits: Tensor, label: Tensor, datamodule: LongTailedDataModule) -> dict[str, Any]:
-    """Accuracy overall, by shot group and by class, in percent; the fields of a `MethodResult`."""
-    metric = ShotAccuracy(class_counts=datamodule.true_class_counts)
+    """Accuracy overall, by shot group and by class, in percent, and what of; the fields of a `MethodResult`."""
+    metric = ShotAccuracy(class_counts=datamodule.shot_class_counts)
     metric.update(logits, label)
     found = metric.compute()
     return {
         "accuracy": 100 * float(found["all"]),
         **{group: 100 * float(found[group]) if group in found else None for group in ("many", "medium", "few")},
         "per_class": tuple(None if value != value else 100 * value for value in metric.per_class().tolist()),
+        "scored_on": datamodule.source.scored_on,
     }
 
 
 def wrong_labels_fitted(train: Predictions, datamodule: LongTailedDataModule) -> float | None:
-    """Percent of the wrongly labelled training samples that are predicted as their given label; None without any."""
+    """Percent of the wrongly labelled training samples that are predicted as their given label.
+
+    None without any, and where nobody knows which they are.
+    """
+    if datamodule.true_labels is None:
+        return None
     true_label = torch.tensor(datamodule.true_labels)[train.index]
     is_wrong = train.label != true_label
     if not bool(is_wrong.any()):

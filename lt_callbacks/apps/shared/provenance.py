@@ -20,7 +20,7 @@ NOT_RESULTS: tuple[str, ...] = (
 # Settings that were added later: at their defaults they are left out, so that older documents can be continued.
 _ADDED: dict[str, dict[str, Any]] = {
     "": {"teachers": "live", "cached_views": 0},
-    "data": {"sampling": "shuffled"},
+    "data": {"sampling": "shuffled", "labels_are_true": None},
     "model": {"compile": False},
     "trainer": {"num_nodes": 1, "strategy": "auto"},
 }

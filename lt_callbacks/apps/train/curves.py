@@ -13,7 +13,7 @@ from lt_callbacks.metrics import ShotAccuracy
 class History(Callback):
     """Keeps a training's curves: training loss, held-out accuracy, and now and then the test accuracy.
 
-    Nothing is chosen by it. The trainer needs a datamodule with ``true_class_counts`` where the test set is looked at.
+    Nothing is chosen by it. The trainer needs a datamodule with ``shot_class_counts`` where the test set is looked at.
 
     Args:
         test_every_n_epochs: 0: never. Otherwise the last epoch is tested too.
@@ -50,7 +50,7 @@ class History(Callback):
     @torch.no_grad()
     def _test(self, trainer: Trainer, pl_module: LightningModule) -> float:
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        accuracy = ShotAccuracy(class_counts=datamodule.true_class_counts).to(pl_module.device)
+        accuracy = ShotAccuracy(class_counts=datamodule.shot_class_counts).to(pl_module.device)
         were_training = [module for module in pl_module.modules() if module.training]
         pl_module.eval()
         with trainer.precision_plugin.forward_context():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,9 +10,10 @@ from torch import Tensor
 
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.label_facts import what_was_done
 from lt_callbacks.apps.train.rows import PLAIN, title
 from lt_callbacks.apps.train.study import SeedStudy
-from lt_callbacks.corruption import Manifest
+from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.dsink import ProxyLabeler
 from lt_callbacks.evaluation import (
     MethodResult,
@@ -29,8 +30,11 @@ from lt_callbacks.evaluation import (
 )
 from lt_callbacks.methods import Classifier
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _NUM_SHOWN = 8
-_NUM_RIGHT = 2
+_NUM_ALIKE = 2
 
 
 def table_rows(config: TrainConfig, results: list[MethodResult]) -> list[TableRow]:
@@ -51,17 +55,14 @@ def write_pages(
         study: Of the seed whose data and samples are shown.
     """
     datamodule = study.datamodule
-    given_counts, true_counts = _class_counts(datamodule.manifest)
     names = datamodule.class_names
-    figures = {
-        "class_counts": class_counts_figure(given_counts, true_counts, class_names=names),
-        "transition": transition_figure(
-            datamodule.manifest.realised_transition, class_names=names, true_counts=true_counts
-        ),
-        "per_class_accuracy": per_class_accuracy_figure(
-            results, true_counts=datamodule.true_class_counts, class_names=names
-        ),
-    }
+    figures = _label_figures(datamodule)
+    figures["per_class_accuracy"] = per_class_accuracy_figure(
+        results,
+        class_counts=datamodule.shot_class_counts,
+        counts_are_true=datamodule.manifest.truth_is_known,
+        class_names=names,
+    )
     curves = _curves(results)
     if curves:
         figures["training_curves"] = training_curves_figure(curves)
@@ -70,7 +71,7 @@ def write_pages(
         figures["proxy_labels"] = proxy_labels_figure(**samples, class_names=names)
     write_run_report(
         output,
-        title=_title(config, datamodule.manifest),
+        title=_title(config, datamodule),
         rows=rows,
         settings=asdict(config),
         figures=figures,
@@ -94,19 +95,28 @@ def show(rows: list[TableRow], output: Path, results: Path) -> None:
         console.print(f"{what}: {where}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _title(config: TrainConfig, manifest: Manifest) -> str:
+def _title(config: TrainConfig, datamodule: LongTailedDataModule) -> str:
+    manifest = datamodule.manifest
+    if manifest.noise_rate is None:
+        return f"{manifest.dataset}: {what_was_done(datamodule)}"
     made = f"imbalance {config.imbalance.factor:g}, {config.noise.kind} noise"
     if config.manifest is not None:
         made = "from a manifest"
     return f"{manifest.dataset}: {made}, {100 * manifest.noise_rate:.1f} % of {len(manifest):,} labels wrong"
 
 
-def _class_counts(manifest: Manifest) -> tuple[np.ndarray, np.ndarray]:
-    """(C,) samples of each class by given and by true label."""
-    given, true = (
-        np.bincount(labels, minlength=manifest.num_classes) for labels in (manifest.given_labels, manifest.true_labels)
-    )
-    return given, true
+def _label_figures(datamodule: LongTailedDataModule) -> dict[str, Figure]:
+    """What is known of the labels: their counts and, where the truth is, how they became wrong."""
+    manifest, names = datamodule.manifest, datamodule.class_names
+    given = np.bincount(manifest.given_labels, minlength=manifest.num_classes)
+    transition = manifest.realised_transition
+    if manifest.true_labels is None or transition is None:
+        return {"class_counts": class_counts_figure(given, class_names=names)}
+    true = np.bincount(manifest.true_labels, minlength=manifest.num_classes)
+    return {
+        "class_counts": class_counts_figure(given, true, class_names=names),
+        "transition": transition_figure(transition, class_names=names, true_counts=true),
+    }
 
 
 def _curves(results: list[MethodResult]) -> dict[str, dict[str, Any]]:
@@ -137,12 +147,14 @@ def _shown_samples(config: TrainConfig, study: SeedStudy, student: Classifier) -
     noise, imbalance = (teacher.log_probs(images.cpu()) for teacher in study.teachers.live())
     logits = student.cpu().eval()(images.cpu()).float()
     proxy = ProxyLabeler(**_labeler_settings(config))(logits, noise, imbalance)
-    true = torch.tensor(datamodule.true_labels)[index.cpu()]
-    rows = _instructive(given.cpu(), true, torch.tensor(datamodule.true_class_counts))
+    true = None if datamodule.true_labels is None else torch.tensor(datamodule.true_labels)[index.cpu()]
+    # Where nobody knows which labels are wrong, those that the proxy label speaks against.
+    other = proxy.labels.argmax(dim=1) if true is None else true
+    rows = _instructive(given.cpu(), other, torch.tensor(datamodule.shot_class_counts))
     return {
         "images": _pixels(images.cpu()[rows], study),
         "given_label": given.cpu()[rows].numpy(),
-        "true_label": true[rows].numpy(),
+        "true_label": None if true is None else true[rows].numpy(),
         "noise_probs": noise[rows].exp().double().numpy(),
         "imbalance_probs": imbalance[rows].exp().double().numpy(),
         "student_probs": logits[rows].double().softmax(dim=1).numpy(),
@@ -157,14 +169,20 @@ def _labeler_settings(config: TrainConfig) -> dict[str, Any]:
     return {**settings, "class_marginal": kind, "queue_batches": 0}
 
 
-def _instructive(given: Tensor, true: Tensor, counts: Tensor) -> Tensor:
-    """Positions of the samples to show: most wrongly labelled, from tail to head, and some rightly labelled ones."""
-    rarest_first = counts[true].argsort(stable=True)
-    is_wrong = (given != true)[rarest_first]
-    wrong, right = rarest_first[is_wrong], rarest_first[~is_wrong]
-    num_wrong = min(len(wrong), _NUM_SHOWN - min(_NUM_RIGHT, len(right)))
-    evenly = torch.linspace(0, max(len(wrong) - 1, 0), num_wrong).long()
-    return torch.cat([wrong[evenly], right[: _NUM_SHOWN - num_wrong]])
+def _instructive(given: Tensor, other: Tensor, counts: Tensor) -> Tensor:
+    """Positions of the samples to show: most with another label than the given one, from tail to head, some without.
+
+    Args:
+        given: (B,) given labels.
+        other: (B,) true labels or, where nobody knows them, those of the highest proxy probability.
+        counts: (C,) training samples.
+    """
+    rarest_first = counts[other].argsort(stable=True)
+    differs = (given != other)[rarest_first]
+    apart, alike = rarest_first[differs], rarest_first[~differs]
+    num_apart = min(len(apart), _NUM_SHOWN - min(_NUM_ALIKE, len(alike)))
+    evenly = torch.linspace(0, max(len(apart) - 1, 0), num_apart).long()
+    return torch.cat([apart[evenly], alike[: _NUM_SHOWN - num_apart]])
 
 
 def _pixels(images: Tensor, study: SeedStudy) -> np.ndarray:

@@ -9,6 +9,7 @@ from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
+from lt_callbacks.apps.shared.label_facts import label_facts
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption, requeue
 from lt_callbacks.apps.shared.progress import RunProgress
@@ -94,6 +95,7 @@ def _run_seeds(
         try:
             for seed, methods in todo.items():
                 study = SeedStudy(config, source, seed, progress, runner=runner)
+                _say_labels(study, config, progress)
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
                 for method in methods:
                     document.append(study.run(method))
@@ -108,6 +110,14 @@ def _run_seeds(
                 requeue(preemption, say=progress.say)
             raise
     return shown or study
+
+
+def _say_labels(study: SeedStudy, config: TrainConfig, progress: RunProgress) -> None:
+    """Say what was done to the labels: once, or for each seed where each has labels of its own."""
+    is_same = config.corruption_seed is not None or config.manifest is not None
+    if is_same and study.seed != config.seed:
+        return
+    progress.say(("" if is_same or config.num_seeds == 1 else f"seed {study.seed}: ") + label_facts(study.datamodule))
 
 
 def _runner(

@@ -18,7 +18,11 @@ SOURCES: dict[str, Callable[..., Source]] = {
     for source in (digits, arrays, image_folder, csv_file, cifar10, cifar100, mnist, fashion_mnist)
 }
 
+#: Sources of the user's own labels, of which nobody knows which are wrong unless the user says so.
+OWN_DATA = ("arrays", "csv_file", "image_folder")
+
 __all__ = [
+    "OWN_DATA",
     "SOURCES",
     "arrays",
     "cifar10",

@@ -62,6 +62,7 @@ def arrays(*, path: str | os.PathLike[str], crop_padding: int | None = None, fli
         std=std,
         crop_padding=images.shape[2] // 8 if crop_padding is None else crop_padding,
         flip=flip,
+        labels_are_true=False,
     )
 
 

@@ -58,6 +58,7 @@ def csv_file(
         std=IMAGENET_STD,
         crop_padding=crop_padding,
         flip=flip,
+        labels_are_true=False,
         image_size=image_size,
     )
 

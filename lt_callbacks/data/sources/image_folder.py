@@ -57,6 +57,7 @@ def image_folder(*, root: str | os.PathLike[str], image_size: int, crop_padding:
         std=IMAGENET_STD,
         crop_padding=crop_padding,
         flip=flip,
+        labels_are_true=False,
         image_size=image_size,
     )
 

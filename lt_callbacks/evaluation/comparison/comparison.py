@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lt_callbacks.evaluation.comparison import setting_axes
-from lt_callbacks.evaluation.records.method_result import MethodResult
+from lt_callbacks.evaluation.records.method_result import MethodResult, scored_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,11 @@ class Comparison:
     def seeds(self) -> list[int]:
         """Seeds of all results, ascending."""
         return sorted({result.seed for setting in self.settings for result in setting.results})
+
+    @property
+    def scored_on(self) -> str:
+        """What the shares of all results are percentages of, in words."""
+        return scored_on([result for setting in self.settings for result in setting.results])
 
     @property
     def num_results(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lt_callbacks import _checks
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.comparison.statistics import PairedDifference, mean, paired_difference, sd
-from lt_callbacks.evaluation.records.method_result import MethodResult
+from lt_callbacks.evaluation.records.method_result import MethodResult, scored_on
 
 ACCURACIES = ("accuracy", "many", "medium", "few")
 SHARES = (*ACCURACIES, "wrong_labels_fitted", "best_accuracy")
@@ -32,6 +32,7 @@ class TableRow:
             reference itself, without a reference, and where no seed is common.
         is_reference: Whether this is the method that the others are compared with.
         best: Accuracies in which the method is better than every other, each by a paired interval above 0.
+        scored_on: What the shares are percentages of, in words.
     """
 
     method: str
@@ -40,6 +41,7 @@ class TableRow:
     difference: PairedDifference | None
     is_reference: bool
     best: frozenset[str]
+    scored_on: str
 
 
 def summarise(results: Sequence[MethodResult], *, reference: str | None) -> list[TableRow]:
@@ -53,8 +55,8 @@ def summarise(results: Sequence[MethodResult], *, reference: str | None) -> list
         reference: Method that the others are compared with, or ``None`` for no comparison.
 
     Raises:
-        ValueError: No results, several settings, a result given twice, an unknown reference, or a share that only some
-            seeds of a method have.
+        ValueError: No results, several settings, results scored on different samples, a result given twice, an unknown
+            reference, or a share that only some seeds of a method have.
     """
     by_method = _by_method(results)
     if reference is not None:
@@ -72,6 +74,7 @@ def summarise(results: Sequence[MethodResult], *, reference: str | None) -> list
                 difference=_difference(values["accuracy"], method, reference) if compared else None,
                 is_reference=method == reference,
                 best=frozenset(name for name in ACCURACIES if _is_best(values[name], method)),
+                scored_on=scored_on(runs),
             )
         )
     return rows
@@ -84,6 +87,10 @@ def _by_method(results: Sequence[MethodResult]) -> dict[str, list[MethodResult]]
     if len(settings) > 1:
         rule = "belong to one setting, since averages over settings mean nothing"
         raise ArgumentValueError("results", rule=rule, got=str(settings), way_out="Make one table for each.")
+    bases = sorted({result.scored_on for result in results})
+    if len(bases) > 1:
+        rule, got = "be scored on the same samples", " and ".join(bases)
+        raise ArgumentValueError("results", rule=rule, got=got, way_out="Make one table for each.")
     by_method: dict[str, list[MethodResult]] = {}
     seen = set()
     for result in results:

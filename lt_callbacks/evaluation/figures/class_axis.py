@@ -56,9 +56,9 @@ def counts(name: str, values: ArrayLike) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def by_count(true_counts: np.ndarray) -> np.ndarray:
+def by_count(class_counts: np.ndarray) -> np.ndarray:
     """Labels from the largest to the smallest class; equal classes in label order."""
-    return np.argsort(-true_counts, kind="stable")
+    return np.argsort(-class_counts, kind="stable")
 
 
 def name_classes(axes: Axes, names: Sequence[str]) -> None:

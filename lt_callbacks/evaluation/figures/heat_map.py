@@ -9,6 +9,7 @@ from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.comparison.comparison import Comparison
 from lt_callbacks.evaluation.comparison.statistics import mean, sd
 from lt_callbacks.evaluation.figures import setting_map
+from lt_callbacks.evaluation.records.method_result import accuracy_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ def accuracy_maps_figure(
     highest = max(highest, lowest + 1)
     seeds = sorted({len(place) for places in runs.values() for place in places if place})
     figure, axes = setting_map.panels(
-        list(runs), num_rows=shape[0], num_columns=shape[1], title=title, note=_note(seeds)
+        list(runs), num_rows=shape[0], num_columns=shape[1], title=title, note=_note(seeds, comparison.scored_on)
     )
     for panel, (method, places) in zip(axes, runs.items(), strict=True):
         image = setting_map.paint(
@@ -70,12 +71,14 @@ def accuracy_maps_figure(
                 spread = sd(place)
                 small = "" if spread is None else f"± {spread:.1f}"
                 setting_map.write(panel, image, row, column, means[method][row, column], f"{mean(place):.1f}", small)
-    setting_map.colour_bar(figure, image, axes, "test accuracy (%)")
+    setting_map.colour_bar(
+        figure, image, axes, accuracy_name([result for place in comparison.settings for result in place.results])
+    )
     return figure
 
 
-def _note(seeds: Sequence[int]) -> str:
+def _note(seeds: Sequence[int], scored_on: str) -> str:
     if seeds[-1] == 1:
-        return "percent of the test set, one seed"
+        return f"percent of {scored_on}, one seed"
     number = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return f"percent of the test set, mean ± sd over {number} seeds"
+    return f"percent of {scored_on}, mean ± sd over {number} seeds"

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
-from lt_callbacks.evaluation.records.method_result import MethodResult
+from lt_callbacks.evaluation.records.method_result import TEST_SET, MethodResult, accuracy_name, scored_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,10 +22,11 @@ _MOST_SEPARATE = 20
 def per_class_accuracy_figure(
     results: Sequence[MethodResult],
     *,
-    true_counts: ArrayLike,
+    class_counts: ArrayLike,
+    counts_are_true: bool = True,
     class_names: Sequence[str] | None = None,
     groups: Mapping[str, Any] | None = None,
-    title: str = "Test accuracy by class",
+    title: str | None = None,
 ) -> Figure:
     """Accuracy of each class by method, from the largest to the smallest class, above the training counts.
 
@@ -34,17 +35,18 @@ def per_class_accuracy_figure(
 
     Args:
         results: Of any number of methods and seeds, at one setting; methods are drawn in the order given.
-        true_counts: (C,) training samples by true label.
+        class_counts: (C,) training samples by true label, or by given label where nobody knows the true ones.
+        counts_are_true: Whether they are by true label.
         class_names: (C,) names; class numbers where left out. Not shown beyond 40 classes.
         groups: Name of the group -> its class labels, from head to tail; shaded and named. Left out: many, medium and
             few by thirds of the classes (``metrics.class_groups``).
-        title: Title of the figure.
+        title: Title of the figure; None: what was scored, by class.
 
     Raises:
         ValueError: No results, several settings, another number of classes, or groups that do not cover the classes
             once in the order of their counts.
     """
-    counts = class_axis.counts("true_counts", true_counts)
+    counts = class_axis.counts("class_counts", class_counts)
     num_classes = len(counts)
     names = class_axis.names_of(class_names, num_classes)
     by_method = _by_method(results, num_classes)
@@ -63,13 +65,17 @@ def per_class_accuracy_figure(
             _points(axes, accuracy[:, order], shift, label=method, look=look)
         else:
             _smooth(axes, accuracy[:, order], label=method, look=look)
-    style.finish_axes(axes, ylabel="test accuracy (%)", title=title)
+    if title is None:
+        base = scored_on(results)
+        title = "Test accuracy by class" if base == TEST_SET else f"Accuracy by class, on {base}"
+    style.finish_axes(axes, ylabel=accuracy_name(results), title=title)
     # Room above 100 % for the names of the groups.
     axes.set_ylim(-2, 110)
     axes.set_yticks(range(0, 101, 20))
     axes.set_xlim(-0.5, num_classes - 0.5)
     strip.bar(range(num_classes), counts[order], 0.8 if is_small else 1.0, color=style.GREY)
-    style.finish_axes(strip, xlabel="class, by true training count", ylabel="training\nsamples (log)")
+    kind = "true" if counts_are_true else "given"
+    style.finish_axes(strip, xlabel=f"class, by {kind} training count", ylabel="training\nsamples (log)")
     strip.set_yscale("log")
     strip.set_ylim(0.7, 2 * counts.max())
     strip.yaxis.set_major_formatter("{x:,.0f}")
@@ -100,7 +106,7 @@ def _by_method(results: Sequence[MethodResult], num_classes: int) -> dict[str, n
         if len(result.per_class) != num_classes:
             raise ArgumentValueError(
                 "results",
-                rule=f"hold one accuracy for each of the {num_classes} classes of `true_counts`",
+                rule=f"hold one accuracy for each of the {num_classes} classes of `class_counts`",
                 got=f"{len(result.per_class)} of {result.method!r} with seed {result.seed}",
             )
         by_method.setdefault(result.method, []).append(result.per_class)
@@ -127,7 +133,7 @@ def _members(groups: Mapping[str, Any] | None, counts: np.ndarray) -> dict[str, 
                 "groups",
                 rule="run from the largest to the smallest classes",
                 got=f"a group {name!r} with a class of {largest} samples after a group with one of {smallest}",
-                way_out="Group by `true_counts`.",
+                way_out="Group by `class_counts`.",
             )
     return members
 

@@ -12,6 +12,7 @@ from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingRes
 from lt_callbacks.evaluation.comparison.gains import gain_over
 from lt_callbacks.evaluation.comparison.statistics import mean, sd
 from lt_callbacks.evaluation.figures import figure_style as style
+from lt_callbacks.evaluation.records.method_result import accuracy_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,9 @@ def accuracy_lines_figure(
             points = {**look, "linestyle": "none"}
             bars = spread if max(map(len, runs)) > 1 else None
             axes.errorbar(places + shift, centre, bars, label=method, markersize=5.5, elinewidth=1.2, **points)
-    style.finish_axes(axes, xlabel=axis, ylabel="test accuracy (%)", title=title)
+    style.finish_axes(
+        axes, xlabel=axis, ylabel=accuracy_name([result for setting in line for result in setting.results]), title=title
+    )
     style.add_legend(figure, *axes.get_legend_handles_labels())
     style.add_note(axes, _note(seeds))
     return figure

@@ -36,7 +36,8 @@ def method_table(rows: Sequence[TableRow]) -> Table:
 
 def table_note(rows: Sequence[TableRow]) -> str:
     """What the numbers in the table are, in a few sentences; only what applies to these rows."""
-    sentences = ["Percent of the test set after the last epoch, mean ± sd over seeds."]
+    bases = " or ".join(dict.fromkeys(row.scored_on for row in rows))
+    sentences = [f"Percent of {bases} after the last epoch, mean ± sd over seeds."]
     if any(row.shares["wrong_labels_fitted"] for row in rows):
         sentences.append(WRONG_LABELS_NOTE)
     reference = reference_of(rows)

@@ -128,7 +128,7 @@ def _axes(comparison: Comparison) -> str:
 def _what(comparison: Comparison) -> str:
     is_one_seed = all(len(setting.of(method)) < 2 for setting in comparison.settings for method in comparison.methods)
     how = "one seed" if is_one_seed else "mean ± sd over seeds"
-    return f"Percent of the test set after the last epoch, {how}."
+    return f"Percent of {comparison.scored_on} after the last epoch, {how}."
 
 
 def _name(setting: SettingResults, position: int) -> TableCell:

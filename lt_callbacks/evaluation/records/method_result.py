@@ -3,7 +3,7 @@ from __future__ import annotations
 import difflib
 import json
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
@@ -13,6 +13,9 @@ from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 _SHARES = ("accuracy", "many", "medium", "few", "best_accuracy", "wrong_labels_fitted")
 _REQUIRED_SHARES = ("accuracy",)
 
+#: What a share is a percentage of, unless a result says otherwise.
+TEST_SET = "the test set"
+
 # Fields whose name on disk is that of an earlier release, so that older documents stay readable.
 _ON_DISK = {"setting": "cell"}
 
@@ -21,7 +24,7 @@ _ON_DISK = {"setting": "cell"}
 class MethodResult:
     """What one method reached with one seed: the unit that tables, figures and JSON documents are made of.
 
-    All shares are percentages of the test set after the last epoch, unless said otherwise. NaN is refused everywhere:
+    All shares are percentages of ``scored_on`` after the last epoch, unless said otherwise. NaN is refused everywhere:
     a share that does not exist (a group without classes, a class without test samples) is ``None``.
 
     Args:
@@ -35,7 +38,8 @@ class MethodResult:
         seconds: Wall time of the training, >= 0.
         best_accuracy: Percent at the best epoch. It is chosen by looking at the test set: for information only.
         wrong_labels_fitted: Percent of the wrongly labelled training samples that the model predicts as their given
-            (wrong) label. 0 means that nothing wrong was memorised.
+            (wrong) label. 0 means that nothing wrong was memorised. None where nobody knows which labels are wrong.
+        scored_on: What the shares are percentages of, in words.
         setting: Name of the setting, where a document holds several; results at different settings are never averaged.
         extra: Anything else that JSON can hold.
 
@@ -53,6 +57,7 @@ class MethodResult:
     seconds: float
     best_accuracy: float | None = None
     wrong_labels_fitted: float | None = None
+    scored_on: str = TEST_SET
     setting: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -61,6 +66,7 @@ class MethodResult:
         if not self.method:
             way_out = "Give the name that the table shall show."
             raise ArgumentValueError("method", rule="not be empty", got="''", way_out=way_out)
+        _set(self, "scored_on", _text("scored_on", self.scored_on))
         _set(self, "setting", _text("setting", self.setting))
         _set(self, "seed", _checks.integer("seed", self.seed))
         for name in _SHARES:
@@ -78,6 +84,9 @@ class MethodResult:
         """The fields under their names on disk; ``from_dict`` restores an equal object."""
         values = {_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
         values["per_class"] = list(self.per_class)
+        if self.scored_on == TEST_SET:
+            # Earlier releases knew nothing else and said nothing of it.
+            del values["scored_on"]
         return values
 
     @classmethod
@@ -103,6 +112,16 @@ class MethodResult:
                 way_out="Use None for the share of an empty group.",
             )
         return cls(**{entries[name].name: value for name, value in values.items()})
+
+
+def scored_on(results: Sequence[MethodResult]) -> str:
+    """What the shares of all these results are percentages of, in words."""
+    return " or ".join(dict.fromkeys(result.scored_on for result in results)) or TEST_SET
+
+
+def accuracy_name(results: Sequence[MethodResult]) -> str:
+    """How an axis calls these results' accuracy: test accuracy only where all were scored on a test set."""
+    return "test accuracy (%)" if scored_on(results) == TEST_SET else "accuracy (%)"
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:

@@ -133,7 +133,11 @@ def test_a_student_is_what_the_settings_say(tmp_path, source):
 
 def test_a_student_has_the_channels_and_classes_of_the_data(tmp_path):
     config = tiny_distill_config(
-        tmp_path, "data=arrays", f"data.path={write_arrays(tmp_path / 'a.npz')}", "imbalance.factor=2"
+        tmp_path,
+        "data=arrays",
+        "imbalance=exponential",
+        f"data.path={write_arrays(tmp_path / 'a.npz')}",
+        "imbalance.factor=2",
     )
     student = made_student(config, build_source(config.data))
     assert student.network(torch.zeros(2, 3, 8, 8)).shape == (2, 10)

@@ -125,7 +125,12 @@ def test_without_a_test_set_there_is_nothing_to_compare(tmp_path, source):
 def test_image_files_are_not_distilled(tmp_path):
     root = write_image_files(tmp_path / "pets")
     config = tiny_distill_config(
-        tmp_path, "data=image_folder", f"data.root={root}", "data.image_size=8", "imbalance.factor=2"
+        tmp_path,
+        "data=image_folder",
+        "imbalance=exponential",
+        f"data.root={root}",
+        "data.image_size=8",
+        "imbalance.factor=2",
     )
     with pytest.raises(
         TypeError, match=r"^`data` must hold its images in memory to be distilled; got 'pets', which has image files"
@@ -137,7 +142,7 @@ def test_image_files_are_not_distilled(tmp_path):
 def test_a_network_without_batch_norm_is_refused_where_images_are_matched_to_it(tmp_path, distiller):
     path = write_arrays(tmp_path / "a.npz")
     config = tiny_distill_config(
-        tmp_path, "data=arrays", f"data.path={path}", "imbalance.factor=2", f"distiller={distiller}",
+        tmp_path, "data=arrays", "imbalance=exponential", f"data.path={path}", "imbalance.factor=2", f"distiller={distiller}",
         "networks=[small_cnn,'torchvision:squeezenet1_1']",
     )  # fmt: skip
     source = build_source(config.data)
@@ -152,7 +157,11 @@ def test_a_network_without_batch_norm_is_refused_where_images_are_matched_to_it(
 def test_the_distillers_that_match_statistics_are_those_that_do(tmp_path):
     """A distiller that needs networks and is not listed must do without batch norm."""
     config = tiny_distill_config(
-        tmp_path, "data=arrays", f"data.path={write_arrays(tmp_path / 'a.npz')}", "imbalance.factor=2"
+        tmp_path,
+        "data=arrays",
+        "imbalance=exponential",
+        f"data.path={write_arrays(tmp_path / 'a.npz')}",
+        "imbalance.factor=2",
     )
     from lt_callbacks.apps.config.build import build_datamodule
 

@@ -53,7 +53,13 @@ def test_a_wrong_setting_is_told_in_a_sentence_before_anything_is_trained(
 
 def test_image_files_are_refused_before_anything_is_trained(tmp_path, monkeypatch, capsys):
     root = write_image_files(tmp_path / "pets")
-    arguments = ["data=image_folder", f"data.root={root}", "data.image_size=8", "imbalance.factor=2"]
+    arguments = [
+        "data=image_folder",
+        "imbalance=exponential",
+        f"data.root={root}",
+        "data.image_size=8",
+        "imbalance.factor=2",
+    ]
     assert type_distill(monkeypatch, tmp_path, *arguments) == 1
     assert "`data` must hold its images in memory to be distilled" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()

@@ -70,7 +70,12 @@ def test_where_nothing_was_removed_nothing_can_be_scored(tmp_path):
 def test_image_files_are_not_scored(tmp_path):
     root = write_image_files(tmp_path / "pets")
     config = tiny_distill_config(
-        tmp_path, "data=image_folder", f"data.root={root}", "data.image_size=8", "imbalance.factor=3"
+        tmp_path,
+        "data=image_folder",
+        "imbalance=exponential",
+        f"data.root={root}",
+        "data.image_size=8",
+        "imbalance.factor=3",
     )
     datamodule = build_datamodule(config, build_source(config.data), seed=0)
     assert len(datamodule.manifest) < 12

@@ -194,6 +194,7 @@ def test_a_network_sees_images_in_the_memory_format_that_it_was_trained_in(tmp_p
     config = tiny_distill_config(
         tmp_path,
         "data=arrays",
+        "imbalance=exponential",
         f"data.path={write_arrays(tmp_path / 'a.npz')}",
         "model.channels_last=true",
         "imbalance.factor=2",

@@ -12,7 +12,6 @@ from PIL import Image
 from tiny_run import tiny_config, tiny_study
 
 from lt_callbacks.apps.train.pages import (
-    _class_counts,
     _curves,
     _instructive,
     _pixels,
@@ -21,7 +20,6 @@ from lt_callbacks.apps.train.pages import (
     table_rows,
     write_pages,
 )
-from lt_callbacks.corruption import Manifest
 from lt_callbacks.evaluation import MethodResult
 
 
@@ -101,13 +99,6 @@ def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
     assert re.search(rf"D-SINK +1 +{cells[1].accuracy:.1f}", printed)
     assert f"Results: {folder / 'metrics.json'}\n" in printed
     assert f"Report, figures and manifests: {folder}\n" in printed
-
-
-def test_class_counts_are_those_of_the_manifest():
-    labels = {"true_labels": [0, 0, 0, 1], "given_labels": [0, 2, 2, 1]}
-    manifest = Manifest(dataset="toy", num_classes=4, indices=[0, 1, 2, 3], settings={}, **labels)
-    given, true = _class_counts(manifest)
-    assert (given.tolist(), true.tolist()) == ([1, 1, 2, 0], [3, 1, 0, 0])
 
 
 def test_curves_of_seeds_that_stopped_early_are_filled_up():

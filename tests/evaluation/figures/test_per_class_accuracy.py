@@ -21,7 +21,7 @@ def runs():
 
 
 def test_points_are_means_in_the_order_of_training_counts():
-    figure = per_class_accuracy_figure(runs(), true_counts=COUNTS, class_names=["few", "many", "mid"])
+    figure = per_class_accuracy_figure(runs(), class_counts=COUNTS, class_names=["few", "many", "mid"])
     figure.canvas.draw()
     axes, strip = figure.axes
     a, b = axes.containers
@@ -36,7 +36,7 @@ def test_points_are_means_in_the_order_of_training_counts():
 
 
 def test_error_bars_are_one_sample_standard_deviation():
-    axes = per_class_accuracy_figure(runs(), true_counts=COUNTS).axes[0]
+    axes = per_class_accuracy_figure(runs(), class_counts=COUNTS).axes[0]
     a, b = axes.containers
     lengths = [segment[1, 1] - segment[0, 1] for segment in a.lines[2][0].get_segments()]
     np.testing.assert_allclose(lengths, 2 * np.std([[90, 50, 10], [94, 56, 20]], axis=0, ddof=1))
@@ -45,26 +45,28 @@ def test_error_bars_are_one_sample_standard_deviation():
 
 
 def test_groups_are_shaded_thirds_unless_given():
-    axes = per_class_accuracy_figure(runs(), true_counts=COUNTS).axes[0]
+    axes = per_class_accuracy_figure(runs(), class_counts=COUNTS).axes[0]
     assert [(text.get_text(), text.get_position()[0]) for text in axes.texts] == [
         ("many", 0),
         ("medium", 1),
         ("few", 2),
     ]
-    axes = per_class_accuracy_figure(runs(), true_counts=COUNTS, groups={"head": [2, 1], "tail": np.array([0])}).axes[0]
+    axes = per_class_accuracy_figure(runs(), class_counts=COUNTS, groups={"head": [2, 1], "tail": np.array([0])}).axes[
+        0
+    ]
     assert [(text.get_text(), text.get_position()[0]) for text in axes.texts] == [("head", 0.5), ("tail", 2)]
 
 
 def test_a_class_without_test_samples_is_left_out():
-    axes = per_class_accuracy_figure([method_result(per_class=(10.0, None, 50.0))], true_counts=COUNTS).axes[0]
+    axes = per_class_accuracy_figure([method_result(per_class=(10.0, None, 50.0))], class_counts=COUNTS).axes[0]
     np.testing.assert_array_equal(axes.containers[0].lines[0].get_ydata(), [np.nan, 50.0, 10.0])
 
 
 def test_many_classes_are_drawn_as_faint_points_and_a_neighbour_mean():
     accuracy = np.random.default_rng(0).uniform(0, 100, 60)
-    axes = per_class_accuracy_figure([method_result(per_class=tuple(accuracy))], true_counts=np.arange(60, 0, -1)).axes[
-        0
-    ]
+    axes = per_class_accuracy_figure(
+        [method_result(per_class=tuple(accuracy))], class_counts=np.arange(60, 0, -1)
+    ).axes[0]
     points, line = axes.lines
     np.testing.assert_allclose(points.get_ydata(), accuracy)
     assert points.get_alpha() < 0.5
@@ -88,7 +90,7 @@ def test_neighbour_mean_skips_nan():
             {},
             "`results` must belong to one setting; got ['', 'x'].",
         ),
-        ([method_result()], {"true_counts": [1, 2]}, "the 2 classes of `true_counts`; got 3 of 'CE' with seed 0."),
+        ([method_result()], {"class_counts": [1, 2]}, "the 2 classes of `class_counts`; got 3 of 'CE' with seed 0."),
         (
             [method_result()],
             {"groups": {"many": [0, 1]}},
@@ -99,4 +101,4 @@ def test_neighbour_mean_skips_nan():
 )
 def test_errors_name_the_argument(results, changes, text):
     with pytest.raises(ValueError, match=re.escape(text)):
-        per_class_accuracy_figure(results, **{"true_counts": COUNTS, **changes})
+        per_class_accuracy_figure(results, **{"class_counts": COUNTS, **changes})

@@ -1,0 +1,35 @@
+"""What a run says of the labels it learns from, before it does anything with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lt_callbacks.data import LongTailedDataModule
+
+
+def label_facts(datamodule: LongTailedDataModule) -> str:
+    """The first line of a run: what was done to the labels, and what the scores are made of."""
+    source = datamodule.source
+    scored = "" if source.test is None else f" Scored on {source.scored_on} ({len(source.test):,} samples)."
+    return f"{source.name}: {what_was_done(datamodule)}.{scored}"
+
+
+def what_was_done(datamodule: LongTailedDataModule) -> str:
+    """How many samples were dropped and labels changed, as part of a sentence.
+
+    Where the truth is unknown it says so, and claims of no label that it is wrong.
+    """
+    manifest = datamodule.manifest
+    num_dropped = len(datamodule.source.train) - len(manifest)
+    num_classes = np.count_nonzero(np.bincount(manifest.given_labels, minlength=manifest.num_classes))
+    held = f"{len(manifest):,} training samples in {num_classes} classes"
+    done = []
+    if num_dropped:
+        done.append(f"{num_dropped:,} of {len(datamodule.source.train):,} samples dropped as asked for")
+    if manifest.num_changed:
+        done.append(f"{manifest.num_changed:,} labels changed as asked for")
+    if not done:
+        done.append("labels as given" if not manifest.truth_is_known else "no label changed")
+    if not manifest.truth_is_known:
+        done.append("nobody knows which of them are wrong")
+    return ", ".join([held, *done])

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lt_callbacks.apps.shared.label_facts import label_facts, what_was_done
+from lt_callbacks.corruption import Imbalance, Noise
+from lt_callbacks.data import LongTailedDataModule, digits, hold_out_test
+
+
+@pytest.fixture(scope="module")
+def source():
+    return digits()
+
+
+def own(source):
+    return hold_out_test(replace(source, test=None, labels_are_true=False))
+
+
+def test_of_ones_own_labels_nothing_is_claimed(source):
+    mine = own(source)
+    said = label_facts(LongTailedDataModule(source=mine))
+    assert said == (
+        f"digits: {len(mine.train):,} training samples in 10 classes, labels as given, nobody knows which of them are "
+        f"wrong. Scored on held-out training samples by their given labels ({len(mine.test):,} samples)."
+    )
+
+
+def test_what_was_asked_for_is_counted(source):
+    data = LongTailedDataModule(
+        source=own(source), imbalance=Imbalance(factor=20), noise=Noise(kind="symmetric", ratio=0.4)
+    )
+    num_dropped = len(data.source.train) - data.num_samples
+    assert num_dropped > 500
+    assert 0.3 < data.manifest.num_changed / data.num_samples < 0.5
+    assert what_was_done(data) == (
+        f"{data.num_samples} training samples in 10 classes, {num_dropped} of {len(data.source.train):,} samples "
+        f"dropped as asked for, {data.manifest.num_changed} labels changed as asked for, nobody knows which of them are "
+        "wrong"
+    )
+
+
+def test_of_a_benchmark_nothing_is_in_doubt(source):
+    said = label_facts(LongTailedDataModule(source=source))
+    assert (
+        said == "digits: 1,198 training samples in 10 classes, no label changed. Scored on the test set (599 samples)."
+    )
