@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lt_callbacks._errors import DataError
 
@@ -59,6 +59,9 @@ def read_picture(path: str | os.PathLike[str], *, keep_grey: bool = False) -> Im
     """
     with _named(path), Image.open(path) as image:
         _check_num_pixels(image)
+        if image.format == "TIFF":
+            # Pillow maps files of a known name into memory where it can, and those that are turned by a quarter wrongly.
+            image.filename = ""
         # Gone once the pixels are loaded.
         stored_as = str(image.tile[0][3]) if image.tile else ""
         image.load()
@@ -108,14 +111,15 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
         raise DataError(f"{path} must {error.rule}; got {error.got}. {error.way_out}") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} must {_FEW_PIXELS}; got the error: {error} {_FEWER_PIXELS}") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} must be {_AN_IMAGE}; got what is none. {_REPLACE}") from error
     # Pillow lets through what its decoders run into: OSError, SyntaxError, struct.error, EOFError, KeyError, others.
     except Exception as error:
-        raise DataError(
-            f"{path} must be an image file that Pillow can decode; got {type(error).__name__}: {error}. Replace it, or "
-            "remove it from the data set."
-        ) from error
+        raise DataError(f"{path} must be {_AN_IMAGE}; got {type(error).__name__}: {error}. {_REPLACE}") from error
 
 
+_AN_IMAGE = "an image file that Pillow can decode"
+_REPLACE = "Replace it, or remove it from the data set."
 _FEW_PIXELS = "have no more pixels than Pillow takes for safe"
 _FEWER_PIXELS = "Make it smaller or, if you trust it, raise `PIL.Image.MAX_IMAGE_PIXELS` before it is read."
 
