@@ -101,16 +101,15 @@ def class_pictures(
 
 
 def _walk(folder: Path, argument: str, owners: dict[Identity, Path]) -> _Inside:
-    """Files in the folder of a class, sorted by path from there."""
-    real = folder.resolve()
-    above = {_identity(place) for place in real.parents}
+    """Files in the folder of a class, sorted by path."""
+    above = {_identity(place, argument) for place in folder.resolve().parents}
     own: set[Identity] = set()
     found = _Inside([], [])
     # Real folders first, so that files have their own paths rather than those by links; then links by name.
     pending = [(False, str(folder))]
     while pending:
         place = Path(heapq.heappop(pending)[1])
-        identity = _identity(place)
+        identity = _identity(place, argument)
         if identity in above or identity in own:
             continue
         owner = owners.get(identity)
@@ -130,7 +129,7 @@ def _walk(folder: Path, argument: str, owners: dict[Identity, Path]) -> _Inside:
                 (found.pictures if path.suffix.lower() in PICTURE_ENDINGS else found.left_out).append(path)
     owners.update(dict.fromkeys(own, folder))
     for paths in found:
-        paths.sort(key=lambda path: path.relative_to(folder).as_posix())
+        paths.sort(key=Path.as_posix)
     return found
 
 
@@ -139,9 +138,7 @@ def _visible(folder: Path, argument: str) -> Iterator[os.DirEntry[str]]:
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
-        raise ArgumentPermissionError(
-            argument, rule="be readable", got=f"{error.strerror} at {folder}", way_out="Change its permissions."
-        ) from error
+        raise _unreadable(folder, argument, error) from error
     for entry in entries:
         if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_NAMES:
             continue
@@ -156,9 +153,21 @@ def _visible(folder: Path, argument: str) -> Iterator[os.DirEntry[str]]:
         yield entry
 
 
-def _identity(folder: Path) -> Identity:
-    state = folder.stat()
+def _identity(folder: Path, argument: str) -> Identity:
+    try:
+        state = folder.stat()
+    except OSError as error:
+        raise _unreadable(folder, argument, error) from error
     return state.st_dev, state.st_ino
+
+
+def _unreadable(folder: Path, argument: str, error: OSError) -> ArgumentPermissionError:
+    return ArgumentPermissionError(
+        argument,
+        rule="hold folders that can be read",
+        got=f"the error {error.strerror!r} at {folder}",
+        way_out="Change its permissions, or move it.",
+    )
 
 
 def _some(names: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ def read_picture(path: str | os.PathLike[str], *, keep_grey: bool = False) -> Im
     with _named(path), Image.open(path) as image:
         _check_num_pixels(image)
         if image.format == "TIFF":
-            # Pillow maps files of a known name into memory where it can, and those that are turned by a quarter wrongly.
+            # Pillow maps files of a known name into memory, and wrongly those that are turned by a quarter.
             image.filename = ""
         # Gone once the pixels are loaded.
         stored_as = str(image.tile[0][3]) if image.tile else ""

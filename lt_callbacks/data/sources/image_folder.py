@@ -17,15 +17,15 @@ _PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", 
 
 
 def image_folder(*, root: str | os.PathLike[str], image_size: int, crop_padding: int = 0, flip: bool = True) -> Source:
-    """Your own image files, a folder a class: ``root/CLASS/*.png``, or apart ``root/train/CLASS`` and ``root/test/CLASS``.
+    """Your own image files, a folder a class: ``root/CLASS/*.png``, or ``root/train/CLASS`` and ``root/test/CLASS``.
 
     Where ``root`` holds a folder ``train``, the classes are the folders in it, and those in ``root/test``, if there is
     one, are the test set; otherwise the classes are the folders of ``root`` itself, and there is no test set. Classes
     count in alphabetic order.
 
     Folders inside a class's folder count to it, linked ones too, each real folder once. Hidden files and those that
-    systems leave behind do not count. Files that do not end as pictures do (.avif, .bmp, .gif, .jfif, .jp2, .jpe, .jpeg,
-    .jpg, .pbm, .pgm, .png, .pnm, .ppm, .tif, .tiff, .webp, in any case) are left out with a warning.
+    systems leave behind do not count. Files of other endings than .avif, .bmp, .gif, .jfif, .jp2, .jpe, .jpeg, .jpg,
+    .pbm, .pgm, .png, .pnm, .ppm, .tif, .tiff and .webp, in any case, are left out with a warning.
 
     Images are read by worker processes as a person sees them, in RGB: turned as their EXIF orientation says,
     transparency laid on white, 16 bits brought to 8, of several frames or pages the first. One that cannot be shown so
@@ -75,7 +75,7 @@ def _check_classes(root: Path, train: Path, class_names: tuple[str, ...]) -> Non
     if not class_names:
         raise ArgumentFileError(
             "root",
-            rule=f"hold image files in a folder a class, {root / 'train' / 'CLASS' / '*.png'} or {root / 'CLASS' / '*.png'}",
+            rule=f"hold image files in a folder a class, {root / 'train' / 'CLASS' / '*.png'} or CLASS/*.png",
             got=f"no folder in {train}",
             way_out=f"Put the training images there; those of a test, if any, lie under {root / 'test'}.",
         )
@@ -117,8 +117,8 @@ def _test_set(folder: Path, class_names: tuple[str, ...], owners: dict[Identity,
     empty = [name for name, files in zip(class_names, pictures, strict=True) if not files]
     if empty:
         warnings.warn(
-            f"{folder} has no image of {len(empty)} of {len(class_names)} classes: {', '.join(empty[:20])}. Accuracy on "
-            "the test set does not count them.",
+            f"{folder} has no image of {len(empty)} of {len(class_names)} classes, which no score of the test counts: "
+            f"{', '.join(empty[:20])}.",
             stacklevel=3,
         )
     return _image_set(folder, class_names, pictures)
