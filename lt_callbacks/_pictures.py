@@ -65,7 +65,7 @@ def read_picture(path: str | os.PathLike[str], *, keep_grey: bool = False) -> Im
         # Gone once the pixels are loaded.
         stored_as = str(image.tile[0][3]) if image.tile else ""
         image.load()
-        turn = _TURNS.get(_orientation(image))
+        turn = _turn(image)
         picture = image if image.mode == "RGB" and "transparency" not in image.info else _as_seen(image, stored_as)
     if picture.mode == "L" and not keep_grey:
         picture = picture.convert("RGB")
@@ -132,12 +132,12 @@ def _check_num_pixels(image: Image.Image) -> None:
         raise _CannotShowError(_FEW_PIXELS, got, _FEWER_PIXELS)
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """Of a loaded image, as EXIF or XMP say; TIFF files were turned when they were loaded."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What sets a loaded image upright, as EXIF or XMP say; TIFF files were turned when they were loaded."""
     if not _TELL_ORIENTATION.intersection(image.info):
         return None
     try:
-        return image.getexif().get(ExifTags.Base.Orientation)
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     # Viewers too show a picture as it is stored where what it says of its camera is damaged.
     except Exception:
         return None
