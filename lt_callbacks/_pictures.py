@@ -13,6 +13,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from lt_callbacks._errors import DataError
 
+_Path = str | os.PathLike[str]
+
 #: Grey value that shows where a picture is transparent: white, as on a page.
 BACKGROUND = 255
 
@@ -38,7 +40,7 @@ _WHITE_IS_ZERO, _SIGNED = 0, 2
 _FRAMES_POSSIBLE = (".avif", ".gif", ".tif", ".tiff", ".webp")
 
 
-def read_picture(path: str | os.PathLike[str], *, keep_grey: bool = False) -> Image.Image:
+def read_picture(path: _Path, *, keep_grey: bool = False) -> Image.Image:
     """The picture in an image file as a person sees it: upright, in RGB with 8 bits a channel.
 
     - It is turned as its EXIF orientation says (1 to 8), in every format for which Pillow reports one.
@@ -58,7 +60,7 @@ def read_picture(path: str | os.PathLike[str], *, keep_grey: bool = False) -> Im
             message has the path.
     """
     with _named(path), Image.open(path) as image:
-        _check_num_pixels(image)
+        _check_num_pixels(path, image)
         if image.format == "TIFF":
             # Pillow maps files of a known name into memory, and wrongly those that are turned by a quarter.
             image.filename = ""
@@ -66,7 +68,9 @@ def read_picture(path: str | os.PathLike[str], *, keep_grey: bool = False) -> Im
         stored_as = str(image.tile[0][3]) if image.tile else ""
         image.load()
         turn = _turn(image)
-        picture = image if image.mode == "RGB" and "transparency" not in image.info else _as_seen(image, stored_as)
+        picture = (
+            image if image.mode == "RGB" and "transparency" not in image.info else _as_seen(path, image, stored_as)
+        )
     if picture.mode == "L" and not keep_grey:
         picture = picture.convert("RGB")
     return picture if turn is None else picture.transpose(turn)
@@ -93,43 +97,34 @@ def warn_of_frames(paths: Iterable[Path]) -> None:
         )
 
 
-class _CannotShowError(Exception):
-    """What `_named` completes with the path: what the file must be, what it is, and the way out."""
-
-    def __init__(self, rule: str, got: str, way_out: str) -> None:
-        super().__init__(rule, got, way_out)
-        self.rule, self.got, self.way_out = rule, got, way_out
-
-
 @contextmanager
-def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+def _named(path: _Path) -> Iterator[None]:
     """Whatever goes wrong inside becomes an error that names the file."""
-    # Not an error of an argument: a loader's workers pass on what can be made from a message alone.
     try:
         yield
-    except _CannotShowError as error:
-        raise DataError(f"{path} must {error.rule}; got {error.got}. {error.way_out}") from None
+    except DataError:
+        raise
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} must {_FEW_PIXELS}; got the error: {error} {_FEWER_PIXELS}") from error
+        raise _refusal(path, _FEW_PIXELS, f"the error: {str(error).rstrip('.')}", _FEWER_PIXELS) from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} must be {_AN_IMAGE}; got what is none. {_REPLACE}") from error
+        raise _refusal(path, _AN_IMAGE, "what is none", _REPLACE) from error
     # Pillow lets through what its decoders run into: OSError, SyntaxError, struct.error, EOFError, KeyError, others.
     except Exception as error:
-        raise DataError(f"{path} must be {_AN_IMAGE}; got {type(error).__name__}: {error}. {_REPLACE}") from error
+        raise _refusal(path, _AN_IMAGE, f"{type(error).__name__}: {error}", _REPLACE) from error
 
 
-_AN_IMAGE = "an image file that Pillow can decode"
+_AN_IMAGE = "be an image file that Pillow can decode"
 _REPLACE = "Replace it, or remove it from the data set."
 _FEW_PIXELS = "have no more pixels than Pillow takes for safe"
 _FEWER_PIXELS = "Make it smaller or, if you trust it, raise `PIL.Image.MAX_IMAGE_PIXELS` before it is read."
 
 
-def _check_num_pixels(image: Image.Image) -> None:
+def _check_num_pixels(path: _Path, image: Image.Image) -> None:
     """Up to twice the limit Pillow only warns."""
     limit, (width, height) = Image.MAX_IMAGE_PIXELS, image.size
     if limit is not None and width * height > limit:
         got = f"{width} x {height}, where the limit is {limit}"
-        raise _CannotShowError(_FEW_PIXELS, got, _FEWER_PIXELS)
+        raise _refusal(path, _FEW_PIXELS, got, _FEWER_PIXELS)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -143,35 +138,36 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _as_seen(image: Image.Image, stored_as: str) -> Image.Image:
+def _as_seen(path: _Path, image: Image.Image, stored_as: str) -> Image.Image:
     """A loaded image as ``"L"`` if its mode has no colours, otherwise as ``"RGB"``."""
     tags = getattr(image, "tag_v2", {})
     if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
-        raise _no_range(f"signed integers, mode {image.mode!r}")
+        raise _no_range(path, f"signed integers, mode {image.mode!r}")
     if image.mode in _LAID_AS or (image.mode == "P" and image.has_transparency_data):
         layer = image.convert(_LAID_AS.get(image.mode, "RGBA"))
         page = Image.new("L" if layer.mode == "LA" else "RGB", image.size, (BACKGROUND,) * (len(layer.getbands()) - 1))
         page.paste(layer, mask=layer)
         return page
     if image.mode in _DEEP_GREY:
-        seen = _eight_bits(image)
+        seen = _eight_bits(path, image)
     elif image.mode in _OPAQUE_GREY:
         seen = image.convert("L")
     elif image.mode in _OPAQUE_COLOUR:
         seen = image.convert("RGB")
     else:
-        raise _no_range(f"mode {image.mode!r}")
+        raise _no_range(path, f"mode {image.mode!r}")
     key = image.info.get("transparency")
     if key is not None:
-        seen.paste((BACKGROUND,) * len(seen.getbands()), mask=_keyed(image, key, stored_as))
+        seen.paste((BACKGROUND,) * len(seen.getbands()), mask=_keyed(path, image, key, stored_as))
     return seen
 
 
-def _keyed(image: Image.Image, key: int | tuple[int, ...], stored_as: str) -> Image.Image:
+def _keyed(path: _Path, image: Image.Image, key: int | tuple[int, ...], stored_as: str) -> Image.Image:
     """Where an image has its transparent colour, as a mask."""
     if stored_as.startswith("RGB;16"):
         # Pillow has read the high bytes only.
-        raise _CannotShowError(
+        raise _refusal(
+            path,
             "have an alpha channel if it is transparent and has 16 bits a channel",
             "a transparent colour of 16 bits, which Pillow does not find",
             "Save it with an alpha channel, or with 8 bits a channel.",
@@ -182,17 +178,17 @@ def _keyed(image: Image.Image, key: int | tuple[int, ...], stored_as: str) -> Im
     return Image.fromarray(equal if equal.ndim == 2 else equal.all(axis=2))
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(path: _Path, image: Image.Image) -> Image.Image:
     tags = getattr(image, "tag_v2", {})
     values = np.asarray(image)
     if image.mode == "F":
         # NaN is on neither side.
         if not (values.min() >= 0 and values.max() <= 1):
-            raise _no_range(f"mode 'F' with values from {values.min():g} to {values.max():g}")
+            raise _no_range(path, f"mode 'F' with values from {values.min():g} to {values.max():g}")
         grey = (values * 255).round().astype(np.uint8)
     # Pillow has scaled what these two formats hold to 16 bits; integers of 32 bits come from others.
     elif image.mode == "I" and image.format not in ("PNG", "PPM"):
-        raise _no_range("mode 'I', integers of 32 bits")
+        raise _no_range(path, "mode 'I', integers of 32 bits")
     else:
         num_bits = min(16, tags.get(_BITS, (16,))[0])
         grey = (values >> (num_bits - 8)).astype(np.uint8)
@@ -200,9 +196,15 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
 
 
-def _no_range(got: str) -> _CannotShowError:
-    return _CannotShowError(
+def _no_range(path: _Path, got: str) -> DataError:
+    return _refusal(
+        path,
         "say which of its values are black and white",
         got,
         "Save it with 8 or 16 bits a channel, or as floats from 0, black, to 1, white.",
     )
+
+
+def _refusal(path: _Path, rule: str, got: str, way_out: str) -> DataError:
+    # Not an error of an argument: a loader's workers pass on what can be made from a message alone.
+    return DataError(f"{path} must {rule}; got {got}. {way_out}")
