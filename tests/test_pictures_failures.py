@@ -36,6 +36,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 @pytest.mark.parametrize("ending", ["jpg", "png", "gif", "bmp", "ppm", "tif", "webp", "avif", "jp2"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_a_truncated_file_is_named(tmp_path: Path, ending: str, share: float):
+    if f".{ending}" not in Image.registered_extensions():
+        pytest.skip(f"this Pillow does not read .{ending}")
     path = tmp_path / f"cut.{ending}"
     Image.fromarray(noise(64, 64, 3)).save(path)
     content = path.read_bytes()
