@@ -80,6 +80,8 @@ LEAVES = {
     "_files": set(),
     "_ranks": {"torch"},
     "_lease": set(),
+    "_class_folders": set(),
+    "_pictures": {"numpy", "PIL"},
 }
 
 ON_USE = {"matplotlib", "sklearn", "scipy", "triton", "numba", "timm", "rich", "safetensors", "jinja2"}

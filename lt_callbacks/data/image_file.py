@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import torch
 from PIL import Image
@@ -9,7 +8,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from lt_callbacks._counter_random import random_uniforms, stream_key
-from lt_callbacks._errors import DataError
 
 #: Share of the image's area and ratio of width to height that a random crop takes: the ImageNet recipe.
 CROP_AREA = (0.08, 1.0)
@@ -17,23 +15,6 @@ CROP_RATIO = (3 / 4, 4 / 3)
 #: Evaluation resizes to this multiple of the size given out before it crops the centre: 256 for 224.
 CENTER_RESIZE = 256 / 224
 _CROP_TRIES = 10
-
-
-def read_image(path: Path) -> Image.Image:
-    """Read an image file as RGB.
-
-    Raises:
-        ValueError: It is not an image that Pillow can decode; the message has the path, which Pillow's often lacks.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG chunk as a SyntaxError
-        # Not an error of an argument: a loader's workers pass on what can be made from a message alone.
-        raise DataError(
-            f"`images` must be files that Pillow can decode; {path} is not ({error}). Replace the file, or remove it "
-            "from the data set."
-        ) from error
 
 
 def random_resized_crop(image: Image.Image, size: tuple[int, int], *, index: int, seed: int, epoch: int) -> Tensor:

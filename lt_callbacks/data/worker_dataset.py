@@ -8,9 +8,10 @@ from torch.utils.data import Dataset
 
 from lt_callbacks._checks import one_of
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._pictures import read_picture
 from lt_callbacks.data.augment import BatchView
 from lt_callbacks.data.epoch_loader import Batch
-from lt_callbacks.data.image_file import CENTER_RESIZE, center_crop, random_resized_crop, read_image
+from lt_callbacks.data.image_file import CENTER_RESIZE, center_crop, random_resized_crop
 from lt_callbacks.data.order import BatchKey
 
 FILE_CROPS = ("random", "center", "fit")
@@ -20,7 +21,7 @@ class WorkerDataset(Dataset[Batch]):
     """A dataset whose items are whole batches, by `BatchKey`, for data that worker processes read.
 
     The key carries the epoch, so that a view depends on (seed, epoch, index) in whichever worker it is made. Image
-    files are decoded to RGB.
+    files are read by `read_picture`.
 
     Args:
         images: By index: paths of image files, or a (N, C, H, W) uint8 tensor that is too large for the device.
@@ -62,7 +63,7 @@ class WorkerDataset(Dataset[Batch]):
         return self.view(stored, index, epoch=epoch), self.labels.index_select(0, index), index
 
     def _read(self, path: Path, index: int, epoch: int) -> Tensor:
-        image = read_image(path)
+        image = read_picture(path)
         if self.file_crop == "random":
             return random_resized_crop(image, self.image_size, index=index, seed=self.view.seed, epoch=epoch)
         return center_crop(image, self.image_size, resize=CENTER_RESIZE if self.file_crop == "center" else 1.0)

@@ -11,15 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._class_folders import class_folders, class_pictures
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks._files import write_bytes
 from lt_callbacks.distilled_set.distilled_set import DistilledSet, checked_set
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
 from lt_callbacks.distilled_set.image_files import (
     channel_statistics,
     checked_size,
-    class_folders,
-    image_files,
     png_bytes,
     read_images,
 )
@@ -85,8 +84,9 @@ def from_image_folder(
 ) -> DistilledSet:
     """A distilled set from ``FOLDER/CLASS/*.png``, jpg and the like: your own images, or those of `to_image_folder`.
 
-    Classes are the folders in alphabetic order, images come by class and name; hidden files do not count. With
-    ``image_folder.json`` beside them, names, order, statistics and provenance are those of the set that was written.
+    Classes are the folders in alphabetic order, images come by class and name, and are read as a person sees them:
+    folders and files count, and pictures are shown, as in `lt_callbacks.data.image_folder`. With ``image_folder.json``
+    beside them, names, order, statistics and provenance are those of the set that was written.
 
     Args:
         folder: Holds a folder a class.
@@ -97,18 +97,24 @@ def from_image_folder(
         provenance: As in `DistilledSet`.
 
     Returns:
-        uint8 images, one channel if all files are 8-bit grey, otherwise RGB.
+        uint8 images, one channel if no file holds colours by its mode (grey of any depth, 1 bit), otherwise RGB.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no class in it.
-        ValueError: A class has no image, a file cannot be read, sizes differ, or images were changed since
-            ``image_folder.json`` was written.
+        FileNotFoundError: There is no such folder, or no class in it, or a link in it leads to nothing.
+        PermissionError: A folder cannot be read.
+        ValueError: A class has no image, a folder is linked to from two classes, a file cannot be shown faithfully,
+            sizes differ, or images were changed since ``image_folder.json`` was written.
     """
+    # On use: Pillow is not needed for sets that are stored otherwise.
+    from lt_callbacks._pictures import warn_of_frames
+
     folder = Path(folder)
     size = checked_size(image_size)
     recorded = _recorded(folder)
-    folders = recorded["class_folders"] if recorded else class_folders(folder)
-    files = [(path, label) for label, name in enumerate(folders) for path in image_files(folder / name)]
+    folders = recorded["class_folders"] if recorded else _class_folders(folder)
+    pictures = class_pictures(folder, folders, argument="folder")
+    files = [(path, label) for label, paths in enumerate(pictures) for path in paths]
+    warn_of_frames(path for path, _ in files)
     if recorded:
         files = _in_recorded_order(folder, files, recorded["files"])
     images = read_images([path for path, _ in files], size)
@@ -129,6 +135,18 @@ def from_image_folder(
         std=found.std if std is None else std,
         provenance=found.provenance if provenance is None else provenance,
     )
+
+
+def _class_folders(folder: Path) -> list[str]:
+    names = class_folders(folder, argument="folder")
+    if not names:
+        raise ArgumentFileError(
+            "folder",
+            rule=f"hold image files in a folder a class, {folder / 'CLASS' / '*.png'}",
+            got="none",
+            way_out="Check the path.",
+        )
+    return names
 
 
 def _as_bytes(distilled: DistilledSet, allow_rounding: bool) -> Tensor:

@@ -1,40 +1,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lt_callbacks.data.image_file import center_crop, random_crop_box, random_resized_crop, read_image
-
-
-def test_every_kind_of_image_becomes_rgb(tmp_path: Path):
-    for mode in ("L", "RGBA", "P", "1", "RGB"):
-        path = tmp_path / f"{mode}.png"
-        Image.new(mode, (5, 4)).save(path)
-        image = read_image(path)
-        assert (image.mode, image.size) == ("RGB", (5, 4))
-
-
-@pytest.mark.parametrize("content", [b"", b"no image at all"])
-def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes):
-    path = tmp_path / "broken.png"
-    path.write_bytes(content)
-    with pytest.raises(
-        ValueError, match=r"`images` must be files that Pillow can decode; .*broken.png is not .* Replace"
-    ):
-        read_image(path)
-
-
-def test_a_truncated_file_is_named(tmp_path: Path, write_image: Callable[..., Path]):
-    path = write_image(tmp_path / "cut.png", height=40, width=40)
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(ValueError, match=r"cut.png is not \("):
-        read_image(path)
+from lt_callbacks.data.image_file import center_crop, random_crop_box, random_resized_crop
 
 
 def test_crop_boxes_stay_inside_and_have_the_areas_and_ratios_of_the_recipe():

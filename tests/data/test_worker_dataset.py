@@ -4,8 +4,9 @@ import pytest
 import torch
 from numbered_images import numbered_images, numbers_in
 
+from lt_callbacks._pictures import read_picture
 from lt_callbacks.data import BatchKey, BatchView, Source, WorkerDataset
-from lt_callbacks.data.image_file import center_crop, random_resized_crop, read_image
+from lt_callbacks.data.image_file import center_crop, random_resized_crop
 
 
 def files(source: Source, file_crop: str, *, flip: bool = False, crop_padding: int = 0, seed: int = 1) -> WorkerDataset:
@@ -37,7 +38,7 @@ def test_images_in_memory_are_batched_by_key():
 def test_files_are_cut_as_asked_then_viewed(file_source: Source, file_crop: str):
     images, labels, index = files(file_source, file_crop)[BatchKey(2, torch.tensor([5, 20]))]
     for row, position in enumerate([5, 20]):
-        image = read_image(file_source.train.images[position])
+        image = read_picture(file_source.train.images[position])
         expected = {
             "random": lambda image=image, i=position: random_resized_crop(image, (8, 8), index=i, seed=1, epoch=2),
             "center": lambda image=image: center_crop(image, (8, 8)),

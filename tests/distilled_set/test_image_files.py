@@ -9,8 +9,6 @@ from small_sets import random_images
 from lt_callbacks.distilled_set.image_files import (
     channel_statistics,
     checked_size,
-    class_folders,
-    image_files,
     png_bytes,
     read_images,
 )
@@ -54,12 +52,41 @@ def test_grey_stays_grey_only_if_all_files_are(tmp_path):
     assert torch.equal(mixed[0, 0], mixed[0, 2])
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "P", "1", "LA", "CMYK"])
-def test_other_modes_become_rgb(tmp_path, mode):
-    path = saved(tmp_path / ("x.tiff" if mode == "CMYK" else "x.png"), noise(), mode)
-    with Image.open(path) as image:
-        expected = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+@pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK"])
+def test_modes_of_colours_become_rgb(tmp_path, mode):
+    stored = Image.fromarray(noise()).convert(mode)
+    path = tmp_path / ("x.tiff" if mode == "CMYK" else "x.png")
+    stored.save(path)
+    expected = torch.from_numpy(np.array(stored.convert("RGB"))).permute(2, 0, 1)
     assert torch.equal(read_images([path], None)[0], expected)
+
+
+def test_every_kind_of_grey_is_one_channel_of_8_bits(tmp_path):
+    grey = noise(channels=1)[..., 0]
+    kinds = {
+        "8.png": Image.fromarray(grey),
+        "16.png": Image.fromarray(grey.astype(np.uint16) * 257),
+        "float.tif": Image.fromarray((grey / 255).astype(np.float32)),
+        "alpha.png": Image.merge("LA", [Image.fromarray(grey), Image.new("L", (6, 6), 255)]),
+    }
+    for name, image in kinds.items():
+        image.save(tmp_path / name)
+    found = read_images([tmp_path / name for name in kinds], None)
+    assert found.shape == (4, 1, 6, 6)
+    assert all(np.array_equal(image[0].numpy(), grey) for image in found)
+
+
+def test_pictures_are_turned_before_sizes_are_compared_and_converted_before_they_are_resized(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    dotted = Image.fromarray(noise(6, 8)).convert("1")
+    dotted.convert("RGB").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    dotted.save(tmp_path / "bits.png")
+    paths = [tmp_path / "turned.png", tmp_path / "bits.png"]
+    assert read_images(paths, None).shape == (2, 3, 6, 8)
+    small = read_images(paths, (3, 4))
+    assert torch.equal(small[0], small[1])
+    assert len(small.unique()) > 2
 
 
 def test_sizes_that_differ_are_named_unless_one_is_asked_for(tmp_path):
@@ -75,50 +102,16 @@ def test_sizes_that_differ_are_named_unless_one_is_asked_for(tmp_path):
     assert np.array_equal(found[1].permute(1, 2, 0).numpy(), expected)
 
 
-def test_a_file_that_is_no_image_is_named(tmp_path):
+def test_a_file_that_cannot_be_shown_is_named(tmp_path):
     good = saved(tmp_path / "good.png", noise())
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:60])
     for name in ("text", "cut"):
-        with pytest.raises(ValueError, match=rf"`folder` must hold files that Pillow can decode; .*{name}\.png: "):
+        with pytest.raises(ValueError, match=rf"{name}\.png must be an image file that Pillow can decode"):
             read_images([good, tmp_path / f"{name}.png"], None)
-
-
-def test_more_than_8_bits_are_refused_and_not_cut_off(tmp_path):
-    Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match=r"at most 8 bits a channel; got mode 'I;16' in .*deep\.png"):
-        read_images([tmp_path / "deep.png"], None)
-
-
-def test_classes_are_visible_folders_by_name(tmp_path):
-    for name in ("b", "a", ".hidden", "C"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "file.txt").touch()
-    assert class_folders(tmp_path) == ["C", "a", "b"]
-
-
-@pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_a_folder_without_classes_is_named(tmp_path, name):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=rf"`folder` must hold image files in a folder a class, .*{name}"):
-        class_folders(tmp_path / name)
-
-
-def test_image_files_are_visible_ones_by_name_at_any_depth(tmp_path):
-    for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png", "deep/c.jpeg", ".dir/d.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    assert [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)] == [
-        "a.jpg",
-        "b.PNG",
-        "deep/c.jpeg",
-    ]
-
-
-def test_a_class_without_images_is_named(tmp_path):
-    (tmp_path / "cat").mkdir()
-    with pytest.raises(ValueError, match="`folder` must hold an image for every class; got no file ending in .*cat"):
-        image_files(tmp_path / "cat")
+    Image.fromarray(np.full((4, 4), 40000, dtype=np.int32)).save(tmp_path / "deep.tif")
+    with pytest.raises(ValueError, match=r"deep\.tif must say which of its values are black and white"):
+        read_images([tmp_path / "deep.tif"], None)
 
 
 def test_statistics_are_those_of_the_pixels():
