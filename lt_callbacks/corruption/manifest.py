@@ -43,7 +43,7 @@ class Manifest:
 
     Raises:
         TypeError: An array is not integer, or ``settings`` is not JSON.
-        ValueError: Shapes disagree, a label is out of range, ``indices`` do not ascend, or there are no original labels.
+        ValueError: Shapes disagree, a label is out of range, ``indices`` do not ascend, or no original labels.
 
     Example:
         >>> manifest = Manifest(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,12 +240,16 @@ def test_known_and_unknown_truth_are_two_manifests() -> None:
     assert known != unknown
 
 
-@pytest.mark.parametrize(
-    ("changes", "got"), [({"source_labels": None}, "neither"), ({"true_labels": [0, 1, 1]}, "both")]
-)
-def test_the_labels_before_the_noise_are_given_once(changes: dict[str, Any], got: str) -> None:
-    with pytest.raises(ValueError, match=rf"`true_labels` must be given, or `source_labels` .*; got {got}\."):
-        of_unknown_truth(**changes)
+def test_labels_before_the_noise_are_needed() -> None:
+    with pytest.raises(ValueError, match=r"`true_labels` must be given, or `source_labels` .*; got neither\."):
+        of_unknown_truth(source_labels=None)
+
+
+def test_a_copy_with_other_labels_holds_those() -> None:
+    known = replace(of_unknown_truth(), true_labels=[0, 1, 1])
+    assert known.source_labels.tolist() == known.true_labels.tolist() == [0, 1, 1]
+    assert replace(known, true_labels=[2, 1, 1]).source_labels.tolist() == [2, 1, 1]
+    assert replace(of_unknown_truth(), source_labels=[2, 1, 1]).source_labels.tolist() == [2, 1, 1]
 
 
 def test_a_file_that_lacks_a_part_is_refused_by_name(tmp_path: Path) -> None:

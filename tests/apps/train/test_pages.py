@@ -20,6 +20,7 @@ from lt_callbacks.apps.train.pages import (
     table_rows,
     write_pages,
 )
+from lt_callbacks.corruption import Manifest
 from lt_callbacks.evaluation import MethodResult
 
 
