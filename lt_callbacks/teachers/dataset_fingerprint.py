@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,19 @@ import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks.data.file_hashes import file_hashes
+
+# Raised where files are identified otherwise.
+_FILES_FORMAT_VERSION = 2
 
 
 def dataset_fingerprint(dataset: Any) -> str | None:
     """SHA-256 of the samples of a map-style dataset of a known kind, before any transform; None for another kind.
 
     Known are ``TensorDataset``, ``Subset``, ``ConcatDataset``, datasets with arrays ``data`` and ``targets``
-    (torchvision's CIFAR, MNIST) and with ``samples`` of (path, label) (torchvision's ImageFolder: names and sizes of
-    the files). A dataset with a ``target_transform`` is none of them: the labels it gives are not the ones it keeps.
+    (torchvision's CIFAR, MNIST) and with ``samples`` of (path, label) (torchvision's ImageFolder: the content of the
+    files, see `file_hashes`). A dataset with a ``target_transform`` is none of them: the labels it gives are not the
+    ones it keeps.
     """
     if getattr(dataset, "target_transform", None) is not None:
         return None
@@ -34,7 +38,11 @@ def dataset_fingerprint(dataset: Any) -> str | None:
         return sha256(_array(data) + _array(np.asarray(targets, dtype=np.int64)))
     samples = getattr(dataset, "samples", None)
     if isinstance(samples, list) and samples and all(_is_labelled_file(sample) for sample in samples):
-        return sha256(canonical_json([[Path(path).name, Path(path).stat().st_size, int(y)] for path, y in samples]))
+        paths, labels = zip(*samples, strict=True)
+        # A path need not be one: sentences with their labels look the same.
+        if os.path.isfile(paths[0]):
+            header = canonical_json({"files": _FILES_FORMAT_VERSION})
+            return sha256(header + b"".join(file_hashes(paths)) + _array(np.asarray(labels, dtype=np.int64)))
     return None
 
 
