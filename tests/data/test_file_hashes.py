@@ -44,7 +44,7 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counted(path, *arguments, **options):
         read.append(str(path))
-        return open(path, *arguments, **options)
+        return open(path, *arguments, **options)  # noqa: PTH123
 
     monkeypatch.setattr(module, "open", counted, raising=False)
     return read
