@@ -205,4 +205,5 @@ def _image_set(part: _Part, classes: CsvClasses) -> ImageSet:
             got=f"{part.table.labels[part.table.label_numbers[row]]!r} in {part.table.where(row)}",
             way_out="Correct it, or add training images of the class.",
         )
-    return ImageSet(images=part.paths, labels=labels)
+    # It makes path objects of texts, which takes long enough to be done once.
+    return ImageSet(images=part.paths, labels=labels)  # type: ignore[arg-type]

@@ -134,7 +134,10 @@ def test_a_header_without_the_columns_is_shown(tmp_path: Path):
         ("path,label\na.png,x\n".encode("utf-16-le"), "got .*train.csv, which holds zero bytes. Save it again as"),
         (codecs.BOM_UTF32_LE + "path,label\n".encode("utf-32-le"), "got .*train.csv, which holds zero bytes"),
         (b"path,label\r\na.png,x\r\nb.png,\xe4\r\n", r"got .*train.csv, which is not, in line 3 \(invalid cont"),
-        (b"path,label\r" + 9000 * b"a.png,x\r" + b"b.png,\xff\r", r"got .*, which is not, in line 9002 \(invalid start byte\)"),
+        (
+            b"path,label\r" + 9000 * b"a.png,x\r" + b"b.png,\xff\r",
+            r"got .*, which is not, in line 9002 \(invalid start byte\)",
+        ),
     ],
 )
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, message: str):
