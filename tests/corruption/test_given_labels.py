@@ -193,9 +193,7 @@ def test_refuses_positions_in_another_order(tmp_path: Path) -> None:
 
 def test_warns_of_labels_that_agree_by_chance(tmp_path: Path) -> None:
     np.save(tmp_path / "reversed.npy", MANY_GIVEN[::-1])
-    with pytest.warns(
-        UserWarning, match=r"of 'reversed.npy' agree with the data's in 29.4% .*no more than by chance"
-    ):
+    with pytest.warns(UserWarning, match=r"of 'reversed.npy' agree with the data's in 29.4% .*no more than by chance"):
         load_many(tmp_path / "reversed.npy", None)
     np.save(tmp_path / "own.npy", MANY_GIVEN)
     with warnings.catch_warnings():

@@ -154,7 +154,7 @@ def _table(argument: str, file: Path, encoding: str, separator: str, columns: li
                 path, label = (fields[path_column].strip(), fields[label_column].strip()) if is_whole else ("", "")
                 if path and label:
                     if "\n" in path or "\n" in label:
-                        raise csv.Error(_OVER_LINES)
+                        raise _open_quote(argument, f"{file}, line {line}", _OVER_LINES)
                     paths.append(path)
                     label_numbers.append(label_of.setdefault(label, len(label_of)))
                     lines.append(line)
@@ -162,16 +162,11 @@ def _table(argument: str, file: Path, encoding: str, separator: str, columns: li
                         split_numbers.append(split_of.setdefault(fields[split_column].strip(), len(split_of)))
                 elif any(field.strip() for field in fields):
                     if not is_whole and num_before + reader.line_num > line:
-                        raise csv.Error(_OVER_LINES)
+                        raise _open_quote(argument, f"{file}, line {line}", _OVER_LINES)
                     raise _refused_line(argument, f"{file}, line {line}", fields, width)
                 line = num_before + reader.line_num + 1
         except csv.Error as error:
-            raise ArgumentValueError(
-                argument,
-                rule="close every quote, at the end of its field",
-                got=f"{file}, line {line}, where one is not ({error})",
-                way_out="Close it; write a quote within a quoted field twice.",
-            ) from error
+            raise _open_quote(argument, f"{file}, line {line}", str(error)) from error
     if not paths:
         raise ArgumentValueError(
             argument,
@@ -188,6 +183,15 @@ def _table(argument: str, file: Path, encoding: str, separator: str, columns: li
         splits=None if split_column is None else list(split_of),
         split_numbers=np.array(split_numbers),
         lines=np.array(lines),
+    )
+
+
+def _open_quote(argument: str, where: str, reason: str) -> ArgumentValueError:
+    return ArgumentValueError(
+        argument,
+        rule="close every quote, at the end of its field",
+        got=f"{where}, where one is not ({reason})",
+        way_out="Close it; write a quote within a quoted field twice.",
     )
 
 
