@@ -89,6 +89,18 @@ def test_datasets_of_files_are_known_by_content_and_label_wherever_they_lie(tmp_
     assert fingerprint != dataset_fingerprint(files(tmp_path / "e", last_label=2))
 
 
+@pytest.mark.parametrize("dtype", [str, object])
+def test_arrays_of_paths_are_files(tmp_path, dtype):
+    samples = files(tmp_path / "a").samples
+    paths, labels = np.array([path for path, _ in samples], dtype=dtype), [label for _, label in samples]
+    fingerprint = dataset_fingerprint(Arrays(paths, labels))
+    assert fingerprint == dataset_fingerprint(Files(samples))
+    (tmp_path / "a" / "2.png").write_bytes(b"new")
+    assert dataset_fingerprint(Arrays(paths, labels)) not in (None, fingerprint)
+    assert dataset_fingerprint(Arrays(np.array(["a word", "another"], dtype=dtype), [0, 1])) is None
+    assert dataset_fingerprint(Arrays(np.array([{}, {}], dtype=object), [0, 1])) is None
+
+
 def test_exchanged_files_of_equal_size_are_other_data(tmp_path):
     dataset = files(tmp_path / "a")
     fingerprint = dataset_fingerprint(dataset)
