@@ -52,6 +52,11 @@ def integer(
     return int(value)
 
 
+def class_range_hint(least: int, greatest: int, num_classes: int, *, otherwise: str) -> str:
+    """The way out of labels from ``least`` to ``greatest`` that are not 0..C-1: another where they count from 1."""
+    return "They count from 1: subtract 1." if (least, greatest) == (1, num_classes) else otherwise
+
+
 def _inside(
     value: float, at_least: float | None, above: float | None, at_most: float | None, below: float | None
 ) -> bool:

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._checks import class_range_hint, integer, one_of, real
 
 
 def test_values_inside_their_bounds_come_back():
@@ -86,3 +86,9 @@ def test_integers_out_of_bounds_are_refused(value, bounds, text):
 def test_what_is_no_integer_is_a_type_error(value):
     with pytest.raises(TypeError, match="`n` must be an integer >= 1; got .*Pass a count."):
         integer("n", value, at_least=1, hint="Pass a count.")
+
+
+@pytest.mark.parametrize("labels", [(0, 3), (1, 4), (2, 3), (-1, 3), (1, 2)])
+def test_only_labels_from_one_to_the_number_of_classes_count_from_one(labels):
+    assert class_range_hint(*labels, 3, otherwise="Name it.") == "Name it."
+    assert class_range_hint(1, 3, 3, otherwise="Name it.") == "They count from 1: subtract 1."

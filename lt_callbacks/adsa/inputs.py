@@ -175,7 +175,7 @@ def _unusable_error(why: int, got: str, *, num_classes: int) -> ArgumentValueErr
         NO_CLASS: (
             "intended_class",
             f"lie in 0..{num_classes - 1}",
-            "It numbers the classes as the columns of `logits` do.",
+            "It numbers the classes as the columns of `logits` do, from 0.",
         ),
         BAD_WEIGHT: ("weight", "be finite and >= 0", "Leave it out to weight all alike."),
     }[why]

@@ -84,7 +84,7 @@ def _given_labels(
     """(K,) given labels of the kept samples."""
     if noise.given_labels_file is not None:
         return load_given_labels(
-            noise.given_labels_file, key=noise.given_labels_key, num_classes=num_classes, num_samples=len(labels)
+            noise.given_labels_file, key=noise.given_labels_key, num_classes=num_classes, clean_labels=labels
         )[indices]
     if noise.transition_file is not None:
         transition = load_transition(noise.transition_file, num_classes=num_classes, num_samples=len(labels))

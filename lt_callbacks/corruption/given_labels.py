@@ -4,6 +4,7 @@ import codecs
 import io
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,13 +19,22 @@ from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.corruption.labels import checked_labels
 
 SUFFIXES = (".npy", ".npz", ".pt", ".txt")
+
+#: Entries under which files keep the true labels (CIFAR-N: the first), and the position of each sample.
+CLEAN_KEYS = ("clean_label", "clean_labels", "true_label", "true_labels")
+ORDER_KEYS = ("index", "indices")
+
 READ_ERRORS = (OSError, EOFError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 def load_given_labels(
-    path: str | os.PathLike[str], *, key: str | None = None, num_classes: int, num_samples: int
+    path: str | os.PathLike[str], *, key: str | None = None, num_classes: int, clean_labels: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Read labels that people gave, one for each sample of the full original training set.
+    """Read labels that people gave, one for each sample of the full original training set, in its order.
+
+    The order is checked by what the file says of it: true labels of its own (``clean_label``, as CIFAR-N's files have)
+    must be those of the data, and positions (``index``) must be 0..N-1. Where it says nothing, labels that agree with
+    the data's no more often than by chance get a warning.
 
     Nothing is unpickled but what ``torch.load(weights_only=True)`` allows, plus plain numpy arrays: CIFAR-N's files
     are dictionaries of these.
@@ -33,15 +43,16 @@ def load_given_labels(
         path: ``.npy``; ``.npz`` or ``.pt`` (``key`` names the entry); ``.txt``, integers separated by white space.
         key: Entry of a file that holds several; for no other file.
         num_classes: C; labels are in 0..C-1.
-        num_samples: Size of the full original training set.
+        clean_labels: (N,) labels of the full original training set in 0..C-1.
 
     Returns:
-        (num_samples,) int64.
+        (N,) int64.
 
     Raises:
         FileNotFoundError: There is no such file.
         TypeError: The file holds something else than integers.
-        ValueError: The file cannot be read, ``key`` does not fit, the length is wrong or a label is out of range.
+        ValueError: The file cannot be read, ``key`` does not fit, the length is wrong, a label is out of range, or the
+            file is of data in another order.
     """
     path = Path(path)
     one_of("given_labels_file", path.suffix, SUFFIXES, hint=f"The kind of {path.name!r} is told from its suffix.")
@@ -56,14 +67,60 @@ def load_given_labels(
         labels = labels.reshape(-1)
     source = path.name if key is None else f"{path.name}[{key}]"
     labels = checked_labels("given_labels_file", labels, num_classes=num_classes, hint=f"Read from {source!r}.")
-    if len(labels) != num_samples:
+    if len(labels) != len(clean_labels):
         raise ArgumentValueError(
             "given_labels_file",
-            rule=f"hold one label for each of the {num_samples} samples of the full original training set",
+            rule=f"hold one label for each of the {len(clean_labels)} samples of the full original training set",
             got=f"{len(labels)} in {path.name!r}",
             way_out="Do not subset the file: the positions kept by the imbalance are looked up in it.",
         )
+    has_order = isinstance(content, Mapping) and _check_order(content, clean_labels, path)
+    if not has_order and _agree_by_chance(labels, clean_labels, num_classes):
+        warnings.warn(
+            f"The labels of {source!r} agree with the data's in {np.mean(labels == clean_labels):.1%} of the samples, "
+            "no more than by chance. Are they in the order of the data?",
+            stacklevel=2,
+        )
     return labels
+
+
+def _check_order(content: Mapping[str, Any], clean_labels: NDArray[np.int64], path: Path) -> bool:
+    """Refuse a file whose own true labels or positions are not the data's; whether it has any."""
+    expected = {
+        **dict.fromkeys(CLEAN_KEYS, (clean_labels, "the data's labels")),
+        **dict.fromkeys(ORDER_KEYS, (np.arange(len(clean_labels)), "0, 1, 2, ...")),
+    }
+    found = [name for name in expected if name in content]
+    for name in found:
+        with _named_failure(path):
+            own = np.asarray(content[name]).reshape(-1)
+        values, meaning = expected[name]
+        has_length = len(own) == len(values)
+        num_wrong = int((own != values).sum()) if has_length else 0
+        if num_wrong or not has_length:
+            is_reordered = has_length and np.array_equal(np.sort(own), np.sort(values))
+            difference = (
+                f"where {num_wrong} of {len(own)} differ" if has_length else f"which has {len(own)} of {len(values)}"
+            )
+            raise ArgumentValueError(
+                "given_labels_file",
+                rule=f"have {meaning} as its {name!r}",
+                got=f"{path.name!r}, {difference}{', the same in another order' if is_reordered else ''}",
+                way_out="Put the labels in the order of the data: CIFAR-N's .pt files follow torchvision, those for "
+                "TensorFlow another order."
+                if is_reordered
+                else "Is the file of this data set, and of its training part?",
+            )
+    return bool(found)
+
+
+def _agree_by_chance(labels: NDArray[np.int64], clean_labels: NDArray[np.int64], num_classes: int) -> bool:
+    """Whether the share of equal labels is within three standard deviations of that of shuffled ones, or below."""
+    count = len(labels)
+    shares = [np.bincount(some, minlength=num_classes) / count for some in (labels, clean_labels)]
+    chance = float(shares[0] @ shares[1])
+    # Few samples, or one class, say nothing.
+    return count >= 100 and chance < 0.9 and np.mean(labels == clean_labels) <= chance + 3 * np.sqrt(chance / count)
 
 
 def _read(path: Path) -> Any:

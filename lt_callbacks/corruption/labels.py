@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lt_callbacks._checks import class_range_hint
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 
@@ -47,6 +48,9 @@ def checked_labels(
     if num_classes is not None and labels.max() >= num_classes:
         where = int(np.argmax(labels))
         raise ArgumentValueError(
-            name, rule=f"be in 0..{num_classes - 1}", got=f"{labels[where]} at index {where}", way_out=hint
+            name,
+            rule=f"be in 0..{num_classes - 1}",
+            got=f"{labels[where]} at index {where}",
+            way_out=class_range_hint(int(labels.min()), int(labels.max()), num_classes, otherwise=hint),
         )
     return labels

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lt_callbacks._checks import class_range_hint
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption.counts import checked_profile, class_counts
 from lt_callbacks.corruption.hashing import hashed_uniform
@@ -59,7 +60,12 @@ def longtail_indices(
             "labels",
             rule="hold at least one sample of every class",
             got=f"none of class {int(np.argmin(available))} (of {len(available)})",
-            way_out="Add samples, or renumber the classes without it.",
+            way_out=class_range_hint(
+                int(labels.min()),
+                int(labels.max()),
+                len(available) - 1,
+                otherwise="Add samples, or renumber the classes without it.",
+            ),
         )
     keep = _kept_counts(available, order, factor=factor, profile=profile)
 

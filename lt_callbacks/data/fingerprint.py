@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +8,13 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks.data.file_hashes import file_hashes
 from lt_callbacks.data.image_set import ImageSet, Source
 
 _FORMAT_VERSION = 1
+
+# Raised where files are read into other pixels, or identified otherwise; what is in memory keeps its identity.
+_FILES_FORMAT_VERSION = 2
 
 
 def data_fingerprint(
@@ -20,7 +22,8 @@ def data_fingerprint(
 ) -> str:
     """SHA-256 of all that decides which images and labels a network is trained on.
 
-    It holds no path, device or version, so that a stored teacher is found again on another machine.
+    It holds no path, device or version, so that a stored teacher is found again on another machine. Image files count
+    by their content, which is read once and then remembered, see `file_hashes`.
 
     Args:
         source: The clean data.
@@ -47,13 +50,12 @@ def data_fingerprint(
 
 
 def _images_sha256(part: ImageSet, indices: np.ndarray) -> str:
-    """SHA-256 of the pixels, or of the files' names and sizes: reading every file would take as long as an epoch."""
+    """SHA-256 of the pixels, or of the files' bytes; in the order of the samples."""
     if isinstance(part.images, Tensor):
         digest = hashlib.sha256(canonical_json(list(part.images.shape[1:])))
         for start in range(0, len(indices), 1024):
             some = torch.tensor(indices[start : start + 1024])
             digest.update(part.images.index_select(0, some).numpy().data)
         return digest.hexdigest()
-    paths = [part.images[position].absolute() for position in indices]
-    common = Path(os.path.commonpath([path.parent for path in paths]))
-    return sha256(canonical_json([[path.relative_to(common).as_posix(), path.stat().st_size] for path in paths]))
+    hashes = file_hashes([part.images[position] for position in indices])
+    return sha256(canonical_json({"files": _FILES_FORMAT_VERSION}) + b"".join(hashes))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import integer, real
+from lt_callbacks._checks import class_range_hint, integer, real
 from lt_callbacks._counter_random import random_bits, stream_key
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.data import LongTailedDataModule
@@ -84,7 +84,12 @@ class RealImages:
                 "labels",
                 rule=f"be in 0..{self.num_classes - 1}, there are {self.num_classes} `class_names`",
                 got=f"{int(self.labels[at])} at position {at}",
-                way_out="Name every class, or count classes from 0.",
+                way_out=class_range_hint(
+                    int(self.labels.min()),
+                    int(self.labels.max()),
+                    self.num_classes,
+                    otherwise="Name every class, from class 0 on.",
+                ),
             )
 
     def _check_statistics(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import real
+from lt_callbacks._checks import class_range_hint, real
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json
 from lt_callbacks.distilled_set import set_folder
@@ -232,7 +232,9 @@ def _checked_classes(intended_class: object, num_images: int, names: tuple[str, 
             "intended_class",
             rule=f"be in 0..{len(names) - 1}, as there are {len(names)} `class_names`",
             got=f"{int(classes[at])} at position {at}",
-            way_out="Name every class, or count classes from 0.",
+            way_out=class_range_hint(
+                int(classes.min()), int(classes.max()), len(names), otherwise="Name every class, from class 0 on."
+            ),
         )
     empty = [names[c] for c in (classes.bincount(minlength=len(names)) == 0).nonzero()[:, 0].tolist()]
     if empty:

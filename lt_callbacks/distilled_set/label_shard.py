@@ -18,7 +18,7 @@ from lt_callbacks.distilled_set.tensor_bytes import sha256_of
 #: Dtype and shape of each part.
 Layout = Mapping[str, tuple[type[np.generic], tuple[int, ...]]]
 #: Inode, size and time of change.
-FileIdentity = tuple[int, int, int]
+FileIdentity = tuple[int, int, int, int]
 
 #: Entry of the safetensors metadata: JSON with ``view``, ``facts`` and ``checksum``.
 METADATA = "soft_labels"
@@ -79,7 +79,7 @@ def open_shard(
             way_out="Write it first; `missing_views()` lists all that are to do.",
         )
     status = path.stat()
-    identity = (status.st_ino, status.st_size, status.st_mtime_ns)
+    identity = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     header, start = _read_header(path)
     metadata = _metadata(path, header)
     if metadata.get("view") != view:

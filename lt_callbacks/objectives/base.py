@@ -54,6 +54,7 @@ class Objective(nn.Module, ABC):
         self.num_classes: int | None = None
         self.spans_ranks = True
         self.last_batch_size = 0
+        self._counts_from_one = False
         # Samples of each rank, inside a training step that ranks share.
         self._shares: list[int] | None = None
         # Knows the device of a module that has no parameters.
@@ -72,7 +73,10 @@ class Objective(nn.Module, ABC):
             TypeError: A count or number has the wrong type.
             ValueError: A value is out of range.
         """
-        counts = _checked_counts(class_counts).clamp_min(1.0)
+        counts = _checked_counts(class_counts)
+        # As `torch.bincount` counts labels 1..C.
+        self._counts_from_one = bool(counts[0] == 0 and (counts[1:] > 0).all())
+        counts = counts.clamp_min(1.0)
         integer("num_samples", num_samples, at_least=1)
         integer("max_epochs", max_epochs, at_least=1, hint="Give the trainer a limit of epochs.")
         self.epoch = 0
@@ -162,7 +166,11 @@ class Objective(nn.Module, ABC):
                 "logits",
                 rule=f"have {self.num_classes} columns, one for each entry of `class_counts`",
                 got=f"shape {tuple(logits.shape)}",
-                way_out=f"Build the model with num_classes={self.num_classes}.",
+                way_out=(
+                    "Class 0 has no sample, so labels seem to count from 1: subtract 1 from them."
+                    if self._counts_from_one and logits.shape[1] == self.num_classes - 1
+                    else f"Build the model with num_classes={self.num_classes}."
+                ),
             )
         if self.needs_index:
             _check_index(name, index, batch_size=len(logits))

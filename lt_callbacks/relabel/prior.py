@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import one_of
+from lt_callbacks._checks import class_range_hint, one_of
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.adsa.inputs import normalised_prior
 from lt_callbacks.distilled_set import DistilledSet
@@ -77,7 +77,7 @@ def prior_of_datamodule(datamodule: Any, distilled: DistilledSet) -> Tensor:
             "distilled",
             rule="have a class for every given label",
             got=f"a set of {distilled.num_classes} classes, where the datamodule has label {int(labels.max())}",
-            way_out=_OTHER_SET,
+            way_out=class_range_hint(int(labels.min()), int(labels.max()), distilled.num_classes, otherwise=_OTHER_SET),
         )
     return checked_prior("class_prior", np.bincount(labels, minlength=distilled.num_classes))
 

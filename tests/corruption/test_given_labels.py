@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import torch
 from lt_callbacks.corruption.given_labels import load_given_labels
 
 GIVEN = np.array([2, 0, 1, 1, 0])
+CLEAN = np.array([2, 0, 0, 1, 1])
 
 
 def load(path: Path, key: str | None = None) -> np.ndarray:
-    return load_given_labels(path, key=key, num_classes=3, num_samples=5)
+    return load_given_labels(path, key=key, num_classes=3, clean_labels=CLEAN)
 
 
 class NotPlain:
@@ -134,3 +136,72 @@ def test_refuses_labels_that_do_not_fit(tmp_path: Path) -> None:
     np.save(tmp_path / "soft.npy", np.eye(3))
     with pytest.raises(ValueError, match=r"`given_labels_file` must have shape \(N,\); got shape \(3, 3\)"):
         load(tmp_path / "soft.npy")
+
+
+def many(folder: Path, order: np.ndarray | None = None, **entries: np.ndarray) -> Path:
+    """A file of 1,000 human labels of which a third are wrong, in an order of its own."""
+    order = np.arange(1000) if order is None else order
+    path = folder / "human.npz"
+    np.savez(path, worse_label=MANY_GIVEN[order], **{name: values[order] for name, values in entries.items()})
+    return path
+
+
+MANY_CLEAN = np.random.default_rng(0).integers(0, 3, 1000)
+MANY_GIVEN = np.where(np.arange(1000) % 3 == 0, (MANY_CLEAN + 1) % 3, MANY_CLEAN)
+REVERSED = np.arange(1000)[::-1]
+
+
+def load_many(path: Path, key: str | None = "worse_label") -> np.ndarray:
+    return load_given_labels(path, key=key, num_classes=3, clean_labels=MANY_CLEAN)
+
+
+def test_true_labels_and_positions_in_the_file_are_those_of_the_data(tmp_path: Path) -> None:
+    path = many(tmp_path, clean_label=MANY_CLEAN.astype("uint8")[:, None], index=np.arange(1000))
+    assert load_many(path).tolist() == MANY_GIVEN.tolist()
+    torch.save({"worse_label": MANY_GIVEN, "clean_label": MANY_CLEAN}, tmp_path / "human.pt")
+    assert load_many(tmp_path / "human.pt").tolist() == MANY_GIVEN.tolist()
+    assert load_many(tmp_path / "human.pt", "clean_label").tolist() == MANY_CLEAN.tolist()
+
+
+@pytest.mark.parametrize("name", ["clean_label", "true_labels"])
+def test_refuses_a_file_in_another_order(tmp_path: Path, name: str) -> None:
+    num_wrong = int((MANY_CLEAN[::-1] != MANY_CLEAN).sum())
+    with pytest.raises(
+        ValueError,
+        match=f"`given_labels_file` must have the data's labels as its '{name}'; got 'human.npz', where {num_wrong} of "
+        "1000 differ, the same in another order. Put the labels in the order of the data: CIFAR-N",
+    ):
+        load_many(many(tmp_path, REVERSED, **{name: MANY_CLEAN}))
+
+
+def test_refuses_a_file_of_other_data(tmp_path: Path) -> None:
+    other = MANY_CLEAN.copy()
+    other[7] = (other[7] + 1) % 3
+    with pytest.raises(ValueError, match=r"where 1 of 1000 differ\. Is the file of this data set"):
+        load_many(many(tmp_path, clean_label=other))
+    np.savez(tmp_path / "short.npz", worse_label=MANY_GIVEN, clean_label=MANY_CLEAN[:-1])
+    with pytest.raises(ValueError, match=r"'short.npz', which has 999 of 1000. Is the file of this data set"):
+        load_many(tmp_path / "short.npz")
+
+
+def test_refuses_positions_in_another_order(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"must have 0, 1, 2, \.\.\. as its 'index'; .* where 1000 of 1000 differ, the same in another"
+    ):
+        load_many(many(tmp_path, REVERSED, index=np.arange(1000)))
+
+
+def test_warns_of_labels_that_agree_by_chance(tmp_path: Path) -> None:
+    np.save(tmp_path / "reversed.npy", MANY_GIVEN[::-1])
+    with pytest.warns(UserWarning, match=r"of 'reversed.npy' agree with the data's in 29.4% .*no more than by chance"):
+        load_many(tmp_path / "reversed.npy", None)
+    np.save(tmp_path / "own.npy", MANY_GIVEN)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_many(tmp_path / "own.npy", None)
+
+
+def test_labels_that_count_from_one_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", GIVEN + 1)
+    with pytest.raises(ValueError, match=r"must be in 0..2; got 3 at index 0\. They count from 1: subtract 1"):
+        load(tmp_path / "one.npy")

@@ -84,6 +84,8 @@ def test_a_class_with_nothing_left_is_named() -> None:
 def test_a_class_absent_from_the_data_is_named(profile: str) -> None:
     with pytest.raises(ValueError, match=r"`labels` must hold at least one sample of every class; got none of class 1"):
         longtail_indices([0, 2, 2], imbalance_factor=1, seed=0, profile=profile)
+    with pytest.raises(ValueError, match=r"got none of class 0 \(of 3\)\. They count from 1: subtract 1"):
+        longtail_indices([1, 2, 2], imbalance_factor=1, seed=0, profile=profile)
     with pytest.raises(ValueError, match=r"got none of class 3 \(of 4\)"):
         longtail_indices([0, 1, 2], imbalance_factor=1, seed=0, profile="exponential", class_order=[0, 1, 2, 3])
 

@@ -133,6 +133,11 @@ def test_a_class_without_an_image_is_named():
         ({"labels": np.zeros(35, np.int64)}, TypeError, "`labels` must be int64.*got ndarray"),
         ({"labels": torch.arange(30) % 3}, ValueError, r"`labels` must be one a sample, \(35,\); got shape \(30,\)"),
         ({"labels": torch.arange(35) % 4}, ValueError, "`labels` must be in 0..2.*got 3 at position 3"),
+        (
+            {"labels": torch.arange(35) % 3 + 1},
+            ValueError,
+            "`labels` must be in 0..2.*got 3 .*They count from 1: subtract",
+        ),
         ({"labels": torch.arange(35) % 3 - 1}, ValueError, "`labels` must be in 0..2.*got -1 at position 0"),
         ({"class_names": ("ant", "bee", "ant")}, ValueError, "`class_names` must be at least two different names"),
         ({"mean": (0.5,)}, ValueError, "`mean` must have one value a channel, 2; got 1"),

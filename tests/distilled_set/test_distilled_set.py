@@ -110,6 +110,11 @@ def test_a_set_can_be_sent_to_another_process():
             r"`intended_class` must be in 0\.\.3, .*; got 4 at position 5",
         ),
         (
+            {"intended_class": torch.arange(12) % 4 + 1},
+            ValueError,
+            r"`intended_class` must be in 0\.\.3, .*; got 4 at position 3. They count from 1: subtract 1",
+        ),
+        (
             {"intended_class": torch.tensor([0, 1, 2, 3, 0, 0, 0, -1, 0, 0, 0, 0])},
             ValueError,
             "got -1 at position 7",

@@ -1,6 +1,8 @@
 import hashlib
 import json
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -138,4 +140,16 @@ def test_bytes_are_checked_again_only_if_the_file_is_another_one(tmp_path, path)
     path.unlink()
     path.write_bytes(content)
     with pytest.raises(ValueError, match="checksum"):
+        open_shard(tmp_path, LAYOUT, view=3, facts=FACTS, checked=identity)
+
+
+def test_bytes_changed_in_place_with_the_old_time_are_noticed(tmp_path, path):
+    _, identity = open_shard(tmp_path, LAYOUT, view=3, facts=FACTS)
+    before = path.stat()
+    time.sleep(0.02)
+    with path.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        stream.write(b"\xff")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ValueError, match="checksum does not fit its content"):
         open_shard(tmp_path, LAYOUT, view=3, facts=FACTS, checked=identity)

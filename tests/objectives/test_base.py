@@ -235,6 +235,20 @@ def test_another_number_of_classes_is_refused(prepared):
         prepared("logit_adjustment")(torch.zeros(2, 5), torch.tensor([0, 1]))
 
 
+def test_a_model_of_the_right_size_is_not_blamed_for_labels_that_count_from_one(prepared, batch):
+    logits, given_label, _ = batch
+    objective = prepared("cross_entropy", class_counts=(0, 50, 20, 7, 1))
+    with pytest.raises(
+        ValueError, match=r"`logits` must have 5 columns, .* Class 0 has no sample, .*: subtract 1 from"
+    ):
+        objective(logits, given_label)
+    with pytest.raises(ValueError, match=r"Build the model with num_classes=5"):
+        objective(logits[:, :3], given_label)
+    objective = prepared("cross_entropy", class_counts=(0, 50, 0, 7, 1))
+    with pytest.raises(ValueError, match=r"Build the model with num_classes=5"):
+        objective(logits, given_label)
+
+
 @pytest.mark.parametrize(
     ("index", "error", "message"),
     [

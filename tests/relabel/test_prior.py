@@ -68,6 +68,7 @@ def test_given_labels_may_be_any_integers(kind):
         (SimpleNamespace(), "and SimpleNamespace without `given_labels`. Pass `class_prior=[...]`"),
         (SimpleNamespace(given_labels=[0, 1, 2, 2]), "`class_prior` must be finite and > 0; got 0"),
         (SimpleNamespace(given_labels=[0, 1, 2, 3, 4]), "got a set of 4 classes, where the datamodule has label 4."),
+        (SimpleNamespace(given_labels=[4, 1, 2, 3]), "where the datamodule has label 4. They count from 1: subtract 1"),
         (
             SimpleNamespace(given_labels=[0.0, 1.0]),
             "must be integers >= 0, one a sample of the datamodule; got float64",

@@ -29,11 +29,11 @@ IMAGES, LABELS = images_and_labels()
 CHANGED = torch.where(torch.arange(24) == 23, LABELS + 1, LABELS)
 
 
-def files(folder: Path, *, size: int = 3, last_label: int = 1) -> Files:
+def files(folder: Path, *, last: bytes = b"xyz", last_label: int = 1) -> Files:
     folder.mkdir()
     paths = [folder / f"{i}.png" for i in range(3)]
     for path in paths:
-        path.write_bytes(b"x" * (size if path is paths[-1] else 3))
+        path.write_bytes(last if path is paths[-1] else b"abc")
     return Files([(str(path), label) for path, label in zip(paths, (0, 0, last_label), strict=True)])
 
 
@@ -81,11 +81,34 @@ def test_datasets_with_data_and_targets(kind):
     assert fingerprint != dataset_fingerprint(Arrays(data + 1, LABELS.tolist()))
 
 
-def test_datasets_of_files_are_known_by_name_size_and_label_wherever_they_lie(tmp_path):
+def test_datasets_of_files_are_known_by_content_and_label_wherever_they_lie(tmp_path):
     fingerprint = dataset_fingerprint(files(tmp_path / "a"))
     assert fingerprint == dataset_fingerprint(files(tmp_path / "b"))
-    assert fingerprint != dataset_fingerprint(files(tmp_path / "c", size=4))
-    assert fingerprint != dataset_fingerprint(files(tmp_path / "d", last_label=2))
+    assert fingerprint != dataset_fingerprint(files(tmp_path / "c", last=b"xyzz"))
+    assert fingerprint != dataset_fingerprint(files(tmp_path / "d", last=b"XYZ"))
+    assert fingerprint != dataset_fingerprint(files(tmp_path / "e", last_label=2))
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_arrays_of_paths_are_files(tmp_path, dtype):
+    samples = files(tmp_path / "a").samples
+    paths, labels = np.array([path for path, _ in samples], dtype=dtype), [label for _, label in samples]
+    fingerprint = dataset_fingerprint(Arrays(paths, labels))
+    assert fingerprint == dataset_fingerprint(Files(samples))
+    (tmp_path / "a" / "2.png").write_bytes(b"new")
+    assert dataset_fingerprint(Arrays(paths, labels)) not in (None, fingerprint)
+    assert dataset_fingerprint(Arrays(np.array(["a word", "another"], dtype=dtype), [0, 1])) is None
+    assert dataset_fingerprint(Arrays(np.array([{}, {}], dtype=object), [0, 1])) is None
+
+
+def test_exchanged_files_of_equal_size_are_other_data(tmp_path):
+    dataset = files(tmp_path / "a")
+    fingerprint = dataset_fingerprint(dataset)
+    first, last = tmp_path / "a" / "0.png", tmp_path / "a" / "2.png"
+    first.rename(tmp_path / "aside")
+    last.rename(first)
+    (tmp_path / "aside").rename(last)
+    assert dataset_fingerprint(dataset) != fingerprint
 
 
 @pytest.mark.parametrize(
@@ -100,6 +123,7 @@ def test_datasets_of_files_are_known_by_name_size_and_label_wherever_they_lie(tm
         Arrays([IMAGES], LABELS.tolist()),
         Files([(torch.zeros(2), 0)]),
         Files([("a.png", "cat")]),
+        Files([("a sentence and its label", 0)]),
         Files([["a.png", 0]]),
         Files([]),
     ],

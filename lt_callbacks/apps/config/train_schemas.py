@@ -17,7 +17,7 @@ class DataConfig:
         name: A name in `lt_callbacks.data.SOURCES`.
         root: Folder of the images.
         path: The file of ``arrays``.
-        train_csv: The file of ``csv_file``.
+        train_csv: The file of ``csv_file``; a column ``split`` may say ``train`` or ``test``.
         test_csv: The test set's file, laid out like ``train_csv``.
         image_size: Height and width in pixels, for image files.
         test_fraction: Share of each class in the test set of ``digits``; of your own data without a test set, the share

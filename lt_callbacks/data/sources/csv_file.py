@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import csv
-import io
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +8,24 @@ import numpy as np
 
 from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.data.image_set import ImageSet, Source
+from lt_callbacks.data.sources.csv_classes import CsvClasses
+from lt_callbacks.data.sources.csv_table import CsvTable, read_csv_table
+from lt_callbacks.data.sources.listed_files import real_files
 from lt_callbacks.data.sources.statistics import IMAGENET_MEAN, IMAGENET_STD
 
+SPLITS = ("train", "test")
 
-class _Row(NamedTuple):
-    path: Path
-    label: str
-    where: str
+
+class _Part(NamedTuple):
+    """Rows of a file, with the paths of their images: as they are opened, and the file that they lead to."""
+
+    table: CsvTable
+    rows: np.ndarray
+    paths: list[str]
+    files: list[str]
+
+    def where(self, position: int) -> str:
+        return self.table.where(self.rows[position])
 
 
 def csv_file(
@@ -28,14 +37,21 @@ def csv_file(
     crop_padding: int = 0,
     flip: bool = True,
 ) -> Source:
-    """Your own image files, listed in CSV files with the columns ``path`` and ``label``; other columns are left alone.
+    """Your own image files, listed in CSV files with the columns ``path`` and ``label``.
 
-    Classes are the distinct labels of the training file: in the order of the numbers where all are integers, otherwise
-    in alphabetic order. Images are decoded and augmented as in `image_folder`.
+    Files as spreadsheets, databases and pandas export them: separated by commas, semicolons or tabs, quoted or not,
+    with any line ends, in UTF-8 or, with its mark, UTF-16. Where there is a column ``split``, it says ``train`` or
+    ``test`` of each image; other columns are left alone.
+
+    Classes are the distinct labels of the training images. Where all are whole numbers they are in numeric order, and
+    ``3``, ``03`` and ``3.0`` are one class; otherwise they are texts in alphabetic order. ``NaN`` and ``-1`` are no
+    classes; among numbers, ``None``, ``null`` and ``NA`` are none either, among texts they are (a warning says so).
+
+    Images are decoded and augmented as in `image_folder`.
 
     Args:
-        train_csv: One training image a line, under a header.
-        test_csv: One test image a line, under a header; None: no test set.
+        train_csv: One training image a line, under a header; with a column ``split``, the test images too.
+        test_csv: One test image a line, under a header; None: those of ``split``, or no test set.
         root: What relative paths start from; None: the folder of the CSV file they are in.
         image_size: Height and width that images are given out with, in pixels.
         crop_padding: As in `image_folder`.
@@ -43,17 +59,28 @@ def csv_file(
 
     Raises:
         FileNotFoundError: A CSV file, or an image that one names, does not exist; with the line.
-        ValueError: A column, path or label is missing, a test label does not occur in training, or a test image is also
-            a training image; with the line.
+        ValueError: A column, path or label is missing, a line has another number of fields or a quote that is not
+            closed, an image is listed twice (also by another spelling of its path, or a link), or a test label does not
+            occur in training; with the line.
     """
-    train = _rows(train_csv, "train_csv", root)
-    class_names = _class_names(train)
-    test = None if test_csv is None else _test_rows(_rows(test_csv, "test_csv", root), train, class_names)
+    table = _read("train_csv", train_csv)
+    train_rows, test_rows = _split_rows(table, has_test_csv=test_csv is not None)
+    classes = CsvClasses(table, train_rows)
+    train = _part(table, train_rows, root)
+    test = None
+    if test_csv is not None:
+        test_table = _read("test_csv", test_csv)
+        if test_table.splits is not None:
+            raise _two_test_sets("test_csv", test_table)
+        test = _part(test_table, np.arange(len(test_table.paths)), root)
+    elif len(test_rows):
+        test = _part(table, test_rows, root)
+    _check_each_file_once(train, test)
     return Source(
         name=Path(train_csv).stem,
-        train=_image_set(train, class_names),
-        test=None if test is None else _image_set(test, class_names),
-        class_names=class_names,
+        train=_image_set(train, classes),
+        test=None if test is None else _image_set(test, classes),
+        class_names=classes.names,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         crop_padding=crop_padding,
@@ -63,91 +90,121 @@ def csv_file(
     )
 
 
-def _rows(file: str | os.PathLike[str], argument: str, root: str | os.PathLike[str] | None) -> list[_Row]:
-    table = Path(file)
-    if not table.is_file():
+def _read(argument: str, file: str | os.PathLike[str]) -> CsvTable:
+    return read_csv_table(argument, Path(file))
+
+
+def _split_rows(table: CsvTable, *, has_test_csv: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training and of the test rows."""
+    everything = np.arange(len(table.paths))
+    if table.splits is None:
+        return everything, everything[:0]
+    if has_test_csv:
+        raise _two_test_sets("train_csv", table)
+    wrong = next((number for number, split in enumerate(table.splits) if split.lower() not in SPLITS), None)
+    if wrong is not None:
+        split = table.splits[wrong]
+        is_validation = split.lower().startswith(("val", "dev"))
+        raise ArgumentValueError(
+            table.argument,
+            rule="have 'train' or 'test' in the column 'split'",
+            got=f"{split!r} in {table.where(int(np.argmax(table.split_numbers == wrong)))}",
+            way_out=(
+                "Validation images are held out of the training images, see `validation_fraction`: write 'train', or "
+                "remove these lines."
+                if is_validation
+                else "Correct it, or rename the column where it means something else."
+            ),
+        )
+    is_test = np.array([split.lower() == "test" for split in table.splits])[table.split_numbers]
+    if is_test.all():
+        raise ArgumentValueError(
+            table.argument,
+            rule="list at least one training image",
+            got=f"{table.file}, where the column 'split' says 'test' in every line",
+            way_out="Add training images.",
+        )
+    return everything[~is_test], everything[is_test]
+
+
+def _two_test_sets(argument: str, table: CsvTable) -> ArgumentValueError:
+    return ArgumentValueError(
+        argument,
+        rule="have no column 'split' where `test_csv` is given",
+        got=f"one in {table.file}",
+        way_out="Remove or rename the column, or give one file without `test_csv`.",
+    )
+
+
+def _part(table: CsvTable, rows: np.ndarray, root: str | os.PathLike[str] | None) -> _Part:
+    folder = table.file.parent if root is None else Path(root)
+    # As strings: a million joined path objects take seconds.
+    start = os.path.join(folder, "")  # noqa: PTH118
+    listed = table.paths if len(rows) == len(table.paths) else [table.paths[row] for row in rows]
+    paths = [path if os.path.isabs(path) else start + path for path in listed]  # noqa: PTH117
+    files = real_files(paths)
+    if None in files:
+        missing = files.index(None)
+        has_backslash = os.sep == "/" and "\\" in listed[missing]
         raise ArgumentFileError(
-            argument, rule="be a CSV file", got=f"{table}, which is none", way_out="Check the path."
+            table.argument,
+            rule="name files that exist",
+            got=f"{Path(paths[missing])} in {table.where(rows[missing])}",
+            way_out=(
+                "Write '/' for the backslashes, which are part of names here."
+                if has_backslash
+                else "Correct the line, or pass `root`, the folder that paths start from."
+            ),
         )
-    folder = table.parent if root is None else Path(root)
-    try:
-        # utf-8-sig: spreadsheets put a mark before the header
-        content = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ArgumentValueError(
-            argument,
-            rule="be a CSV file in UTF-8",
-            got=f"{table}, which is not ({error})",
-            way_out="Save it again with that encoding.",
-        ) from error
-    rows = []
-    reader = csv.DictReader(io.StringIO(content))
-    columns = reader.fieldnames or []
-    if not {"path", "label"} <= set(columns):
-        raise ArgumentValueError(
-            argument,
-            rule="have the columns 'path' and 'label' in its first line",
-            got=f"{', '.join(columns) or 'nothing'} in {table}",
-            way_out="Add the header 'path,label'.",
-        )
-    for line in reader:
-        where = f"{table}, line {reader.line_num}"
-        path, label = (line["path"] or "").strip(), (line["label"] or "").strip()
-        if not path or not label:
-            raise ArgumentValueError(
-                argument,
-                rule="have a path and a label in every line",
-                got=f"{where}, which lacks one",
-                way_out="Complete it.",
-            )
-        if not (folder / path).is_file():
-            raise ArgumentFileError(
-                argument,
-                rule="name files that exist",
-                got=f"{folder / path} in {where}",
-                way_out="Correct the line, or pass `root`, the folder that paths start from.",
-            )
-        rows.append(_Row(folder / path, label, where))
-    if not rows:
-        raise ArgumentValueError(
-            argument,
-            rule="list at least one image",
-            got=f"{table}, which has none below its header",
-            way_out="Add lines.",
-        )
-    return rows
+    return _Part(table, rows, paths, [file for file in files if file is not None])
 
 
-def _class_names(rows: list[_Row]) -> tuple[str, ...]:
-    labels = {row.label for row in rows}
-    try:
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))
-    except ValueError:
-        return tuple(sorted(labels))
-
-
-def _test_rows(test: list[_Row], train: list[_Row], class_names: tuple[str, ...]) -> list[_Row]:
-    trained_on = {row.path.resolve(): row.where for row in train}
-    for row in test:
-        if row.label not in class_names:
-            raise ArgumentValueError(
-                "test_csv",
-                rule=f"have labels that occur in `train_csv`: {', '.join(class_names[:20])}",
-                got=f"{row.label!r} in {row.where}",
-                way_out="Correct it, or add training images of the class.",
-            )
-        twin = trained_on.get(row.path.resolve())
+def _check_each_file_once(train: _Part, test: _Part | None) -> None:
+    """Refuse a file that is listed twice, by any spelling of its path: it may have two labels, or be tested on."""
+    position_of = _positions(train)
+    if test is None:
+        return
+    _positions(test)
+    for position, file in enumerate(test.files):
+        twin = position_of.get(file)
         if twin is not None:
             raise ArgumentValueError(
-                "test_csv",
-                rule="not list training images",
-                got=f"the file of {twin} in {row.where}",
+                test.table.argument,
+                rule="not list training images" if test.table is not train.table else "not test on training images",
+                got=f"the file of {train.where(twin)} in {test.where(position)}",
                 way_out="Remove one of the two lines.",
             )
-    return test
 
 
-def _image_set(rows: list[_Row], class_names: tuple[str, ...]) -> ImageSet:
-    label_of = {name: label for label, name in enumerate(class_names)}
-    labels = np.array([label_of[row.label] for row in rows], dtype=np.int64)
-    return ImageSet(images=tuple(row.path for row in rows), labels=labels)
+def _positions(part: _Part) -> dict[str, int]:
+    """Where each file is in the part."""
+    # The first of equal ones.
+    position_of = dict(zip(reversed(part.files), range(len(part.files) - 1, -1, -1), strict=True))
+    if len(position_of) < len(part.files):
+        second = next(position for position, file in enumerate(part.files) if position_of[file] != position)
+        first = position_of[part.files[second]]
+        labels = [part.table.labels[part.table.label_numbers[part.rows[position]]] for position in (first, second)]
+        again = "again" if labels[0] == labels[1] else f"with the label {labels[1]!r} in place of {labels[0]!r}"
+        raise ArgumentValueError(
+            part.table.argument,
+            rule="list every image once",
+            got=f"the file of {part.where(first)} {again} in {part.where(second)}, and "
+            f"{len(part.files) - len(position_of)} such lines in all",
+            way_out="Remove the line that is wrong.",
+        )
+    return position_of
+
+
+def _image_set(part: _Part, classes: CsvClasses) -> ImageSet:
+    labels = classes.numbers(part.table, part.rows)
+    unknown = np.flatnonzero(labels < 0)
+    if len(unknown):
+        row = part.rows[unknown[0]]
+        raise ArgumentValueError(
+            part.table.argument,
+            rule=f"have test labels that occur in training: {', '.join(classes.names[:20])}",
+            got=f"{part.table.labels[part.table.label_numbers[row]]!r} in {part.table.where(row)}",
+            way_out="Correct it, or add training images of the class.",
+        )
+    # It makes path objects of texts, which takes long enough to be done once.
+    return ImageSet(images=part.paths, labels=labels)  # type: ignore[arg-type]

@@ -58,6 +58,11 @@ def test_grey_images_columns_of_labels_and_names(tmp_path: Path):
     assert (source.crop_padding, source.flip) == (0, False)
 
 
+def test_names_may_be_bytes(tmp_path: Path):
+    names = [name.encode() for name in ("cat", "Kätzchen", "猫")]
+    assert arrays(path=save(tmp_path, class_names=np.array(names))).class_names == ("cat", "Kätzchen", "猫")
+
+
 def test_the_test_set_may_be_left_out(tmp_path: Path):
     assert arrays(path=save(tmp_path, test_images=None, test_labels=None)).test is None
 
@@ -89,17 +94,78 @@ def test_a_missing_file_says_what_to_write(tmp_path: Path):
         (
             {"test_labels": np.array([0, 3])},
             ValueError,
-            "`test` must have labels below the number of `class_names`, 3; got 3",
+            "`test_labels` must be in 0..2, the classes of `train_labels` or `class_names`; got 3 at position 1. Name",
         ),
         (
             {"train_labels": np.zeros((6, 3), int)},
             TypeError,
-            r"`labels` must be a vector of integers; got shape \(6, 3\)",
+            r"`train_labels` must be integers of shape .*; got int64, shape \(6, 3\). Write labels.argmax",
+        ),
+        (
+            {"train_labels": np.array([0.0, 1.0, 2.0, 0.0, 1.0, 2.0])},
+            TypeError,
+            r"`train_labels` must be integers .*; got float64, shape \(6,\). Write class numbers as labels.astype",
+        ),
+        (
+            {"test_labels": np.array([0.0, np.nan])},
+            ValueError,
+            "`test_labels` must be class numbers; got nan at position 1. Remove unlabelled",
+        ),
+        (
+            {"train_labels": np.array([0, 1, 2, 0, 1, -1])},
+            ValueError,
+            "`train_labels` must be >= 0; got -1 at index 5. Remove unlabelled images",
+        ),
+        (
+            {"train_labels": np.array([0, 1, 2, 0])},
+            ValueError,
+            "`train_labels` must be as many as `train_images`, 6; got 4. Write one",
+        ),
+        # labels that count from 1, which would make a fourth class without a sample
+        (
+            {"train_labels": np.array([1, 2, 3, 1, 2, 3]), "test_labels": np.array([1, 3])},
+            ValueError,
+            "`train_labels` must hold at least one image of each of the 4 classes; got none of class 0. They count from 1",
+        ),
+        (
+            {"train_labels": np.array([1, 2, 3, 1, 2, 3]), "class_names": np.array(["a", "b", "c"])},
+            ValueError,
+            "`train_labels` must be in 0..2, .*; got 3 at position 2. They count from 1: subtract 1",
+        ),
+        (
+            {"test_labels": np.array([1, 3])},
+            ValueError,
+            "`test_labels` must be in 0..2, .*; got 3 at position 1. They count from 1: subtract 1",
+        ),
+        (
+            {"train_labels": np.array([0, 1, 3, 0, 1, 3]), "test_labels": np.array([2, 0])},
+            ValueError,
+            "`train_labels` must hold at least .* of the 4 classes; got none of class 2. Add images, or number",
+        ),
+        (
+            {"class_names": np.array(["a", "b", "c", "d", "e"])},
+            ValueError,
+            "`train_labels` must hold at least .* of the 5 classes; got none of class 3, 4. Add images",
+        ),
+        (
+            {"class_names": np.array(["a", "b", "a"])},
+            ValueError,
+            "`class_names` must differ from each other; got 'a' twice",
+        ),
+        (
+            {"class_names": np.array([b"a", b"b", b"\xff"])},
+            ValueError,
+            r"`class_names` must be strings, or bytes in UTF-8; got b'\\xff'",
+        ),
+        (
+            {"class_names": np.array([["a", "b", "c"]])},
+            ValueError,
+            r"`class_names` must have shape \(C,\); got shape \(1, 3\)",
         ),
         (
             {"class_names": np.array(["a"])},
             ValueError,
-            "`train` must have labels below the number of `class_names`, 1; got 2",
+            "`train_labels` must be in 0..0, the classes of `train_labels` or `class_names`; got 2 at position 2. Name",
         ),
         (
             {"class_names": np.array([{"a": 1}], dtype=object)},

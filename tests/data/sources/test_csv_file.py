@@ -96,7 +96,36 @@ def test_a_missing_table_is_named(folder: Path):
             ValueError,
             "every line; got .*train.csv, line 3, which lacks one. Complete",
         ),
-        (["images/0.png"], "path,label", ValueError, "a label in every line; got .*train.csv, line 2, which lacks one"),
+        (
+            ["images/0.png"],
+            "path,label",
+            ValueError,
+            "have 2 fields in every line, .*; got .*line 2, which has 1. Complete",
+        ),
+        (
+            ["images/0.png,a,1", "images/1.png,b"],
+            "path,label,id",
+            ValueError,
+            "have 3 fields in every line, as in its header; got .*line 3, which has 2. Complete it",
+        ),
+        (
+            ["images/0.png,a", "images/1.png,b, small"],
+            "path,label",
+            ValueError,
+            "have 2 fields in every line, .*; got .*line 3, which has 3. Quote a field that holds the separator",
+        ),
+        (
+            ["images/0.png,a,b"],
+            "path,label,label",
+            ValueError,
+            "`train_csv` must have one column 'label'; got 2 of them in .*train.csv, line 1. Rename or remove",
+        ),
+        (
+            ["images\\0.png,a"],
+            "path,label",
+            FileNotFoundError,
+            "name files that exist; got .*line 2. Write '/' for the backslashes",
+        ),
         ([",a"], "path,label", ValueError, "must have a path and a label in every line; got .*line 2, which lacks one"),
         (
             ["images/0.png,a", "images/1.png,a", "images/9.png,b"],
@@ -117,7 +146,8 @@ def test_another_encoding_is_refused_by_name(folder: Path):
     path = folder / "train.csv"
     path.write_bytes("path,label\nimages/0.png,Kätzchen\n".encode("latin-1"))
     with pytest.raises(
-        ValueError, match="`train_csv` must be a CSV file in UTF-8; got .*train.csv, which is not .* Save it again"
+        ValueError,
+        match="`train_csv` must be a CSV file in UTF-8; got .*train.csv, which is not, in line 2 .* Save it again",
     ):
         csv_file(train_csv=path, image_size=8)
 
@@ -127,7 +157,7 @@ def test_an_unknown_test_label_is_refused_with_its_line(folder: Path):
     test = write(folder, "images/2.png,cat", "images/3.png,cow", name="test.csv")
     with pytest.raises(
         ValueError,
-        match="`test_csv` must have labels that occur in `train_csv`: cat, dog; got 'cow' in .*test.csv, line 3",
+        match="`test_csv` must have test labels that occur in training: cat, dog; got 'cow' in .*test.csv, line 3",
     ):
         csv_file(train_csv=train, test_csv=test, image_size=8)
 
@@ -139,3 +169,107 @@ def test_a_training_image_in_the_test_set_is_refused(folder: Path):
         ValueError, match=r"`test_csv` must not list training images; got the file of .*line 3 in .*test.csv, line 3"
     ):
         csv_file(train_csv=train, test_csv=test, image_size=8)
+
+
+def test_an_image_may_be_listed_once_by_any_spelling_of_its_path(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    (folder / "images" / "link.png").symlink_to("0.png")
+    (folder / "linked").symlink_to("images")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "there.png").symlink_to(folder / "images" / "0.png")
+    spellings = (
+        "images/0.png",
+        "./images/0.png",
+        "images//0.png",
+        "linked/../images/0.png",
+        "linked/0.png",
+        "images/link.png",
+        str(folder / "images" / "0.png"),
+        str(elsewhere / "there.png"),
+    )
+    for path in spellings:
+        train = write(folder, "images/0.png,cat", "images/1.png,dog", f"{path},dog", f"{path},dog")
+        with pytest.raises(
+            ValueError,
+            match=r"`train_csv` must list every image once; got the file of .*train.csv, line 2 with the label 'dog' in "
+            r"place of 'cat' in .*train.csv, line 4, and 2 such lines in all\. Remove the line",
+        ):
+            csv_file(train_csv=train, image_size=8)
+        train = write(folder, "images/0.png,cat", "images/1.png,dog", f"{path},cat")
+        with pytest.raises(ValueError, match="the file of .*train.csv, line 2 again in .*train.csv, line 4"):
+            csv_file(train_csv=train, image_size=8)
+        test = write(folder, f"{path},dog", name="test.csv")
+        with pytest.raises(ValueError, match="`test_csv` must not list training images; got the file of .*line 2 in"):
+            csv_file(train_csv=write(folder, "images/0.png,cat", "images/1.png,dog"), test_csv=test, image_size=8)
+
+
+def test_copies_and_hard_links_are_images_of_their_own(folder: Path):
+    (folder / "images" / "copy.png").write_bytes((folder / "images" / "0.png").read_bytes())
+    (folder / "images" / "hard.png").hardlink_to(folder / "images" / "0.png")
+    train = write(folder, "images/0.png,cat", "images/copy.png,dog", "images/hard.png,cat")
+    assert csv_file(train_csv=train, image_size=8).train.labels.tolist() == [0, 1, 0]
+
+
+def test_a_column_says_which_images_are_tested_on(folder: Path):
+    rows = ("images/0.png,cat,train", "images/1.png,dog,Train", "images/2.png,dog,TEST", "images/3.png,cat, test ")
+    source = csv_file(train_csv=write(folder, *rows, header="path,label,split"), image_size=8)
+    assert [path.name for path in source.train.images] == ["0.png", "1.png"]
+    assert [path.name for path in source.test.images] == ["2.png", "3.png"]
+    assert source.train.labels.tolist() == [0, 1]
+    assert source.test.labels.tolist() == [1, 0]
+    only_training = csv_file(train_csv=write(folder, *rows[:2], header="path,label,split"), image_size=8)
+    assert only_training.test is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["images/0.png,a,train", "images/1.png,b,val"],
+            "got 'val' in .*line 3. Validation images are held out of the",
+        ),
+        (
+            ["images/0.png,a,train", "images/1.png,b,Dev"],
+            "got 'Dev' in .*line 3. Validation images are held out of the",
+        ),
+        (
+            ["images/0.png,a,train", "images/1.png,b,"],
+            "in the column 'split'; got '' in .*line 3. Correct it, or rename",
+        ),
+        (["images/0.png,a,3", "images/1.png,b,train"], "got '3' in .*line 2. Correct it, or rename the column"),
+        (["images/0.png,a,test"], "at least one training image; got .*train.csv, where the column 'split' says 'test'"),
+        (
+            ["images/0.png,a,train", "images/./0.png,a,test"],
+            "must not test on training images; got the file of .*line 2 in .*line 3",
+        ),
+        (
+            ["images/0.png,a,train", "images/1.png,b,test"],
+            "must have test labels that occur in training: a; got 'b' in .*line 3",
+        ),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused_with_its_line(folder: Path, lines: list[str], message: str):
+    with pytest.raises(ValueError, match=message):
+        csv_file(train_csv=write(folder, *lines, header="path,label,split"), image_size=8)
+
+
+def test_two_ways_to_name_a_test_set_are_refused(folder: Path):
+    plain = write(folder, "images/0.png,a", name="plain.csv")
+    other = write(folder, "images/1.png,a", name="other.csv")
+    with_split = write(folder, "images/2.png,a,train", header="path,label,split", name="split.csv")
+    for train, test, argument in ((with_split, other, "train_csv"), (plain, with_split, "test_csv")):
+        with pytest.raises(
+            ValueError, match=f"`{argument}` must have no column 'split' where `test_csv` is given; got one"
+        ):
+            csv_file(train_csv=train, test_csv=test, image_size=8)
+
+
+def test_test_labels_are_numbers_where_training_labels_are(folder: Path):
+    train = write(folder, "images/0.png,3", "images/1.png,10")
+    test = write(folder, "images/2.png,3.0", "images/3.png,10", name="test.csv")
+    assert csv_file(train_csv=train, test_csv=test, image_size=8).test.labels.tolist() == [0, 1]
+    for wrong in ("4", "3.5", "three", "nan"):
+        test = write(folder, f"images/2.png,{wrong}", name="test.csv")
+        with pytest.raises(ValueError, match=f"occur in training: 3, 10; got '{wrong}' in .*test.csv, line 2"):
+            csv_file(train_csv=train, test_csv=test, image_size=8)
