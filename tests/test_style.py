@@ -75,6 +75,7 @@ POSITIONAL = {
     "plugins.ADSACallback": ["distilled"],
     "plugins.DSinkCallback": ["dsink"],
     "plugins.RankAgreement": ["facts"],
+    "data.hold_out_test": ["source"],
     "evaluation.ResultFile": ["path"],
     "evaluation.accuracy_lines_figure": ["comparison"],
     "evaluation.accuracy_maps_figure": ["comparison"],
