@@ -75,12 +75,14 @@ class ModelConfig:
     """The network, see `lt_callbacks.models.build_model`, and how it is run.
 
     Attributes:
+        name: Of this package's networks, ``torchvision:NAME`` or ``timm:NAME``. ``auto``: ``small_cnn`` for images of up
+            to 64 pixels, ``torchvision:resnet18`` for larger ones.
         channels_last: See `lt_callbacks.methods.Classifier`.
         compile: Whether ``torch.compile`` makes its forward and backward passes, and the teachers', while `lt-train`
             trains; needs a C++ compiler on the CPU.
     """
 
-    name: str = "small_cnn"
+    name: str = "auto"
     width: Optional[int] = None
     channels_last: bool = False
     compile: bool = False

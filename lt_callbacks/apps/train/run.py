@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from lt_callbacks.apps.config.build import build_source, build_trainer
+from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
@@ -49,6 +50,7 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     source = build_source(config.data)
+    config = with_network_names(config, source)
     manifest = check_parts(config, source).manifest
     drivers = Drivers(build_trainer(config))
     with Preemption().listening() as preemption:
