@@ -40,9 +40,10 @@ def test_a_torchvision_model_takes_any_number_of_channels(name, channels):
     assert first.shape == (before.shape[0], channels, *before.shape[2:])
     # As that library initialises it, not as PyTorch would.
     assert float(first.std()) == pytest.approx(float(before.std()), rel=0.1)
-    assert usual.get_submodule(changed[0].rpartition(".")[0]).stride == model.get_submodule(
-        changed[0].rpartition(".")[0]
-    ).stride
+    assert (
+        usual.get_submodule(changed[0].rpartition(".")[0]).stride
+        == model.get_submodule(changed[0].rpartition(".")[0]).stride
+    )
 
 
 def test_only_classifiers_are_offered():

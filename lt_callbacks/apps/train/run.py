@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.train.checks import check_parts, check_settings
+from lt_callbacks.apps.train.model_folder import keep_model, settle_model
 from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
 from lt_callbacks.apps.train.rows import num_trainings, title
@@ -67,8 +69,11 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
             shown = _run_seeds(config, source, document, drivers, preemption)
     results = _shown_results(config, document.results)
     rows = table_rows(config, results)
+    model = settle_model(config, document.path)
     write_pages(output, config, results, rows, shown)
     show(rows, output, document.path)
+    if model is not None:
+        sys.stdout.write(f"{model}\n")
     return objective_value(config, results)
 
 
@@ -98,7 +103,10 @@ def _run_seeds(
                 study = SeedStudy(config, source, seed, progress, runner=runner)
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
                 for method in methods:
-                    document.append(study.run(method))
+                    result = study.run(method)
+                    # Before the row counts as finished: a run that goes on trains no finished row again.
+                    keep_model(study, method, result)
+                    document.append(result)
                     study.finish(method)
                 if shown is None or shown.student is None:
                     shown = study

@@ -26,7 +26,12 @@ def source_of(channels, height, width):
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((8, 8), "small_cnn"), ((64, 64), "small_cnn"), ((65, 65), "torchvision:resnet18"), ((32, 96), "torchvision:resnet18")],
+    [
+        ((8, 8), "small_cnn"),
+        ((64, 64), "small_cnn"),
+        ((65, 65), "torchvision:resnet18"),
+        ((32, 96), "torchvision:resnet18"),
+    ],
 )
 def test_the_network_follows_the_larger_side_of_the_images(size, expected):
     assert network_name("auto", (3, *size)) == expected
