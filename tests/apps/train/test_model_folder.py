@@ -63,7 +63,6 @@ def study(tmp_path_factory):
         tmp_path_factory.mktemp("study"),
         "noise_teacher.max_epochs=1",
         "imbalance_teacher=ldam_drw",
-        "+imbalance_teacher.settings.defer_until=0.5",
     )
 
 
