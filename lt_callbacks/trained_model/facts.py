@@ -78,16 +78,15 @@ class ModelFacts:
         try:
             channels = flat.pop("in_channels")
             for group, names in _GROUPS.items():
-                entries = dict(flat.pop(group))
-                flat.update({field: entries.pop(name) for name, field in names.items()})
-                if entries:
-                    raise KeyError(*entries)
+                entries = flat.pop(group)
+                flat.update({names.get(name, f"{group}.{name}"): value for name, value in entries.items()})
             made: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
             facts = cls(**made)
-            if not channels == len(facts.mean) == len(facts.std) or len(facts.image_size) != 2:
-                raise ValueError("channels, mean, deviation or image size do not fit each other")
-        except (KeyError, TypeError, ValueError) as error:
+            fits = channels == len(facts.mean) == len(facts.std) and len(facts.image_size) == 2
+        except (AttributeError, KeyError, TypeError) as error:
             raise DataError(f"`model.json` must have the entries of a trained network ({error}).") from error
+        if not fits:
+            raise DataError("`model.json` must have channels, mean, deviation and image size that fit each other.")
         return facts
 
 

@@ -93,11 +93,6 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
         FileNotFoundError: There is no such folder, or a file is missing.
         ValueError: A file is damaged, was edited, or is of another format version.
         ImportError: The network is one of timm, and timm is not installed.
-
-    Example:
-        >>> model = load_model("runs/demo/model")  # doctest: +SKIP
-        >>> model.predict(["cat.jpg", "dog.jpg"]).argmax(dim=1)  # doctest: +SKIP
-        tensor([0, 1])
     """
     from safetensors.torch import load
 
@@ -124,7 +119,7 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
         why = str(error).splitlines()[-1].strip()
         reason = f"does not fit the network {facts.network!r} as it is built here ({why})"
         raise refusal(file, _KIND, reason, "Install the releases of the packages that it was trained with.") from error
-    return TrainedModel(network, facts=facts).to(_known(device)).eval()
+    return TrainedModel(network=network, facts=facts).to(_known(device)).eval()
 
 
 def _read(place: Path) -> tuple[ModelFacts, str]:

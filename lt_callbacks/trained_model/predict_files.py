@@ -15,7 +15,7 @@ from lt_callbacks.trained_model.pictures import open_picture
 from lt_callbacks.trained_model.trained_model import TrainedModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """What a model says of one file.
 
@@ -55,9 +55,9 @@ def predict_files(
         probs = iter(model.probabilities(torch.stack(images)) if images else ())
         for path, item in zip(paths[done : done + len(items)], items, strict=True):
             if isinstance(item, Tensor):
-                yield Prediction(path, next(probs))
+                yield Prediction(path=path, probs=next(probs))
             else:
-                yield Prediction(path, None, error=item)
+                yield Prediction(path=path, probs=None, error=item)
         done += len(items)
 
 

@@ -35,7 +35,7 @@ class TrainedModel(nn.Module):
         preprocess: From a PIL picture, or a (C, h, w) uint8 tensor, to a prepared image (C, H, W) float32.
     """
 
-    def __init__(self, network: nn.Module, *, facts: ModelFacts) -> None:
+    def __init__(self, *, network: nn.Module, facts: ModelFacts) -> None:
         super().__init__()
         self.network, self.facts = network, facts
         self.class_names, self.image_size = facts.class_names, facts.image_size

@@ -125,7 +125,7 @@ def change(file, **entries):
         ("model.json", lambda file: change(file, format_version=2), "has format version 2 where this release reads 1"),
         ("model.json", lambda file: change(file, format="other"), "has no entry `format`"),
         ("model.json", lambda file: change(file, weights=3), "model.json', which cannot be understood"),
-        ("model.json", lambda file: change(file, std=[1.0]), "cannot be understood: .*do not fit each other"),
+        ("model.json", lambda file: change(file, std=[1.0]), "cannot be understood: .*that fit each other"),
         (
             "model.json",
             lambda file: change(file, network={"name": "resnet20", "head": "linear", "width": 4, "channels_last": False}),
