@@ -62,7 +62,7 @@ def test_what_changes_the_weights_changes_the_key(tmp_path, change):
     "change",
     ["output=elsewhere", "store=elsewhere", "threads=2", "data.eval_batch_size=7", "data.num_workers=5", "setting=x",
      "data.residence=workers", "trainer.deterministic=false", "model.compile=true", "test_every_n_epochs=1",
-     "dsink.alpha=3", "methods=[ce]", "num_seeds=4", "noise_teacher=gce", "save_networks=true"],
+     "dsink.alpha=3", "methods=[ce]", "num_seeds=4", "noise_teacher=gce", "save_networks=true", "model_row=ce"],
 )  # fmt: skip
 def test_where_and_how_fast_it_runs_does_not(tmp_path, change):
     assert described(tmp_path, change).key == described(tmp_path).key
