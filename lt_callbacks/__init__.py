@@ -17,6 +17,7 @@ _HOMES = {
     "ProxyLabelMonitor": "lt_callbacks.plugins",
     "RankAgreement": "lt_callbacks.plugins",
     "ShotAccuracy": "lt_callbacks.metrics",
+    "load_model": "lt_callbacks.trained_model",
     "train_teachers": "lt_callbacks.teachers",
 }
 
@@ -29,6 +30,7 @@ __all__ = [
     "ProxyLabelMonitor",
     "RankAgreement",
     "ShotAccuracy",
+    "load_model",
     "train_teachers",
 ]
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
         RankAgreement,
     )
     from lt_callbacks.teachers import train_teachers
+    from lt_callbacks.trained_model import load_model
 
 
 def __getattr__(name: str) -> Any:

@@ -100,6 +100,19 @@ def class_pictures(
     return found
 
 
+def pictures_inside(folder: Path, *, argument: str) -> list[Path]:
+    """Picture files in a folder and those inside it, as a class's folder is read, in alphabetic order of their paths.
+
+    Args:
+        folder: Where to look.
+        argument: Whose value errors are about.
+
+    Raises:
+        PermissionError, FileNotFoundError: A folder cannot be read, or a link leads to nothing.
+    """
+    return _walk(folder, argument, {}).pictures
+
+
 def _walk(folder: Path, argument: str, owners: dict[Identity, Path]) -> _Inside:
     """Files in the folder of a class, sorted by path."""
     above = {_identity(place, argument) for place in folder.resolve().parents}

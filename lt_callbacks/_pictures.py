@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from lt_callbacks._errors import DataError
 
@@ -60,16 +60,32 @@ def read_picture(path: _Path, *, keep_grey: bool = False) -> Image.Image:
             message has the path.
     """
     with _named(path), Image.open(path) as image:
-        _check_num_pixels(path, image)
-        if image.format == "TIFF":
+        return picture_as_seen(image, keep_grey=keep_grey, name=path)
+
+
+def picture_as_seen(image: Image.Image, *, keep_grey: bool = False, name: _Path = "The image") -> Image.Image:
+    """An image that Pillow has opened as a person sees it; see `read_picture`.
+
+    Args:
+        image: Of any mode, loaded or not.
+        keep_grey: As in `read_picture`.
+        name: How messages call it.
+
+    Raises:
+        ValueError: As in `read_picture`.
+    """
+    with _named(name):
+        _check_num_pixels(name, image)
+        if isinstance(image, ImageFile.ImageFile) and image.format == "TIFF":
             # Pillow maps files of a known name into memory, and wrongly those that are turned by a quarter.
             image.filename = ""
         # Gone once the pixels are loaded.
-        stored_as = str(image.tile[0][3]) if image.tile else ""
+        tiles = getattr(image, "tile", None)
+        stored_as = str(tiles[0][3]) if tiles else ""
         image.load()
         turn = _turn(image)
         picture = (
-            image if image.mode == "RGB" and "transparency" not in image.info else _as_seen(path, image, stored_as)
+            image if image.mode == "RGB" and "transparency" not in image.info else _as_seen(name, image, stored_as)
         )
     if picture.mode == "L" and not keep_grey:
         picture = picture.convert("RGB")

@@ -163,6 +163,7 @@ def test_the_commands_are_installed():
     found = {command.name: command.value for command in distribution("lt_callbacks").entry_points}
     assert found == {
         "lt-distill": "lt_callbacks.apps.distill.command:main",
+        "lt-predict": "lt_callbacks.apps.predict.command:main",
         "lt-report": "lt_callbacks.apps.report.command:main",
         "lt-bench": "lt_callbacks.bench.command:main",
         "lt-train": "lt_callbacks.apps.train.command:main",

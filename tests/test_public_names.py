@@ -26,6 +26,7 @@ NAMES = [
     "ProxyLabelMonitor",
     "RankAgreement",
     "ShotAccuracy",
+    "load_model",
     "train_teachers",
 ]
 
@@ -34,6 +35,7 @@ REQUIRED = inspect.Parameter.empty
 
 # Name -> what may be given by position, and the keyword-only arguments with their defaults.
 SIGNATURES = {
+    lt_callbacks.load_model: (["folder"], {"device": "cpu"}),
     teachers.cache: (
         ["teacher", "datamodule"],
         {"num_views": 0, "dtype": torch.float32, "trainer": None, "store": None, "fingerprint": None},
@@ -115,7 +117,7 @@ SIGNATURES = {
 CONFIG_FIELDS = {
     "": "data imbalance noise model objective optimisation imbalance_teacher noise_teacher dsink teachers cached_views trainer callbacks logger "
     "methods seed num_seeds corruption_seed manifest store output results setting test_every_n_epochs "
-    "ckpt_path checkpoint_every_seconds checkpoint_every_n_steps save_networks threads",
+    "ckpt_path checkpoint_every_seconds checkpoint_every_n_steps save_networks model_row threads",
     "data": "name root path train_csv test_csv image_size test_fraction crop_padding flip batch_size eval_batch_size validation_fraction "
     "sampling augment residence num_workers",
     "imbalance": "profile factor class_order",

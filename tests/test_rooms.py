@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "models": (),
     "data": ("corruption",),
     "objectives": (),
+    "trained_model": ("models", "distilled_set"),
     "methods": ("objectives", "models", "metrics"),
     "teachers": ("methods", "data"),
     "distilled_set": (),
@@ -27,7 +28,7 @@ MAY_IMPORT = {
     "dataset_distillation": ("distilled_set", "teachers", "adsa", "dsink", "relabel"),
     "plugins": ("dsink", "adsa", "teachers", "relabel", "metrics", "evaluation"),
     "evaluation": ("metrics",),
-    "apps": ("dataset_distillation", "plugins"),
+    "apps": ("dataset_distillation", "plugins", "trained_model"),
     "bench": ("apps",),
 }
 
@@ -47,6 +48,7 @@ SUB_ROOMS = {
         "train": ("sweep",),
         "distill": ("sweep",),
         "report": ("config",),
+        "predict": ("config",),
     },
     "data": {"sources": ()},
 }
@@ -61,6 +63,7 @@ AT_ONCE = {
     "models": {"torch"},
     "data": {"numpy", "torch", "torchvision", "lightning", "PIL"},
     "objectives": {"torch"},
+    "trained_model": {"torch", "torchvision", "PIL"},
     "methods": {"torch", "torchmetrics", "lightning"},
     "teachers": {"numpy", "torch", "lightning", "filelock"},
     "distilled_set": {"numpy", "torch", "safetensors"},
@@ -77,10 +80,12 @@ LEAVES = {
     "_errors": set(),
     "_checks": set(),
     "_counter_random": {"torch"},
+    "_covering_size": set(),
     "_files": set(),
     "_ranks": {"torch"},
     "_lease": set(),
     "_class_folders": set(),
+    "_csv_table": {"numpy"},
     "_pictures": {"numpy", "PIL"},
 }
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
 from lt_callbacks._counter_random import random_uniforms, stream_key
+from lt_callbacks._covering_size import covering_size
 
 #: Share of the image's area and ratio of width to height that a random crop takes: the ImageNet recipe.
 CROP_AREA = (0.08, 1.0)
@@ -25,8 +26,7 @@ def random_resized_crop(image: Image.Image, size: tuple[int, int], *, index: int
 
 def center_crop(image: Image.Image, size: tuple[int, int], *, resize: float = CENTER_RESIZE) -> Tensor:
     """The centre of an image made as small as still covers ``resize`` times ``size``: (3, H, W) uint8."""
-    scale = resize * max(size[0] / image.height, size[1] / image.width)
-    scaled = [max(side, round(scale * full)) for side, full in zip(size, (image.height, image.width), strict=True)]
+    scaled = covering_size((image.height, image.width), size, resize=resize)
     return transforms.pil_to_tensor(transforms.center_crop(transforms.resize(image, scaled), list(size)))
 
 

@@ -20,7 +20,7 @@ def library_model(
     Args:
         name: ``"torchvision:NAME"`` or ``"timm:NAME"``. timm is imported here only.
         num_classes: C >= 2.
-        in_channels: torchvision: 3 only.
+        in_channels: Of an image, >= 1.
         head: ``"linear"`` keeps the library's last layer; ``"cosine"`` puts a :class:`CosineHead` in its place.
         width: Must be None: libraries put the width into the name.
 
@@ -62,14 +62,29 @@ def _torchvision_model(model_name: str, *, num_classes: int, in_channels: int) -
     from torchvision import models
 
     _check_known("torchvision", model_name, library_names("torchvision"))
+    model = models.get_model(model_name, weights=None, num_classes=num_classes)
     if in_channels != 3:
-        raise ArgumentValueError(
-            "in_channels",
-            rule="be 3 for torchvision models",
-            got=str(in_channels),
-            way_out="Repeat the channel in the data, or take a timm model or one of this package's networks.",
-        )
-    return models.get_model(model_name, weights=None, num_classes=num_classes)
+        _take_channels(model, in_channels)
+    return model
+
+
+def _take_channels(model: nn.Module, in_channels: int) -> None:
+    """Give a network with random weights, made for RGB, a first convolution for another number of channels."""
+    path, first = next((path, module) for path, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    made = nn.Conv2d(
+        in_channels,
+        first.out_channels,
+        first.kernel_size,  # type: ignore[arg-type]  # a pair
+        stride=first.stride,  # type: ignore[arg-type]
+        padding=first.padding,  # type: ignore[arg-type]
+        bias=first.bias is not None,
+    )
+    # Each of the libraries' networks has an initialisation of its own.
+    nn.init.normal_(made.weight, std=float(first.weight.detach().std()))
+    if first.bias is not None and made.bias is not None:
+        nn.init.constant_(made.bias, float(first.bias.detach().mean()))
+    parent, _, attribute = path.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, made)
 
 
 def _timm_model(model_name: str, *, num_classes: int, in_channels: int) -> nn.Module:

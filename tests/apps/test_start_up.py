@@ -67,7 +67,7 @@ def test_a_run_does_import_it(tmp_path):
     assert HEAVY & imported >= {"torch", "lightning", "numpy"}
 
 
-@pytest.mark.parametrize("module", ["apps.report.command", "bench.command"])
+@pytest.mark.parametrize("module", ["apps.report.command", "apps.predict.command", "bench.command"])
 def test_the_help_of_other_commands_needs_no_torch(module):
     said, imported = answer(f"lt_callbacks.{module}", "--help")
     assert "usage: " in said

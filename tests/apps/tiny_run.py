@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from lt_callbacks.apps.config.build import build_source
+from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.register import ALL_GROUPS, register_schemas
 from lt_callbacks.apps.config.train_schemas import DataConfig, TrainConfig
@@ -55,7 +56,8 @@ def tiny_study(folder: Path, *overrides: str, progress: RunProgress | None = Non
     """The methods of seed 0."""
     config = tiny_config(folder, *overrides)
     progress = RunProgress(total=0) if progress is None else progress
-    return SeedStudy(config, _source(astuple(config.data)), config.seed, progress)
+    source = _source(astuple(config.data))
+    return SeedStudy(with_network_names(config, source), source, config.seed, progress)
 
 
 def type_command(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
@@ -72,7 +74,8 @@ def tiny_distill_study(folder: Path, *overrides: str, progress: RunProgress | No
     """The rows of the first seed."""
     config = tiny_distill_config(folder, *overrides)
     progress = RunProgress(total=0) if progress is None else progress
-    return DistillStudy(config, _source(astuple(config.data)), config.seed, progress)
+    source = _source(astuple(config.data))
+    return DistillStudy(with_network_names(config, source), source, config.seed, progress)
 
 
 def type_distill(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:

@@ -171,7 +171,7 @@ def test_the_defaults_of_a_distillation_are_what_the_documentation_says():
     config = typed(composed(root="distill"))
     assert (config.data.name, config.imbalance.profile, config.imbalance.factor) == ("digits", "exponential", 50)
     assert (config.noise.kind, config.data.validation_fraction, config.num_seeds) == ("none", 0.0, 3)
-    assert (config.distiller.name, config.distiller.images_per_class, config.networks) == ("edc", 10, ["small_cnn"])
+    assert (config.distiller.name, config.distiller.images_per_class, config.networks) == ("edc", 10, ["auto"])
     assert (config.adsa.fit_on, config.adsa.shrink_to, config.score_on) == ("strong", None, "test")
     assert config.methods == ["hard", "soft", "tau_1", "adsa", "oracle"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from conf_files import CONF, FILES, groups_of, settings_of
 
+from lt_callbacks.apps.config.default_network import AUTO
 from lt_callbacks.corruption import NOISE_KINDS, PROFILES
 from lt_callbacks.data import SOURCES
 from lt_callbacks.dataset_distillation import DISTILLERS
@@ -20,7 +21,7 @@ from lt_callbacks.objectives import OBJECTIVES
         ("data", "name", SOURCES),
         ("noise", "kind", NOISE_KINDS),
         ("imbalance", "profile", PROFILES),
-        ("model", "name", NETWORKS),
+        ("model", "name", (AUTO, *NETWORKS)),
         ("objective", "name", OBJECTIVES),
     ],
 )

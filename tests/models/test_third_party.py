@@ -28,6 +28,24 @@ def test_cosine_head_takes_the_place_of_the_last_layer(name, path):
     assert logits.abs().max() <= 30
 
 
+@pytest.mark.parametrize(("name", "channels"), [("resnet18", 1), ("resnet18", 6), ("squeezenet1_1", 1), ("swin_t", 2)])
+def test_a_torchvision_model_takes_any_number_of_channels(name, channels):
+    torch.manual_seed(0)
+    model = library_model(f"torchvision:{name}", num_classes=7, in_channels=channels).eval()
+    usual = library_model(f"torchvision:{name}", num_classes=7).eval()
+    assert model(torch.randn(2, channels, 64, 64)).shape == (2, 7)
+    changed = [key for key, value in usual.state_dict().items() if model.state_dict()[key].shape != value.shape]
+    assert len(changed) == 1
+    first, before = model.state_dict()[changed[0]], usual.state_dict()[changed[0]]
+    assert first.shape == (before.shape[0], channels, *before.shape[2:])
+    # As that library initialises it, not as PyTorch would.
+    assert float(first.std()) == pytest.approx(float(before.std()), rel=0.1)
+    assert (
+        usual.get_submodule(changed[0].rpartition(".")[0]).stride
+        == model.get_submodule(changed[0].rpartition(".")[0]).stride
+    )
+
+
 def test_only_classifiers_are_offered():
     names = library_names("torchvision")
     assert "resnet18" in names
@@ -73,7 +91,6 @@ def test_timm_model():
         ({"name": "torchvision:"}, "got 'torchvision:'. See the list of models of torchvision."),
         ({"name": "torchvision:fasterrcnn_resnet50_fpn"}, "`name` must be a classifier of torchvision"),
         ({"name": "torchvison:resnet18"}, "`library` must be one of 'torchvision', 'timm'; got 'torchvison'. Did you"),
-        ({"in_channels": 1}, "`in_channels` must be 3 for torchvision models; got 1. Repeat the channel"),
         ({"in_channels": 0}, "`in_channels` must be an integer >= 1; got 0"),
         ({"num_classes": 1}, "`num_classes` must be an integer >= 2; got 1"),
         ({"width": 32}, "`width` must be None for 'torchvision:resnet18'; got 32. Choose a model of another width"),

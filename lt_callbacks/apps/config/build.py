@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from lt_callbacks._checks import one_of
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks.apps.config.default_network import network_name
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.apps.config.train_schemas import DataConfig, ImbalanceConfig, NoiseConfig, TrainConfig
@@ -118,7 +119,7 @@ def build_classifier(
         objective = build_objective(chosen.name, settings=chosen.settings)
     with named(names_in("model", type(config.model))):
         network = build_model(
-            config.model.name,
+            network_name(config.model.name, datamodule.image_shape),
             num_classes=datamodule.num_classes,
             in_channels=datamodule.image_shape[0],
             head=OBJECTIVES[chosen.name].head,

@@ -111,7 +111,7 @@ class DistillConfig:
         noise: Which of their labels become wrong.
         model: The students' network.
         networks: Names of the networks that are trained on the data: images are made with all of them, and the mean
-            of their logits is the label.
+            of their logits is the label. ``auto`` as in ``model.name``.
         objective: What these networks minimise.
         optimisation: Their optimiser and schedule.
         distiller: The images.
@@ -138,7 +138,7 @@ class DistillConfig:
     imbalance: ImbalanceConfig = field(default_factory=ImbalanceConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
-    networks: list[str] = field(default_factory=lambda: ["small_cnn"])
+    networks: list[str] = field(default_factory=lambda: ["auto"])
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     distiller: DistillerConfig = field(default_factory=DistillerConfig)

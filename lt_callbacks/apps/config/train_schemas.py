@@ -78,12 +78,14 @@ class ModelConfig:
     """The network, see `lt_callbacks.models.build_model`, and how it is run.
 
     Attributes:
+        name: Of this package's networks, ``torchvision:NAME`` or ``timm:NAME``. ``auto``: ``small_cnn`` for images of
+            up to 64 pixels, ``torchvision:resnet18`` for larger ones.
         channels_last: See `lt_callbacks.methods.Classifier`.
         compile: Whether ``torch.compile`` makes its forward and backward passes, and the teachers', while `lt-train`
             trains; needs a C++ compiler on the CPU.
     """
 
-    name: str = "small_cnn"
+    name: str = "auto"
     width: Optional[int] = None
     channels_last: bool = False
     compile: bool = False
@@ -197,6 +199,8 @@ class TrainConfig:
         checkpoint_every_seconds: At the end of an epoch, where so much time went by; 0: of each; null: never.
         checkpoint_every_n_steps: Also within epochs that are long.
         save_networks: Whether each trained row leaves ``networks/METHOD-seedN.safetensors``.
+        model_row: Row of ``methods`` whose network of the first seed becomes ``model/``. null: D-SINK's if it is among
+            them, otherwise the last one trained. ``none``: no ``model/``.
         threads: Of torch on the CPU; null: torch's own choice.
     """
 
@@ -228,6 +232,7 @@ class TrainConfig:
     checkpoint_every_seconds: Optional[float] = 60.0
     checkpoint_every_n_steps: Optional[int] = None
     save_networks: bool = False
+    model_row: Optional[str] = None
     threads: Optional[int] = None
 
 

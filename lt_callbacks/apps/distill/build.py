@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from lt_callbacks._checks import one_of
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks.apps.config.default_network import network_name
 from lt_callbacks.apps.config.distill_schemas import DistillConfig, DistillerConfig, StudentConfig, ViewsConfig
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.data import LongTailedDataModule, Source
@@ -64,7 +65,7 @@ def build_student(config: DistillConfig, datamodule: LongTailedDataModule, *, lo
     chosen = config.student
     with named(names_in("model", type(config.model))):
         network = build_model(
-            config.model.name,
+            network_name(config.model.name, datamodule.image_shape),
             num_classes=datamodule.num_classes,
             in_channels=datamodule.image_shape[0],
             width=config.model.width,

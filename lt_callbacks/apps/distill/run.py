@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from lt_callbacks.apps.config.build import build_source
+from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
@@ -43,6 +44,7 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     source = build_source(config.data)
+    config = with_network_names(config, source)
     manifest = check_distill_parts(config, source).manifest
 
     output = Path(config.output)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from lt_callbacks.apps.config.build import num_ranks
+from lt_callbacks.apps.config.default_network import network_name
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.data import LongTailedDataModule
@@ -32,7 +33,7 @@ def describe_training(
         optimisation["learning_rate"] = learning_rate
     return TrainingDescription(
         data=datamodule.fingerprint,
-        model=config.model.name,
+        model=network_name(config.model.name, datamodule.image_shape),
         width=config.model.width,
         channels_last=config.model.channels_last,
         objective=chosen.name,

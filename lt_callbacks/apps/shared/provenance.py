@@ -14,7 +14,7 @@ from lt_callbacks.corruption import Manifest
 #: Settings that say where, how often and how loudly a run works, not what it computes.
 NOT_RESULTS: tuple[str, ...] = (
     *("output", "store", "results", "num_seeds", "seed", "methods", "threads", "logger", "callbacks", "setting"),
-    *("ckpt_path", "save_networks", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
+    *("ckpt_path", "save_networks", "model_row", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
 )
 
 # Settings that were added later: at their defaults they are left out, so that older documents can be continued.

@@ -18,6 +18,7 @@ from lt_callbacks.apps.config.build import (
 from lt_callbacks.apps.config.checks import check_methods, check_run, check_test_set
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.apps.config.train_schemas import DSinkConfig, TeacherConfig, TrainConfig
+from lt_callbacks.apps.train.model_folder import check_model_row
 from lt_callbacks.apps.train.rows import RECIPES
 from lt_callbacks.apps.train.training import NUM_ROLES
 from lt_callbacks.data import LongTailedDataModule, Source
@@ -46,6 +47,7 @@ def check_settings(config: TrainConfig) -> None:
         integer("checkpoint_every_n_steps", config.checkpoint_every_n_steps, at_least=1)
     integer("test_every_n_epochs", config.test_every_n_epochs, at_least=0)
     check_methods(config.methods, RECIPES)
+    check_model_row(config)
     for group in TEACHER_GROUPS:
         _check_teacher(group, getattr(config, group))
     _check_step_teachers(config)

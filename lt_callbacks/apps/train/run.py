@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
 
 from lt_callbacks.apps.config.build import build_source, build_trainer
+from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
@@ -16,6 +18,7 @@ from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.train.checks import check_parts, check_settings
+from lt_callbacks.apps.train.model_folder import keep_model, settle_model
 from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
 from lt_callbacks.apps.train.rows import num_trainings, title
@@ -50,6 +53,7 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     source = build_source(config.data)
+    config = with_network_names(config, source)
     manifest = check_parts(config, source).manifest
     drivers = Drivers(build_trainer(config))
     with Preemption().listening() as preemption:
@@ -66,8 +70,11 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
             shown = _run_seeds(config, source, document, drivers, preemption)
     results = _shown_results(config, document.results)
     rows = table_rows(config, results)
+    model = settle_model(config, document.path)
     write_pages(output, config, results, rows, shown)
     show(rows, output, document.path)
+    if model is not None:
+        sys.stdout.write(f"{model}\n")
     return objective_value(config, results)
 
 
@@ -98,7 +105,10 @@ def _run_seeds(
                 _say_labels(study, config, progress)
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
                 for method in methods:
-                    document.append(study.run(method))
+                    result = study.run(method)
+                    # Before the row counts as finished: a run that goes on trains no finished row again.
+                    keep_model(study, method, result)
+                    document.append(result)
                     study.finish(method)
                 if shown is None or shown.student is None:
                     shown = study

@@ -39,6 +39,7 @@ class SeedStudy:
         datamodule: The corrupted data.
         teachers: f_L and f_N.
         student: The target model that D-SINK trained, once it has.
+        classifier: That of the row that was scored last; None where it was a matched one.
     """
 
     config: TrainConfig
@@ -49,6 +50,7 @@ class SeedStudy:
     datamodule: LongTailedDataModule = field(init=False)
     teachers: StudyTeachers = field(init=False)
     student: Classifier | None = field(init=False, default=None)
+    classifier: Classifier | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.datamodule = build_datamodule(self.config, self.source, seed=self.seed)
@@ -60,6 +62,7 @@ class SeedStudy:
     def run(self, method: str) -> MethodResult:
         """Train (or, for a teacher's own row, look up) one method and score its last epoch on the test set."""
         recipe = RECIPES[method]
+        self.classifier = None
         teachers = self.teachers.settle(recipe.needs)
         if recipe.matches_marginal:
             return self._run_matched(method, teachers)
@@ -86,6 +89,7 @@ class SeedStudy:
         )
 
     def _run_teacher(self, method: str, teacher: SettledTeacher) -> MethodResult:
+        self.classifier = teacher.classifier
         return score(
             self.config,
             self.datamodule,
@@ -97,6 +101,7 @@ class SeedStudy:
 
     def _run_training(self, method: str) -> MethodResult:
         classifier, trained = self._train(method)
+        self.classifier = classifier
         if self.config.save_networks:
             file = Path(self.config.output) / "networks" / f"{method}-seed{self.seed}.safetensors"
             write_bytes(file, weights_bytes(classifier.network))

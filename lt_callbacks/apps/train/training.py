@@ -16,7 +16,7 @@ _ROLE_OF_GROUP = {"objective": 0, "imbalance_teacher": 1, "noise_teacher": 2}
 # Settings that a training does not depend on: those of its surroundings, and the rows and seeds beside it.
 _NOT_A_TRAININGS = (
     *("output", "store", "results", "setting", "logger", "threads", "methods", "seed", "num_seeds"),
-    *("ckpt_path", "save_networks", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
+    *("ckpt_path", "save_networks", "model_row", "checkpoint_every_seconds", "checkpoint_every_n_steps"),
 )
 
 

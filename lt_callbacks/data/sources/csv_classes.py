@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import numpy as np
 
+from lt_callbacks._csv_table import CsvTable
 from lt_callbacks._errors import ArgumentValueError
-from lt_callbacks.data.sources.csv_table import CsvTable
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?")
 

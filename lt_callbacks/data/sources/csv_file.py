@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lt_callbacks._csv_table import CsvTable, read_csv_table
 from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.data.image_set import ImageSet, Source
 from lt_callbacks.data.sources.csv_classes import CsvClasses
-from lt_callbacks.data.sources.csv_table import CsvTable, read_csv_table
 from lt_callbacks.data.sources.listed_files import real_files
 from lt_callbacks.data.sources.statistics import IMAGENET_MEAN, IMAGENET_STD
 

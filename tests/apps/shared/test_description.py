@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tiny_run import tiny_distill_study, tiny_study
+from tiny_run import tiny_config, tiny_distill_study, tiny_study
 
 from lt_callbacks.apps.shared.description import describe_training
 from lt_callbacks.teachers.description import TrainingDescription
@@ -62,7 +62,18 @@ def test_what_changes_the_weights_changes_the_key(tmp_path, change):
     "change",
     ["output=elsewhere", "store=elsewhere", "threads=2", "data.eval_batch_size=7", "data.num_workers=5", "setting=x",
      "data.residence=workers", "trainer.deterministic=false", "model.compile=true", "test_every_n_epochs=1",
-     "dsink.alpha=3", "methods=[ce]", "num_seeds=4", "noise_teacher=gce", "save_networks=true"],
+     "dsink.alpha=3", "methods=[ce]", "num_seeds=4", "noise_teacher=gce", "save_networks=true", "model_row=ce"],
 )  # fmt: skip
 def test_where_and_how_fast_it_runs_does_not(tmp_path, change):
     assert described(tmp_path, change).key == described(tmp_path).key
+
+
+def test_a_network_chosen_by_the_images_is_described_by_its_name(tmp_path):
+    """Teachers that were stored when it was the default by name stay found."""
+    study = tiny_study(tmp_path)
+    left_open, by_name = (
+        describe_training(config, study.datamodule, group="objective", start_seed=0)
+        for config in (tiny_config(tmp_path), tiny_config(tmp_path, "model=small_cnn"))
+    )
+    assert left_open.model == "small_cnn"
+    assert left_open.key == by_name.key

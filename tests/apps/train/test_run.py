@@ -52,6 +52,7 @@ def test_every_file_of_a_run_is_there(finished):
     names = {path.relative_to(finished / "run").as_posix() for path in (finished / "run").rglob("*") if path.is_file()}
     figures = {"class_counts", "transition", "per_class_accuracy", "training_curves", "proxy_labels"}
     expected = {"metrics.json", "manifest-seed0.json", "report.md", "table.csv"} | {f"figures/{f}.png" for f in figures}
+    expected |= {"model/model.json", "model/weights.safetensors"}
     assert names - {".metrics.json.lock"} == expected
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lt_callbacks._csv_table import CsvTable, read_csv_table
 from lt_callbacks.data.sources.csv_classes import CsvClasses
-from lt_callbacks.data.sources.csv_table import CsvTable, read_csv_table
 
 
 def table(folder: Path, *labels: str) -> CsvTable:

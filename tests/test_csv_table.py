@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lt_callbacks.data.sources.csv_table import CsvTable, read_csv_table
+from lt_callbacks._csv_table import CsvTable, read_csv_table
 
 
 def read(folder: Path, content: str | bytes) -> CsvTable:

@@ -1,3 +1,5 @@
+"""CSV files that list pictures, as people export them, for every room that reads some."""
+
 from __future__ import annotations
 
 import csv
@@ -13,7 +15,6 @@ import numpy as np
 from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 
 SEPARATORS = (",", ";", "\t")
-REQUIRED = ("path", "label")
 
 _OVER_LINES = "the field goes on in the next line"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -27,7 +28,7 @@ class CsvTable:
         argument: Name of the file's argument in messages.
         file: The file.
         paths: R texts, none empty.
-        labels: The distinct labels in order of appearance, none empty.
+        labels: The distinct labels in order of appearance, none empty; none at all where they are not asked for.
         label_numbers: (R,) int64, each row's position in ``labels``.
         splits: The distinct texts of the column ``split``; None where there is no such column.
         split_numbers: (R,) int64, each row's position in ``splits``.
@@ -52,12 +53,17 @@ class CsvTable:
         return int(np.argmax(self.label_numbers == label))
 
 
-def read_csv_table(argument: str, file: Path) -> CsvTable:
+def read_csv_table(argument: str, file: Path, *, needs_label: bool = True) -> CsvTable:
     """Read a CSV file as spreadsheets, databases and pandas write them.
 
     Fields are separated by commas, semicolons or tabs: by what makes ``path`` and ``label`` columns of the header. A
     first line ``sep=;`` says it, too. Fields may be quoted, lines may end with LF, CRLF or CR; text is UTF-8, with or
     without a mark, or UTF-16 with one ("Unicode text"). Empty lines, and lines of empty fields, are passed over.
+
+    Args:
+        argument: Name of the file's argument in messages.
+        file: The file.
+        needs_label: Whether there must be a column ``label``; False: one is left alone.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -67,9 +73,10 @@ def read_csv_table(argument: str, file: Path) -> CsvTable:
     if not file.is_file():
         raise ArgumentFileError(argument, rule="be a CSV file", got=f"{file}, which is none", way_out="Check the path.")
     encoding = _encoding(argument, file)
+    required = ("path", "label") if needs_label else ("path",)
     try:
-        separator, columns = _header(argument, file, encoding)
-        return _table(argument, file, encoding, separator, columns)
+        separator, columns = _header(argument, file, encoding, required)
+        return _table(argument, file, encoding, separator, columns, required)
     except UnicodeDecodeError as error:
         raise ArgumentValueError(
             argument,
@@ -108,8 +115,8 @@ def _records(file: Path, encoding: str, separator: str) -> Iterator[tuple[Any, i
         yield csv.reader(stream, delimiter=separator, strict=True, skipinitialspace=True), num_before
 
 
-def _header(argument: str, file: Path, encoding: str) -> tuple[str, list[str]]:
-    """The separator that makes ``path`` and ``label`` columns, and the columns."""
+def _header(argument: str, file: Path, encoding: str, required: tuple[str, ...]) -> tuple[str, list[str]]:
+    """The separator that makes what is required columns, and the columns."""
     found: list[str] = []
     for separator in SEPARATORS:
         with _records(file, encoding, separator) as (reader, num_before):
@@ -117,8 +124,8 @@ def _header(argument: str, file: Path, encoding: str) -> tuple[str, list[str]]:
                 columns = [column.strip() for column in next(reader, [])]
             except csv.Error:
                 continue
-        if set(REQUIRED) <= set(columns):
-            twice = next((name for name in (*REQUIRED, "split") if columns.count(name) > 1), None)
+        if set(required) <= set(columns):
+            twice = next((name for name in (*required, "split") if columns.count(name) > 1), None)
             if twice is not None:
                 raise ArgumentValueError(
                     argument,
@@ -130,15 +137,18 @@ def _header(argument: str, file: Path, encoding: str) -> tuple[str, list[str]]:
         found = max(found, columns, key=len)
     raise ArgumentValueError(
         argument,
-        rule="have the columns 'path' and 'label' in its first line",
+        rule=f"have the column{'s' * (len(required) > 1)} {' and '.join(map(repr, required))} in its first line",
         got=f"{', '.join(found) or 'nothing'} in {file}",
-        way_out="Add the header 'path,label', or rename the columns that hold them. Separate columns by commas, "
-        "semicolons or tabs.",
+        way_out=f"Add the header '{','.join(required)}', or rename the columns that hold them. Separate columns by "
+        "commas, semicolons or tabs.",
     )
 
 
-def _table(argument: str, file: Path, encoding: str, separator: str, columns: list[str]) -> CsvTable:
-    path_column, label_column = (columns.index(name) for name in REQUIRED)
+def _table(
+    argument: str, file: Path, encoding: str, separator: str, columns: list[str], required: tuple[str, ...]
+) -> CsvTable:
+    # Without labels the path stands in for one: neither may be empty.
+    path_column, label_column = columns.index("path"), columns.index(required[-1])
     split_column = columns.index("split") if "split" in columns else None
     width = len(columns)
     paths: list[str] = []
@@ -163,7 +173,7 @@ def _table(argument: str, file: Path, encoding: str, separator: str, columns: li
                 elif any(field.strip() for field in fields):
                     if not is_whole and num_before + reader.line_num > line:
                         raise _open_quote(argument, f"{file}, line {line}", _OVER_LINES)
-                    raise _refused_line(argument, f"{file}, line {line}", fields, width)
+                    raise _refused_line(argument, f"{file}, line {line}", fields, width, required)
                 line = num_before + reader.line_num + 1
         except csv.Error as error:
             raise _open_quote(argument, f"{file}, line {line}", str(error)) from error
@@ -178,7 +188,7 @@ def _table(argument: str, file: Path, encoding: str, separator: str, columns: li
         argument=argument,
         file=file,
         paths=paths,
-        labels=list(label_of),
+        labels=list(label_of) if "label" in required else [],
         label_numbers=np.array(label_numbers),
         splits=None if split_column is None else list(split_of),
         split_numbers=np.array(split_numbers),
@@ -195,7 +205,9 @@ def _open_quote(argument: str, where: str, reason: str) -> ArgumentValueError:
     )
 
 
-def _refused_line(argument: str, where: str, fields: list[str], width: int) -> ArgumentValueError:
+def _refused_line(
+    argument: str, where: str, fields: list[str], width: int, required: tuple[str, ...]
+) -> ArgumentValueError:
     if len(fields) != width:
         return ArgumentValueError(
             argument,
@@ -205,9 +217,9 @@ def _refused_line(argument: str, where: str, fields: list[str], width: int) -> A
         )
     return ArgumentValueError(
         argument,
-        rule="have a path and a label in every line",
+        rule=f"have a {' and a '.join(required)} in every line",
         got=f"{where}, which lacks one",
-        way_out="Complete it, or remove it: an image without a label cannot be trained on.",
+        way_out="Complete it, or remove it.",
     )
 
 
