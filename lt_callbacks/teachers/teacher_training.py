@@ -50,7 +50,7 @@ def fit_teacher(network: LightningModule, objective: Objective, data: TrainingDa
     before = datamodule.trainer
     with ExitStack() as stack:
         # Set up once for both teachers: a split that is drawn there is drawn once, and nothing is torn down between.
-        nothing = {name: _do_nothing for name in ("prepare_data", "setup", "teardown")}
+        nothing = dict.fromkeys(("prepare_data", "setup", "teardown"), _do_nothing)
         stack.enter_context(replaced(datamodule, train_dataloader=loaders.next, **nothing))
         stack.enter_context(
             replaced(network, training_step=step.run, configure_optimizers=_one_optimizer(network.configure_optimizers))
