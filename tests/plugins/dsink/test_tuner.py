@@ -86,7 +86,7 @@ def test_the_batch_size_finder_trains_with_d_sink(kind, tmp_path):
     data = Data()
     trainer = m.trainer(callbacks=callbacks, default_root_dir=tmp_path)
     Tuner(trainer).scale_batch_size(module, datamodule=data, max_trials=2, steps_per_trial=2, init_val=4)
-    assert data.batch_size == 16
+    assert data.batch_size == 8
     assert add.num_losses >= 4
     assert not {"forward", "training_step", "_dsink_capture"} & (vars(module).keys() if kind == "callback" else set())
 
