@@ -36,7 +36,15 @@ REQUIRED = inspect.Parameter.empty
 SIGNATURES = {
     teachers.cache: (
         ["teacher", "datamodule"],
-        {"num_views": 0, "dtype": torch.float32, "trainer": None, "store": None, "fingerprint": None},
+        {
+            "num_views": 0,
+            "dtype": torch.float32,
+            "trainer": None,
+            "store": None,
+            "fingerprint": None,
+            "images_from": None,
+            "index_from": None,
+        },
     ),
     lt_callbacks.DSink: (
         [],

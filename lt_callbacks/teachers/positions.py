@@ -15,11 +15,11 @@ class Positioned(NamedTuple):
 
     Attributes:
         batch: The user's own.
-        index: (B,) int64 positions in the dataset.
+        positions: (B,) int64 in the dataset.
     """
 
     batch: Any
-    index: Tensor
+    positions: Tensor
 
 
 def with_positions(loader: Any) -> DataLoader[Positioned]:

@@ -84,7 +84,8 @@ class DSinkCallback(Callback):
                 got="a module with an attached DSink and a DSinkCallback",
                 way_out="Drop the callback or call `detach_dsink()`.",
             )
-        others = [callback for callback in trainer.callbacks if callback is not self]
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector of Lightning's
+        others = [callback for callback in callbacks if callback is not self]
         if any(isinstance(callback, DSinkCallback) for callback in others):
             raise ArgumentValueError(
                 "callbacks",
@@ -98,7 +99,7 @@ class DSinkCallback(Callback):
             check_submodule(pl_module, self.dsink)
         check_training_agrees(self.dsink, trainer)
         # Before the finders of learning rate and batch size, which train when the fit starts.
-        trainer.callbacks = [self, *others]
+        trainer.callbacks = [self, *others]  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wraps the module's ``forward`` and ``training_step`` on the instance."""
