@@ -38,7 +38,15 @@ SIGNATURES = {
     lt_callbacks.load_model: (["folder"], {"device": "cpu"}),
     teachers.cache: (
         ["teacher", "datamodule"],
-        {"num_views": 0, "dtype": torch.float32, "trainer": None, "store": None, "fingerprint": None},
+        {
+            "num_views": 0,
+            "dtype": torch.float32,
+            "trainer": None,
+            "store": None,
+            "fingerprint": None,
+            "images_from": None,
+            "index_from": None,
+        },
     ),
     lt_callbacks.DSink: (
         [],

@@ -180,7 +180,8 @@ class StepBench:
         if name == CACHED:
             options = {"accelerator": "gpu" if self.device == "cuda" else "cpu", "enable_progress_bar": False}
             tables = [cache(teacher, self.datamodule, trainer=options) for teacher in (self.noise, self.imbalance)]
-            return DSink(noise_teacher=tables[0], imbalance_teacher=tables[1])
+            # A step outside of a trainer sees the batch alone, not whose it is.
+            return DSink(noise_teacher=tables[0], imbalance_teacher=tables[1], index_from=2)
         return DSink(noise_teacher=self.noise, imbalance_teacher=self.imbalance)
 
     def step(self, name: str) -> Tensor:

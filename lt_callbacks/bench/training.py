@@ -141,7 +141,8 @@ def _train_ours(
         module,
         datamodule,
         noise_settings={"beta": hyperparameters.elr_beta, "regularization": hyperparameters.elr_regularization},
-        trainer=options,
+        # The reference does not validate its teachers either.
+        trainer={**options, "limit_val_batches": 0},
         seed=seed,
         store=None,
     )

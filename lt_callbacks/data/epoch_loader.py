@@ -22,6 +22,8 @@ class EpochLoader(ABC):
         sampler: Order and share of this rank.
     """
 
+    #: The third item of a batch is the samples' identity, whoever reads it.
+    gives_sample_index = True
     # Lightning reads it of everything that has a sampler.
     batch_sampler = None
 

@@ -17,6 +17,9 @@ class IndexedDataset(Dataset[tuple[Any, Any, int]]):
         dataset: Has ``__getitem__`` with an integer and ``__len__``; its items are pairs.
     """
 
+    #: The third item is the sample's identity, whoever reads it.
+    gives_sample_index = True
+
     def __init__(self, dataset: Dataset[Any]) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise ArgumentTypeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from torch.utils.data import DataLoader
 from lt_callbacks._checks import integer
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._lease import Lease
+from lt_callbacks.teachers.batch_fields import BatchField, BatchFields, describe_batch
 from lt_callbacks.teachers.cached import CachedTeacher
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
 from lt_callbacks.teachers.one_device import one_device
 from lt_callbacks.teachers.prediction_file import predictions_key, read_predictions, write_predictions
 from lt_callbacks.teachers.prediction_table import PredictionTable
-from lt_callbacks.teachers.training_data import batch_parts, check_datamodule
+from lt_callbacks.teachers.sample_index import gives_index
+from lt_callbacks.teachers.training_data import check_datamodule
 
 #: Dtypes that predictions can be kept in.
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -41,6 +44,8 @@ def cache(
     trainer: Mapping[str, Any] | None = None,
     store: str | os.PathLike[str] | None = None,
     fingerprint: str | None = None,
+    images_from: BatchField | None = None,
+    index_from: BatchField | None = None,
 ) -> CachedTeacher:
     """A teacher's predictions of all training samples, made once; in training they are looked up by sample index.
 
@@ -53,10 +58,11 @@ def cache(
     rules a class out would rule it out for the sample.
 
     Args:
-        teacher: A module whose ``forward(images)`` returns logits, or a :class:`FrozenTeacher`.
-        datamodule: Its batches are (image, label, index), the index that of the training batches.
-            ``predict_dataloader`` gives every training sample as it is; for ``num_views``, ``train_dataloader`` gives
-            them augmented. :class:`~lt_callbacks.data.LongTailedDataModule` does.
+        teacher: A module whose ``forward(images)`` returns logits, or a :class:`FrozenTeacher`. Where it is a
+            ``LightningModule``, its own batch hooks are called as in its training.
+        datamodule: Its batches hold the index of the training batches. ``predict_dataloader`` gives every training
+            sample as it is; for ``num_views``, ``train_dataloader`` gives them augmented.
+            :class:`~lt_callbacks.data.LongTailedDataModule` does.
         num_views: V augmented views of each sample, those of the first V epochs of its loader; 0: the image as it is.
         dtype: Of the table, which takes N * C entries. ``torch.float16`` changes log p by at most |log p| / 2048, a
             probability of e^-10 by 0.5 %; ``torch.bfloat16`` by |log p| / 256, that probability by 4 %.
@@ -66,6 +72,9 @@ def cache(
             trained teachers; None: kept nowhere.
         fingerprint: Identity of the data with its transforms. None: the datamodule's ``fingerprint``; where there is
             none, nothing is stored and a warning says so.
+        images_from: Key or position of the images in a batch; None: the first item.
+        index_from: Key or position of the samples' indices; None: the key ``"index"`` of a mapping, or what this
+            package's own datasets give, such as `lt_callbacks.data.add_index`.
 
     Returns:
         A teacher on the CPU. Samples that did not come, such as held-out ones, have rows of NaN.
@@ -91,9 +100,12 @@ def cache(
             way_out="Define it, without augmentation and with the same indices, or set `num_views`.",
         )
     options = one_device(trainer or {})
+    fields = BatchFields(images_from=images_from, index_from=index_from)
+    hooks = _BatchHooks(datamodule, frozen)
 
     def predictions() -> Tensor:
-        return _predicted(frozen, datamodule, num_views=num_views, dtype=dtype, options=options)
+        samples = _Samples(datamodule, num_views=num_views, fields=fields, hooks=hooks)
+        return _predicted(frozen, samples, dtype=dtype, options=options)
 
     if store is None:
         return CachedTeacher(predictions(), allow_missing=True)
@@ -105,6 +117,9 @@ def cache(
         "seed": getattr(datamodule, "seed", None) if num_views else None,
         "dtype": str(dtype).removeprefix("torch."),
         "precision": str(options.get("precision") or "32-true"),
+        # Not in the name of a table that they have no part in.
+        **{name: place for name, place in vars(fields).items() if place is not None},
+        **({"module_hooks": hooks.of_module} if hooks.of_module else {}),
     }
     nameless = next((name for name in ("teacher", "data") if facts[name] is None), None)
     if nameless is not None:
@@ -125,16 +140,9 @@ def _stored(root: Path, facts: Mapping[str, Any], predictions: Any) -> Tensor:
     return read_predictions(file, facts)
 
 
-def _predicted(
-    teacher: FrozenTeacher,
-    datamodule: LightningDataModule,
-    *,
-    num_views: int,
-    dtype: torch.dtype,
-    options: Mapping[str, Any],
-) -> Tensor:
+def _predicted(teacher: FrozenTeacher, samples: _Samples, *, dtype: torch.dtype, options: Mapping[str, Any]) -> Tensor:
     quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    samples = _Samples(datamodule, num_views=num_views)
+    datamodule = samples.inner
     filling = _Filling(teacher, samples, dtype=dtype)
     # Tensors of inference mode could not be used in a training step.
     runner = Trainer(**{**quiet, **options, "inference_mode": False})
@@ -155,9 +163,9 @@ def _predicted(
 class _Samples(LightningDataModule):
     """Another datamodule's training samples, for a trainer's ``predict``; its hooks move and change the batches."""
 
-    def __init__(self, inner: LightningDataModule, *, num_views: int) -> None:
+    def __init__(self, inner: LightningDataModule, *, num_views: int, fields: BatchFields, hooks: _BatchHooks) -> None:
         super().__init__()
-        self.inner, self.num_views = inner, num_views
+        self.inner, self.num_views, self.fields, self.hooks = inner, num_views, fields, hooks
         self.num_samples: int | None = getattr(inner, "num_samples", None)
 
     def prepare_data(self) -> None:
@@ -179,6 +187,8 @@ class _Samples(LightningDataModule):
                 got="a loader that leaves out an incomplete last batch",
                 way_out="Set `drop_last=False`, or define `predict_dataloader`.",
             )
+        if self.fields.index_from is None and gives_index(loader):
+            self.fields = replace(self.fields, index_from=2)
         if isinstance(loader, EpochLoader):
             # Draws with replacement would leave samples out.
             loader.sampler.class_balance = None
@@ -195,13 +205,35 @@ class _Samples(LightningDataModule):
         return _Views(loader, max(self.num_views, 1))
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        return self.inner.on_before_batch_transfer(batch, dataloader_idx)
+        return self.hooks.owner("on_before_batch_transfer").on_before_batch_transfer(batch, dataloader_idx)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return self.inner.transfer_batch_to_device(batch, device, dataloader_idx)
+        owner = self.hooks.owner("transfer_batch_to_device")
+        return owner.transfer_batch_to_device(batch, device, dataloader_idx)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        return self.inner.on_after_batch_transfer(batch, dataloader_idx)
+        return self.hooks.owner("on_after_batch_transfer").on_after_batch_transfer(batch, dataloader_idx)
+
+
+class _BatchHooks:
+    """Whose hooks move and change a batch, by Lightning's own rule: the datamodule's before the module's."""
+
+    def __init__(self, datamodule: LightningDataModule, teacher: FrozenTeacher) -> None:
+        self.datamodule = datamodule
+        module = getattr(teacher, "module", None)
+        names = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+        self.of_module = [
+            name
+            for name in names
+            if isinstance(module, LightningModule)
+            and is_overridden(name, module)
+            and not is_overridden(name, datamodule)
+        ]
+        self.module: Any = module
+
+    def owner(self, name: str) -> Any:
+        """The module or datamodule whose hook ``name`` counts."""
+        return self.module if name in self.of_module else self.datamodule
 
 
 class _Views:
@@ -230,14 +262,15 @@ class _Filling(LightningModule):
         self.table: PredictionTable | None = None
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        images, _, index = batch_parts(batch)
-        if index is None or index.shape != images.shape[:1]:
+        fields = self.samples.fields
+        if not fields.names_index(batch):
             raise ArgumentValueError(
-                "datamodule",
-                rule="give batches (image, label, index), since cached predictions are looked up by sample",
-                got="no index in the third place",
-                way_out="Wrap the dataset in `lt_callbacks.data.add_index`.",
+                "index_from",
+                rule="name the samples' index in the batches, since cached predictions are looked up by it",
+                got=f"None and {describe_batch(batch)} that no dataset of this package gives",
+                way_out="Name its key or position, or wrap the dataset in `lt_callbacks.data.add_index`.",
             )
+        images, index = fields.images(batch), fields.index(batch)
         log_probs = self.teacher.log_probs(images, index, dtype=images.dtype if images.is_floating_point() else None)
         if self.table is None:
             num_samples = int(self.samples.num_samples or 0)

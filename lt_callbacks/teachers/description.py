@@ -70,6 +70,7 @@ class TrainingDescription:
         precision: Of the arithmetic.
         callbacks: Names of the kinds of a user's callbacks.
         plugins: Names of the kinds of a user's plug-ins, which may set a precision too.
+        pipeline: What of a user's own hooks takes part, see `lt_callbacks.teachers.pipeline_description`.
     """
 
     data: str | None
@@ -100,6 +101,7 @@ class TrainingDescription:
     precision: int | str | None = None
     callbacks: list[str] | None = None
     plugins: list[str] | None = None
+    pipeline: Mapping[str, Any] | None = None
 
     def settings(self) -> dict[str, Any]:
         """The fields that were set, without the data, as JSON values."""

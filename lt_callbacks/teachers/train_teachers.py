@@ -12,12 +12,14 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from lt_callbacks._checks import integer, one_of
 from lt_callbacks._errors import ArgumentError, ArgumentTypeError
 from lt_callbacks.objectives import OBJECTIVES, build_objective
+from lt_callbacks.teachers.batch_fields import BatchField, BatchFields
 from lt_callbacks.teachers.description import TrainingDescription, describe_module, describe_trainer
 from lt_callbacks.teachers.frozen import ModuleTeacher
 from lt_callbacks.teachers.isolated_seed import isolated_seed
 from lt_callbacks.teachers.one_device import one_device
+from lt_callbacks.teachers.pipeline_description import describe_pipeline
 from lt_callbacks.teachers.store import TeacherStore
-from lt_callbacks.teachers.teacher_training import fit_teacher
+from lt_callbacks.teachers.teacher_training import check_trainable, fit_teacher
 from lt_callbacks.teachers.train_network import train_network
 from lt_callbacks.teachers.training_data import TrainingData, training_data
 
@@ -37,15 +39,19 @@ def train_teachers(
     seed: int = 0,
     store: str | os.PathLike[str] | None = DEFAULT_STORE,
     fingerprint: str | None = None,
+    images_from: BatchField | None = None,
+    label_from: BatchField | None = None,
+    index_from: BatchField | None = None,
 ) -> tuple[ModuleTeacher, ModuleTeacher]:
     """Train the two weak teachers with a user's own module and data; stored, and reused the next time.
 
-    The module gives the network (its ``forward`` must return logits) and the optimiser; its own loss is replaced by
-    the objective.
+    The module's ``training_step`` is replaced by one with the objective's loss; its ``forward`` must return logits. All
+    else is the user's own training: the optimiser and its step, the schedule with what it monitors, the hooks of module
+    and datamodule, so that a teacher is trained on the images that the model sees, and the validation.
 
     Args:
         module: The class, or any function without arguments that makes a fresh module.
-        datamodule: Its training batches start with (image, given_label); an index as third item is used, or added.
+        datamodule: Gives the training batches, and those of the validation where it has some.
         imbalance: Objective of the imbalance-robust teacher f_L, a name in ``OBJECTIVES``.
         noise: Objective of the noise-robust teacher f_N.
         imbalance_settings: Settings of that objective, such as ``{"tau": 1.5}``.
@@ -57,12 +63,18 @@ def train_teachers(
         store: Folder of trained teachers; None: train anew and keep nothing.
         fingerprint: Identity of the training data. None: the datamodule's ``fingerprint``, or one computed from
             datasets of a known kind; where there is none, teachers are not stored and a warning says so.
+        images_from: Key or position of the images in a training batch; None: the first item.
+        label_from: Key or position of the given labels; None: the second item, or the key ``"label"`` of a mapping.
+        index_from: Key or position of the samples' positions in the training set, for an objective that remembers
+            every sample; None: the key ``"index"`` of a mapping, or what this package's own datasets give, or positions
+            that are added beside the batch. An item in third place is never taken for an index otherwise.
 
     Returns:
         The imbalance-robust teacher f_L and the noise-robust teacher f_N.
 
     Raises:
-        TypeError, ValueError: A setting is wrong, or the batches do not hold what is needed.
+        TypeError, ValueError: A setting is wrong, the batches do not hold what is needed, or the module has several
+            optimisers or optimises by hand.
 
     Example:
         >>> import torch
@@ -90,12 +102,15 @@ def train_teachers(
     _check_objective("imbalance", imbalance, imbalance_settings)
     _check_objective("noise", noise, noise_settings)
     integer("seed", seed, at_least=0, at_most=2**32 - 1)
+    fields = BatchFields(images_from=images_from, label_from=label_from, index_from=index_from)
+    with isolated_seed(seed):
+        check_trainable(_fresh(module))
 
     given = trainer or {}
     options = one_device(given)
     # Not seeded: a split that the datamodule draws is the caller's own.
     with isolate_rng():
-        data = training_data(datamodule)
+        data = training_data(datamodule, fields)
     identity = fingerprint or data.fingerprint
     if store is not None and identity is None:
         warnings.warn(
@@ -152,6 +167,7 @@ def _description(
         transforms=data.transforms,
         start_seed=seed,
         data_seed=data.seed,
+        pipeline=describe_pipeline(network, data, trainer, needs_index=OBJECTIVES[objective].needs_index),
         **describe_trainer(trainer),
     )
 
@@ -169,4 +185,6 @@ def _fresh(module: Callable[[], LightningModule]) -> LightningModule:
     network = module()
     if not isinstance(network, LightningModule):
         raise _no_factory(f"one that makes a {type(network).__name__}")
+    # Lightning allows that it is called again; a stored network needs its layers before any fit.
+    network.configure_model()
     return network

@@ -1,17 +1,36 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks.teachers.batch_fields import BatchFields
 from lt_callbacks.teachers.dataset_fingerprint import dataset_fingerprint
 from lt_callbacks.teachers.loader_description import describe_sampling, describe_transforms
+from lt_callbacks.teachers.positions import with_positions
+from lt_callbacks.teachers.sample_index import gives_index, indexed_dataset
+
+
+@dataclass(frozen=True)
+class IndexedLoader:
+    """A training loader whose batches say which samples they hold.
+
+    Attributes:
+        loader: Its batches are the user's own, or `Positioned` ones.
+        num_samples: One more than the largest index.
+        adds_positions: Whether batches are `Positioned`.
+        fields: Where the index stands in the user's batches, where it does.
+    """
+
+    loader: Any
+    num_samples: int
+    adds_positions: bool
+    fields: BatchFields
 
 
 @dataclass(frozen=True)
@@ -19,9 +38,11 @@ class TrainingData:
     """What an objective has to know of a user's training data.
 
     Attributes:
-        loader: Gives the training loader; its argument says whether batches must hold an index.
+        datamodule: The user's own, set up.
+        fields: Where things stand in its batches.
+        loader: Its training loader.
         class_counts: (C,) int64 given labels.
-        num_samples: Size of a memory by index.
+        num_samples: Samples of an epoch's set.
         num_classes: C.
         batch_size: Samples a batch, where the loader says so.
         fingerprint: SHA-256 of the samples, where there is one.
@@ -30,7 +51,9 @@ class TrainingData:
         seed: Of order and augmentation, where the datamodule has one of its own.
     """
 
-    loader: Callable[[bool], Any]
+    datamodule: LightningDataModule
+    fields: BatchFields
+    loader: Any
     class_counts: Tensor
     num_samples: int
     num_classes: int
@@ -40,14 +63,41 @@ class TrainingData:
     transforms: list[str] | None
     seed: int | None
 
+    def as_it_is(self) -> IndexedLoader:
+        """The training loader for whoever asks for no index."""
+        return IndexedLoader(self.loader, self.num_samples, adds_positions=False, fields=self.fields)
 
-def training_data(datamodule: LightningDataModule) -> TrainingData:
+    def indexed(self) -> IndexedLoader:
+        """The training loader with the samples' identity: by its named place, or by positions that are added.
+
+        Raises:
+            ValueError: There is no such place and positions cannot be added, or what stands there are no integers.
+        """
+        fields, known = self.fields, getattr(self.datamodule, "num_samples", None)
+        if fields.index_from is None and gives_index(self.loader):
+            dataset = indexed_dataset(self.loader)
+            fields = BatchFields(**{**vars(fields), "index_from": 2})
+            known = len(dataset) if known is None and dataset is not None else known
+        elif fields.index_from is None and not fields.names_index(next(iter(self.loader))):
+            loader = with_positions(self.loader)
+            return IndexedLoader(loader, len(loader.dataset), adds_positions=True, fields=fields)  # type: ignore[arg-type]
+        if known is None:
+            known = 1 + max(int(fields.index(batch).max()) for batch in self.loader)
+        return IndexedLoader(self.loader, int(known), adds_positions=False, fields=fields)
+
+
+def training_data(datamodule: LightningDataModule, fields: BatchFields | None = None) -> TrainingData:
     """A user's training data with its facts: from the datamodule's attributes, or by one pass over its labels.
+
+    Args:
+        datamodule: Its ``prepare_data`` and ``setup("fit")`` are called.
+        fields: Where images and labels stand in its batches; None: (image, label).
 
     Raises:
         TypeError: Not a datamodule.
-        ValueError: Its training batches do not start with (image, label), or labels are no class numbers.
+        ValueError: Its training batches do not hold (image, label), or labels are no class numbers.
     """
+    fields = fields or BatchFields()
     check_datamodule(datamodule)
     datamodule.prepare_data()
     datamodule.setup("fit")
@@ -55,7 +105,7 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
     counts, size = getattr(datamodule, "class_counts", None), getattr(datamodule, "num_samples", None)
     if counts is None:
         # A rare class may be missing from the training share; the network has it all the same.
-        counts = torch.bincount(_labels(loader), minlength=int(getattr(datamodule, "num_classes", None) or 0))
+        counts = torch.bincount(_labels(loader, fields), minlength=int(getattr(datamodule, "num_classes", None) or 0))
     if size is None:
         dataset = getattr(loader, "dataset", None)
         size = len(dataset) if isinstance(dataset, Sized) else int(torch.as_tensor(counts).sum())
@@ -64,7 +114,9 @@ def training_data(datamodule: LightningDataModule) -> TrainingData:
         identity = dataset_fingerprint(getattr(loader, "dataset", None))
     seed = getattr(datamodule, "seed", None)
     return TrainingData(
-        loader=lambda needs_index: _with_index(loader) if needs_index else loader,
+        datamodule=datamodule,
+        fields=fields,
+        loader=loader,
         class_counts=torch.as_tensor(counts),
         num_samples=int(size),
         num_classes=len(counts),
@@ -92,12 +144,13 @@ def _batch_size(loader: Any) -> int | None:
     return getattr(getattr(loader, "batch_sampler", None), "batch_size", None) if size is None else size
 
 
-def _labels(loader: Any) -> Tensor:
+def _labels(loader: Any, fields: BatchFields) -> Tensor:
     """The given labels of all samples, without loading images where the dataset keeps its labels."""
     dataset = getattr(loader, "dataset", None)
     targets = getattr(dataset, "targets", None)
-    if targets is None or getattr(dataset, "target_transform", None) is not None:
-        labels = torch.cat([batch_parts(batch)[1].cpu() for batch in loader])
+    is_another = fields.label_from not in (None, 1, "label")
+    if targets is None or is_another or getattr(dataset, "target_transform", None) is not None:
+        labels = torch.cat(list(_given(loader, fields)))
     else:
         labels = torch.as_tensor(targets)
     is_class_numbers = labels.ndim == 1 and not labels.is_floating_point() and not labels.is_complex()
@@ -107,76 +160,14 @@ def _labels(loader: Any) -> Tensor:
             "datamodule",
             rule="have class numbers >= 0 as training labels, one a sample",
             got=f"{labels.dtype} of shape {tuple(labels.shape)}{least}",
-            way_out="Number the classes from 0, or give the datamodule `class_counts`.",
+            way_out="Number the classes from 0, name the labels by `label_from`, or give the datamodule "
+            "`class_counts`.",
         )
     return labels.long()
 
 
-def batch_parts(batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Images, labels and, where a batch has it, the sample index.
-
-    Raises:
-        ValueError: The batch is no (image, label) tuple.
-    """
-    is_known = isinstance(batch, tuple | list) and len(batch) >= 2 and isinstance(batch[1], Tensor)
-    if not is_known:
-        held = f"keys {list(batch)}" if isinstance(batch, Mapping) else f"{type(batch).__name__}"
-        raise ArgumentValueError(
-            "datamodule",
-            rule="give training batches that start with (image, label) tensors",
-            got=held,
-            way_out="Give a collate function that returns them in this order.",
-        )
-    index = batch[2] if len(batch) > 2 and isinstance(batch[2], Tensor) and not batch[2].is_floating_point() else None
-    return batch[0], batch[1], index
-
-
-def _with_index(loader: Any) -> Any:
-    """``loader`` if its batches hold an index, otherwise the same loader over samples that know their position."""
-    if batch_parts(next(iter(loader)))[2] is not None:
-        return loader
-    is_map_style = isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset)
-    if not is_map_style or loader.batch_sampler is None:
-        raise ArgumentValueError(
-            "datamodule",
-            rule="give batches (image, label, index) to an objective that remembers every sample",
-            got=f"no index in the third place, and {_kind(loader)} to which none can be added",
-            way_out="Yield the sample's position as third item.",
-        )
-    shared = {
-        "num_workers": loader.num_workers,
-        "pin_memory": loader.pin_memory,
-        "persistent_workers": loader.persistent_workers,
-        "worker_init_fn": loader.worker_init_fn,
-        "multiprocessing_context": loader.multiprocessing_context,
-        "collate_fn": _IndexedCollate(loader.collate_fn or default_collate),
-    }
-    return DataLoader(_Positioned(loader.dataset), batch_sampler=loader.batch_sampler, **shared)
-
-
-def _kind(loader: Any) -> str:
-    if not isinstance(loader, DataLoader):
-        return f"a {type(loader).__name__}"
-    return f"a DataLoader over {type(loader.dataset).__name__} with batch_size={loader.batch_size}"
-
-
-class _Positioned(Dataset[Any]):
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, position: int) -> tuple[Any, int]:
-        return self.dataset[position], position
-
-
-class _IndexedCollate:
-    """Puts the samples' positions behind what the user's own collate function returns."""
-
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
-        self.collate = collate
-
-    def __call__(self, samples: list[tuple[Any, int]]) -> tuple[Any, ...]:
-        image, label, *_ = self.collate([item for item, _ in samples])
-        return image, label, torch.tensor([position for _, position in samples])
+def _given(loader: Any, fields: BatchFields) -> Iterator[Tensor]:
+    for batch in loader:
+        # Also where nothing is read of them: a wrong place is found before any training.
+        fields.images(batch)
+        yield fields.label(batch).cpu()

@@ -9,6 +9,8 @@ from reference import reference_plan
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from lt_callbacks.data import add_index
+
 NUM_CLASSES = 4
 NUM_STEPS = 20
 BATCH = 16
@@ -84,10 +86,11 @@ def data(num_steps: int = NUM_STEPS, *, with_index: bool = False) -> TensorDatas
     return TensorDataset(x, y, torch.arange(len(x))) if with_index else TensorDataset(x, y)
 
 
-def datamodule(num_steps: int = NUM_STEPS, **kwargs) -> LightningDataModule:
+def datamodule(num_steps: int = NUM_STEPS, *, with_index: bool = False) -> LightningDataModule:
     class Data(LightningDataModule):
         def train_dataloader(self):
-            return DataLoader(data(num_steps, **kwargs), batch_size=BATCH)
+            dataset = data(num_steps)
+            return DataLoader(add_index(dataset) if with_index else dataset, batch_size=BATCH)
 
     return Data()
 

@@ -88,9 +88,11 @@ SETTINGS = {
 def test_a_dsink_step(cuda, kind, settings):
     module = type("Robust", (DSinkMixin, Net), {})()
     # Fake tensors are slow: a few sweeps are as good as a hundred.
-    fast = {"max_iterations": 3, "on_nonfinite": "ignore", **SETTINGS[settings]}
+    fast = {"max_iterations": 3, "on_nonfinite": "ignore", "index_from": 2, **SETTINGS[settings]}
     add = DSink(noise_teacher=teacher(kind), imbalance_teacher=teacher(kind), **fast)
     module.attach_dsink(add)
+    # The first step of a fit is looked at on the host, for what D-SINK cannot work with.
+    module._dsink_capture._is_checked = True
     cuda.placed(module)
     for _ in range(2):
         given = cuda.placed(batch())

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lt_callbacks.corruption import Imbalance, Noise
-from lt_callbacks.data import SOURCES, LongTailedDataModule
+from lt_callbacks.data import SOURCES, LongTailedDataModule, add_index
 from lt_callbacks.models import build_model
 from lt_callbacks.teachers import CachedTeacher, FrozenTeacher, ModuleTeacher, cache
 
@@ -171,6 +171,10 @@ def test_a_table_of_other_data_under_this_ones_name_is_refused(source, tmp_path)
         cache(network(), data, store=tmp_path / "a", trainer=QUIET)
 
 
+#: The third item of a project's own batches is the index, and is said to be.
+NAMED = {"trainer": QUIET, "index_from": 2}
+
+
 class UserData(LightningDataModule):
     """A project's own: (image, label, index), moved and changed by its own hooks."""
 
@@ -201,18 +205,18 @@ class Own(FrozenTeacher):
 
 @pytest.mark.parametrize(("data", "num_views"), [(UserData(), 2), (WithPrediction(), 0), (WithPrediction(), 1)])
 def test_a_datamodule_of_ones_own(data, num_views):
-    cached = cache(Own(), data, num_views=num_views, trainer=QUIET)
+    cached = cache(Own(), data, num_views=num_views, trainer=QUIET, index_from=2)
     torch.testing.assert_close(cached.table(), Own().log_probs(data.dataset.tensors[0] / 100))
 
 
 def test_without_an_identity_nothing_is_stored(tmp_path):
     with pytest.warns(UserWarning, match="not stored: the teacher has no identity. Give it a `sha256`"):
-        cache(Own(), WithPrediction(), store=tmp_path, fingerprint="x", trainer=QUIET)
+        cache(Own(), WithPrediction(), store=tmp_path, fingerprint="x", **NAMED)
     net = nn.Linear(4, 3)
     with pytest.warns(UserWarning, match="not stored: the data has no identity. Pass `fingerprint=`"):
-        cache(net, WithPrediction(), store=tmp_path, trainer=QUIET)
+        cache(net, WithPrediction(), store=tmp_path, **NAMED)
     assert not list(tmp_path.iterdir())
-    cache(net, WithPrediction(), store=tmp_path, fingerprint="x", trainer=QUIET)
+    cache(net, WithPrediction(), store=tmp_path, fingerprint="x", **NAMED)
     assert len(list((tmp_path / "predictions").iterdir())) == 1
 
 
@@ -239,7 +243,7 @@ class NoLength(UserData):
             (Own(), WithPrediction(with_index=False)),
             {},
             ValueError,
-            "`datamodule` must give batches .* got no index in the third pl",
+            r"`index_from` must name the samples' index .* got None and a list of \['Tensor', 'Tensor'\] that no data",
         ),
         (
             (Own(), UserData(drop_last=True)),
@@ -261,4 +265,35 @@ def test_a_teacher_that_is_not_finite_is_refused_with_the_samples():
             return super().log_probs(images).masked_fill((index == 13)[:, None], torch.nan)
 
     with pytest.raises(ValueError, match=r"`teacher` must give finite outputs; got others for 1 samples, .* \[13\]"):
-        cache(Broken(), WithPrediction(), trainer=QUIET)
+        cache(Broken(), WithPrediction(), **NAMED)
+
+
+def test_a_third_item_is_no_index_unless_it_is_named_or_added_by_this_package():
+    data = WithPrediction()
+    with pytest.raises(
+        ValueError, match=r"`index_from` must name the samples' index .* or wrap the dataset in `lt_call"
+    ):
+        cache(Own(), data, trainer=QUIET)
+    expected = cache(Own(), data, **NAMED).table()
+    data.dataset = add_index(TensorDataset(*data.dataset.tensors[:2]))
+    assert torch.equal(cache(Own(), data, trainer=QUIET).table(), expected)
+
+
+def test_a_teacher_sees_what_its_own_hooks_make_of_a_batch():
+    class Net(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, images):
+            return self.layer(images)
+
+        def on_before_batch_transfer(self, batch, dataloader_idx):
+            return [batch[0] + 1, *batch[1:]]
+
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            raise AssertionError("the datamodule has one, which comes first")
+
+    teacher, data = ModuleTeacher(Net()), WithPrediction()
+    expected = teacher.log_probs((data.dataset.tensors[0] + 1) / 100)
+    torch.testing.assert_close(cache(teacher, data, **NAMED).table(), expected)

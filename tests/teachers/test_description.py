@@ -95,6 +95,7 @@ VALUES = {
     "precision": "bf16-mixed",
     "callbacks": ["StochasticWeightAveraging"],
     "plugins": ["MixedPrecision"],
+    "pipeline": {"module": ["on_after_batch_transfer"]},
 }
 
 

@@ -41,7 +41,7 @@ def test_the_objective_is_what_is_minimised(train):
 
 def test_objectives_learn_the_facts_of_the_data_and_of_the_training(train):
     _, steps = train(noise="elr", trainer={"max_epochs": 2})
-    objective = steps.module.objective
+    objective = steps.objective
     assert objective.memory.shape == (24, 3)
     # Every sample has been remembered under a position of its own.
     assert bool((objective.memory.sum(1) > 0).all())
@@ -49,8 +49,8 @@ def test_objectives_learn_the_facts_of_the_data_and_of_the_training(train):
     _, steps = train(noise="ldam_drw", noise_settings={"drw_start": 0.5}, trainer={"max_epochs": 2})
     counts = torch.bincount(LABELS).double()
     margins = counts**-0.25 * (0.5 / (counts**-0.25).max())
-    torch.testing.assert_close(steps.module.objective.margins, margins.float())
-    assert steps.module.objective.drw_epoch == 1
+    torch.testing.assert_close(steps.objective.margins, margins.float())
+    assert steps.objective.drw_epoch == 1
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -69,7 +69,7 @@ def test_a_third_item_that_is_no_tensor_is_nobodys_business(train):
 
     _, steps = train(UserNet, UserData(collate_fn=collate))
     assert steps.count == 6
-    assert bool((steps.module.objective.memory.sum(1) > 0).all())
+    assert bool((steps.objective.memory.sum(1) > 0).all())
 
 
 def test_the_networks_own_setup_is_called(train):

@@ -97,9 +97,9 @@ class Dictionary(UserNet):
         ({"seed": 2**32}, ValueError, "`seed` must be an integer >= 0 and <= 4294967295; got 4294967296"),
         ({"datamodule": [IMAGES]}, TypeError, "`datamodule` must be a LightningDataModule; got list"),
         (
-            {"datamodule": UserData(FunctionDataset(lambda i: {"image": IMAGES[i], "label": LABELS[i]}))},
+            {"datamodule": UserData(FunctionDataset(lambda i: {"image": IMAGES[i], "given": LABELS[i]}))},
             ValueError,
-            r"`datamodule` must give training batches that start with \(image, label\) tensors; got keys \['image', 'label'\]",
+            r"must give training batches that hold .*got a dict with keys \['image', 'given'\]. Name the item by `label_f",
         ),
     ],
 )

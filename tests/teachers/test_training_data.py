@@ -7,6 +7,8 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 from torch.utils.data import WeightedRandomSampler as Weighted
 from user_project import FunctionDataset, UserData, images_and_labels
 
+from lt_callbacks.data import add_index
+from lt_callbacks.teachers.batch_fields import BatchFields
 from lt_callbacks.teachers.training_data import training_data
 
 IMAGES, LABELS = images_and_labels()
@@ -26,15 +28,17 @@ class Folder(FunctionDataset):
         return IMAGES[position], self.target_transform(label) if self.target_transform else label
 
 
-def check_index(loader) -> None:
+def check_index(source) -> None:
     """Every batch's index names the image and the label that stand beside it; an epoch has each sample once."""
     seen = []
-    for images, labels, index in loader:
+    for batch in source.loader:
+        (images, labels), index = batch if source.adds_positions else (batch[:2], source.fields.index(batch))
         assert index.dtype == torch.int64
         assert torch.equal(images[:, 0, 0, 0], index.float())
         assert torch.equal(labels, LABELS[index])
         seen += index.tolist()
     assert sorted(seen) == list(range(24))
+    assert source.num_samples == 24
 
 
 def test_what_the_datamodule_does_not_say_is_read_off_its_batches():
@@ -104,12 +108,11 @@ def test_a_class_without_a_training_sample_is_counted_where_it_is_known():
     ],
 )
 def test_an_index_is_added_and_follows_the_sampler(options):
-    loader = training_data(UserData(**options)).loader(True)
-    assert len(loader.dataset) == 24
+    source = training_data(UserData(**options)).indexed()
     orders = []
     for _ in range(2):
-        check_index(loader)
-        orders.append(torch.cat([index for _, _, index in loader]).tolist())
+        check_index(source)
+        orders.append(torch.cat([index for _, index in source.loader]).tolist())
     assert (orders[0] == orders[1]) == (options.get("shuffle", True) is False)
 
 
@@ -121,46 +124,71 @@ def test_without_need_the_loader_is_the_users_own():
 
     datamodule = OwnData()
     data = training_data(datamodule)
-    assert data.loader(False) is datamodule.loader
-    assert data.loader(True) is not datamodule.loader
+    assert data.as_it_is().loader is datamodule.loader
+    assert data.indexed().loader is not datamodule.loader
 
 
 def test_dropped_and_drawn_samples_stay_so():
-    dropped = training_data(UserData(batch_size=7, drop_last=True)).loader(True)
-    assert [len(index) for _, _, index in dropped] == [7, 7, 7]
+    dropped = training_data(UserData(batch_size=7, drop_last=True)).indexed().loader
+    assert [len(index) for _, index in dropped] == [7, 7, 7]
     weights = torch.zeros(24)
     weights[[3, 4]] = 1
-    drawn = training_data(UserData(sampler=Weighted(weights, 16), shuffle=None)).loader(True)
-    assert {int(i) for _, _, index in drawn for i in index} == {3, 4}
+    drawn = training_data(UserData(sampler=Weighted(weights, 16), shuffle=None)).indexed().loader
+    assert {int(i) for _, index in drawn for i in index} == {3, 4}
 
 
 def test_the_position_is_that_in_the_subset_that_is_trained_on():
     subset = Subset(TensorDataset(IMAGES, LABELS), list(range(10, 24)))
-    data = training_data(UserData(subset))
-    assert data.num_samples == 14
-    for images, _, index in data.loader(True):
+    source = training_data(UserData(subset)).indexed()
+    assert source.num_samples == 14
+    for (images, _), index in source.loader:
         assert torch.equal(images[:, 0, 0, 0], index.float() + 10)
 
 
-def test_a_collate_function_of_the_users_own_is_kept():
+def test_what_a_collate_function_of_the_users_own_makes_is_left_whole():
     def collate(samples):
         images, labels = zip(*samples, strict=True)
-        return torch.stack(images) + 100, torch.tensor([int(label) for label in labels]), {"names": "x"}
+        return {"image": torch.stack(images), "label": torch.tensor(labels), "names": ["x"] * len(samples)}
 
-    loader = training_data(UserData(collate_fn=collate)).loader(True)
-    check_index((images - 100, labels, index) for images, labels, index in loader)
+    source = training_data(UserData(collate_fn=collate)).indexed()
+    for batch, index in source.loader:
+        assert set(batch) == {"image", "label", "names"}
+        assert torch.equal(batch["image"][:, 0, 0, 0], index.float())
 
 
-def test_an_index_that_the_batches_have_is_used():
+@pytest.mark.parametrize("third", [torch.arange(24) + 100, LABELS, torch.rand(24), torch.rand(24, 2)])
+def test_a_third_item_is_no_index_unless_it_is_named(third):
+    """A true label or a flag, say: positions are added beside the batch, which stays as it is."""
+    source = training_data(UserData(TensorDataset(IMAGES, LABELS, third))).indexed()
+    assert source.adds_positions
+    assert source.num_samples == 24
+    for (images, _, beside), index in source.loader:
+        assert torch.equal(images[:, 0, 0, 0], index.float())
+        assert torch.equal(beside, third[index])
+
+
+def test_an_index_that_is_named_is_used():
     whole = TensorDataset(IMAGES, LABELS, torch.arange(24) + 100)
-    data = training_data(UserData(whole))
-    for images, _, index in data.loader(True):
-        assert torch.equal(images[:, 0, 0, 0] + 100, index.float())
+    source = training_data(UserData(whole), BatchFields(index_from=2)).indexed()
+    assert (source.adds_positions, source.num_samples) == (False, 124)
+    for batch in source.loader:
+        assert torch.equal(batch[0][:, 0, 0, 0] + 100, source.fields.index(batch).float())
+    mapping = FunctionDataset(lambda i: {"image": IMAGES[i], "label": LABELS[i], "index": i + 7})
+    source = training_data(UserData(mapping)).indexed()
+    assert (source.adds_positions, source.num_samples) == (False, 31)
+    with pytest.raises(
+        ValueError, match=r"`index_from` must name the samples' positions .* got torch.float32 of shape"
+    ):
+        training_data(UserData(TensorDataset(IMAGES, LABELS, torch.rand(24))), BatchFields(index_from=2)).indexed()
 
 
-@pytest.mark.parametrize("third", [torch.rand(24), torch.rand(24, 2)])
-def test_a_third_item_that_is_no_integer_makes_room_for_the_index(third):
-    check_index(training_data(UserData(TensorDataset(IMAGES, LABELS, third))).loader(True))
+def test_the_index_of_this_packages_own_datasets_is_used():
+    whole = add_index(TensorDataset(IMAGES, LABELS))
+    check_index(training_data(UserData(whole)).indexed())
+    assert not training_data(UserData(whole)).indexed().adds_positions
+    part = training_data(UserData(Subset(whole, range(10, 24)))).indexed()
+    # The memory has room for the largest index, which is that in the whole.
+    assert (part.adds_positions, part.num_samples) == (False, 24)
 
 
 class Stream(IterableDataset):
@@ -175,7 +203,7 @@ def test_a_stream_has_counts_but_no_positions():
     assert data.num_samples == 24
     assert data.fingerprint is None
     with pytest.raises(ValueError, match="remembers every sample.*a DataLoader over Stream with batch_size=8 to which"):
-        data.loader(True)
+        data.indexed()
 
 
 def test_a_dataset_of_whole_batches_has_no_positions():
@@ -183,7 +211,7 @@ def test_a_dataset_of_whole_batches_has_no_positions():
     data = training_data(UserData(batches, batch_size=None, shuffle=False))
     assert data.batch_size is None
     with pytest.raises(ValueError, match="over FunctionDataset with batch_size=None to which none can be added. Yield"):
-        data.loader(True)
+        data.indexed()
 
 
 def test_a_loader_of_the_users_own_making_may_bring_its_index():
@@ -199,12 +227,12 @@ def test_a_loader_of_the_users_own_making_may_bring_its_index():
         def train_dataloader(self):
             return OwnLoader(self.options["with_index"])
 
-    data = training_data(OwnData(with_index=True))
+    data = training_data(OwnData(with_index=True), BatchFields(index_from=2))
     assert data.num_samples == 24
     assert data.batch_size is None
-    check_index(data.loader(True))
+    check_index(data.indexed())
     with pytest.raises(ValueError, match="remembers every sample.*, and a OwnLoader to which none can be added"):
-        training_data(OwnData(with_index=False)).loader(True)
+        training_data(OwnData(with_index=True)).indexed()
 
 
 def test_the_batch_size_of_a_batch_sampler_is_found():
@@ -215,18 +243,31 @@ def test_the_batch_size_of_a_batch_sampler_is_found():
 @pytest.mark.parametrize(
     ("item", "got"),
     [
-        (lambda i: {"image": IMAGES[i], "label": LABELS[i]}, r"keys \['image', 'label'\]"),
-        (lambda i: IMAGES[i], "Tensor"),
-        (lambda i: (IMAGES[i],), "list"),
-        (lambda i: (IMAGES[i], str(i)), "list"),
+        (lambda i: {"image": IMAGES[i], "given": LABELS[i]}, r"a dict with keys \['image', 'given'\]"),
+        (lambda i: (IMAGES[i],), r"a list of \['Tensor'\]"),
+        (lambda i: (IMAGES[i], str(i)), r"a list of \['Tensor', 'tuple'\]"),
     ],
 )
 def test_batches_of_another_form_are_refused(item, got):
     with pytest.raises(
         ValueError,
-        match=rf"`datamodule` must give .* that start with \(image, label\) tensors; got {got}. Give a collate",
+        match=rf"`datamodule` must give .* that hold \(image, label\) tensors; got {got}. Name the item by `label_from`",
     ):
         training_data(UserData(FunctionDataset(item)))
+
+
+def test_named_places_are_looked_at():
+    items = FunctionDataset(lambda i: {"name": str(i), "pixels": IMAGES[i], "given": LABELS[i]})
+    named = BatchFields(images_from="pixels", label_from="given")
+    assert training_data(UserData(items), named).class_counts.tolist() == torch.bincount(LABELS).tolist()
+    with pytest.raises(
+        ValueError, match=r"`label_from` must name a tensor in the batches; got NoneType from 'y' in a d"
+    ):
+        training_data(UserData(items), BatchFields(images_from="pixels", label_from="y"))
+    with pytest.raises(
+        TypeError, match=r"`images_from` must be a position or key of the batch, or None; got 1.5. Pass"
+    ):
+        BatchFields(images_from=1.5)
 
 
 @pytest.mark.parametrize(

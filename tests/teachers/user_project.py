@@ -77,10 +77,12 @@ class Steps(Callback):
         self.count = 0
         self.objectives: list[str] = []
         self.module: Any = None
+        self.objective: Any = None
 
     def on_train_start(self, trainer, pl_module) -> None:
         self.module = pl_module
-        self.objectives.append(type(pl_module.objective).__name__)
+        self.objective = pl_module.training_step.__self__.objective
+        self.objectives.append(type(self.objective).__name__)
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.count += 1

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch.utils.hooks import RemovableHandle
 
-from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
-from lt_callbacks.plugins.dsink.capture import Capture, check_submodule
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError, StateError
+from lt_callbacks.plugins.dsink.capture import Capture, check_submodule, manual_optimisation
 from lt_callbacks.plugins.dsink.dsink import DSink
 from lt_callbacks.plugins.dsink.mixin import (
     DSinkMixin,
@@ -17,6 +18,7 @@ from lt_callbacks.plugins.dsink.mixin import (
     first_argument,
     forget_compiled_code,
     num_positional,
+    see_forward,
     watch_submodule,
 )
 
@@ -65,12 +67,14 @@ class DSinkCallback(Callback):
             )
         self.dsink = dsink
         self._capture = Capture(dsink=dsink)
+        self._is_set_up = False
         self._module: LightningModule | None = None
         self._before: dict[str, Any] = {}
         self._hook: RemovableHandle | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks the settings against the module before the first step."""
+        self._is_set_up = True
         if stage != "fit":
             return
         if isinstance(pl_module, DSinkMixin) and pl_module._dsink_capture is not None:
@@ -80,17 +84,31 @@ class DSinkCallback(Callback):
                 got="a module with an attached DSink and a DSinkCallback",
                 way_out="Drop the callback or call `detach_dsink()`.",
             )
-        check_submodule(pl_module, self.dsink)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector of Lightning's
+        others = [callback for callback in callbacks if callback is not self]
+        if any(isinstance(callback, DSinkCallback) for callback in others):
+            raise ArgumentValueError(
+                "callbacks",
+                rule="have one DSinkCallback",
+                got=f"{1 + sum(isinstance(callback, DSinkCallback) for callback in others)}",
+                way_out="Leave one; a DSink has one pair of teachers.",
+            )
+        if not pl_module.automatic_optimization:
+            raise StateError(manual_optimisation(pl_module))
+        if not is_overridden("configure_model", pl_module):
+            check_submodule(pl_module, self.dsink)
         check_training_agrees(self.dsink, trainer)
+        # Before the finders of learning rate and batch size, which train when the fit starts.
+        trainer.callbacks = [self, *others]  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wraps the module's ``forward`` and ``training_step`` on the instance."""
+        check_submodule(pl_module, self.dsink)
         self._capture = capture = Capture(dsink=self.dsink)
         self._module = pl_module
         self._put("_dsink_capture", capture)
-        if self.dsink.logits_from is None:
-            self._put("forward", _SeenForward(pl_module.forward, capture))
-        else:
+        self._put("forward", _SeenForward(pl_module.forward, capture))
+        if self.dsink.logits_from is not None:
             self._hook = watch_submodule(pl_module, self.dsink.logits_from)
         forget_compiled_code(pl_module)
         self._put("training_step", _ExtendedStep(pl_module.training_step, pl_module, capture))
@@ -117,6 +135,18 @@ class DSinkCallback(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Puts the module back as it was."""
         self._restore()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Puts the module back as it was where a fit ends without its end, as that of a tuner does."""
+        if self._module is not None:
+            self._restore()
+            self.dsink.finish()
+
+    @property
+    def state_key(self) -> str:
+        """The class's name, under which its state stands in the checkpoint."""
+        # Lightning refuses two of one key when a trainer is made, without saying what is wrong; ``setup`` does.
+        return type(self).__name__ if self._is_set_up else f"{type(self).__name__}-{id(self)}"
 
     def state_dict(self) -> dict[str, Any]:
         """D-SINK's running marginal and queue, for the checkpoint."""
@@ -165,7 +195,7 @@ class _SeenForward(_Wrapper):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         output = self.method(*args, **kwargs)
-        self.capture.saw(first_argument(args, kwargs), output)
+        see_forward(self.capture, first_argument(args, kwargs), output)
         return output
 
 

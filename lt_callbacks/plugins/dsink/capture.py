@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from lt_callbacks._errors import ArgumentValueError, StateError
-from lt_callbacks.plugins.dsink.dsink import BatchField, DSink
+from lt_callbacks.plugins.dsink.dsink import DSink
+from lt_callbacks.plugins.dsink.first_step import check_first_step
+from lt_callbacks.plugins.dsink.step_batch import StepBatch
 
 
 class Capture:
@@ -27,34 +29,57 @@ class Capture:
         self._is_armed = False
         self._was_added = False
         self._calls: list[tuple[Any, Any]] = []
+        self._inputs: list[Any] = []
+        self.start_fit()
+
+    def start_fit(self) -> None:
+        """Look closely at the next step, as at the first of every fit."""
+        self._is_checked = self._has_added = False
+        self._batch = StepBatch(
+            images_from=self.dsink.images_from, index_from=self.dsink.index_from, needs_index=self.dsink.needs_index
+        )
 
     @torch.compiler.disable(recursive=False)
     def run_step(
         self, module: nn.Module, step: Callable[..., Any], batch: Any, args: Sequence[Any], kwargs: Any
     ) -> Any:
         """``step(batch, *args)`` with D-SINK's loss added to what it returns."""
-        self._is_armed, self._was_added, self._calls = True, False, []
+        self._is_armed, self._was_added, self._calls, self._inputs = True, False, [], []
         try:
             output = step(batch, *args, **kwargs)
         finally:
             self._is_armed = False
             calls, self._calls = self._calls, []
-        return self._finish(module, output, batch, calls)
+            inputs, self._inputs = self._inputs, []
+        return self._finish(module, output, batch, calls, inputs)
 
     # What follows a step is not for a compiler to trace: the solver's loops, host reads, errors.
     @torch.compiler.disable
-    def _finish(self, module: nn.Module, output: Any, batch: Any, calls: list[tuple[Any, Any]]) -> Any:
+    def _finish(
+        self, module: nn.Module, output: Any, batch: Any, calls: list[tuple[Any, Any]], inputs: list[Any]
+    ) -> Any:
         self.num_steps_this_epoch += 1
         if self._was_added:
             self.num_added_this_epoch += 1
             return output
-        # A skipped step and manual optimisation both return None; whether D-SINK ever ran is asked at the epoch's end.
+        if not getattr(module, "automatic_optimization", True):
+            if not self._has_added:
+                raise StateError(manual_optimisation(module))
+            # A loss that it returns is not minimised.
+            return output
+        # A skipped step; whether D-SINK ever ran is asked at the epoch's end.
         if output is None:
             return None
         loss, rebuild = _split_loss(output)
-        images, logits = self._images_and_logits(module, batch, calls)
+        images, logits = self._images_and_logits(module, batch, calls, inputs)
+        self._look(batch, logits)
         self.num_added_this_epoch += 1
-        return rebuild(loss + self._extra_loss(module, logits, images, self._index(batch)))
+        return rebuild(loss + self._extra_loss(module, logits, images, self._batch.index(module, batch)))
+
+    def _look(self, batch: Any, logits: Tensor) -> None:
+        if not self._is_checked:
+            self._is_checked = True
+            check_first_step(batch, logits)
 
     @torch.compiler.disable
     def saw(self, images: Any, output: Any) -> None:
@@ -63,9 +88,16 @@ class Capture:
             self._calls.append((images, output))
 
     @torch.compiler.disable
+    def saw_input(self, images: Any) -> None:
+        """Record what the module's own ``forward`` is called with, where the logits are a submodule's."""
+        if self._is_armed:
+            self._inputs.append(images)
+
+    @torch.compiler.disable
     def add(self, module: nn.Module, base_loss: Tensor, logits: Tensor, images: Tensor, index: Tensor | None) -> Tensor:
         """``base_loss`` with D-SINK's loss added, for logits and images that the user names."""
-        self._was_added = True
+        self._was_added = self._has_added = True
+        self._look(None, logits)
         if not self._is_armed:
             self.num_added_this_epoch += 1
         return base_loss + self._extra_loss(module, logits, images, index)
@@ -87,8 +119,7 @@ class Capture:
         if self.num_steps_this_epoch:
             raise StateError(
                 f"D-SINK must run in training; in epoch {epoch} it did not run in any of {self.num_steps_this_epoch} "
-                "steps: each returned None. With manual optimisation call "
-                "`loss = self.add_dsink(loss, logits, images)` before `manual_backward`."
+                "steps: each returned None. Return the loss of `training_step`."
             )
 
     def _extra_loss(self, module: nn.Module, logits: Tensor, images: Tensor, index: Tensor | None) -> Tensor:
@@ -101,34 +132,33 @@ class Capture:
             dtype=None if parameter is None else parameter.dtype,
         )
 
-    def _images_and_logits(self, module: nn.Module, batch: Any, calls: list[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
-        where = f"`{self.dsink.logits_from}`" if self.dsink.logits_from else "`forward`"
+    def _images_and_logits(
+        self, module: nn.Module, batch: Any, calls: list[tuple[Any, Any]], inputs: list[Any]
+    ) -> tuple[Tensor, Tensor]:
+        logits_from = self.dsink.logits_from
+        where = f"`{logits_from}`" if logits_from else "`forward`"
         if len(calls) != 1:
+            # A submodule that is called twice is called twice by whatever name.
+            other = "" if logits_from and calls else f" {_candidates(module, logits_from)}"
             raise StateError(
                 f"D-SINK must see exactly one call of {where} in a training step; got {len(calls)}"
                 f"{_describe(calls)}. Name the tensors yourself in training_step: "
-                f"`loss = self.add_dsink(loss, logits, images)` (DSinkMixin). {_candidates(module)}"
+                f"`loss = self.add_dsink(loss, logits, images)` (DSinkMixin).{other}"
             )
         images, logits = calls[0]
-        if self.dsink.logits_from is not None:
-            images = _from_batch(batch, self.dsink.images_from, default=0, argument="images_from")
         if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise StateError(f"{where} must return logits of shape (B, C); got {got}. {_candidates(module)}")
+            raise StateError(
+                f"{where} must return logits of shape (B, C); got {got}. {_candidates(module, logits_from)}"
+            )
+        if logits_from is not None:
+            images = self._batch.images(batch, inputs)
         if not isinstance(images, Tensor):
             raise StateError(
                 f"The images for the teachers must be a tensor; got {type(images).__name__}. Set `logits_from` and "
-                "`images_from`, or call `self.add_dsink(loss, logits, images)`."
+                "`images_from`, or call `self.add_dsink(loss, logits, images)` (DSinkMixin)."
             )
         return images, logits
-
-    def _index(self, batch: Any) -> Tensor | None:
-        if self.dsink.index_from is None and not self.dsink.needs_index:
-            # Only for reports: take it where the batch plainly has it.
-            found = _get(batch, "index" if isinstance(batch, Mapping) else 2)
-            return found if isinstance(found, Tensor) and found.dtype == torch.int64 and found.ndim == 1 else None
-        default = "index" if isinstance(batch, Mapping) else 2
-        return _from_batch(batch, self.dsink.index_from, default=default, argument="index_from")
 
     def __deepcopy__(self, memo: dict[int, object]) -> Capture:
         """A fresh watch for the copied module; the teachers stay shared."""
@@ -157,38 +187,30 @@ def _split_loss(output: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
     )
 
 
-def _get(batch: Any, key: BatchField) -> Any:
-    try:
-        return batch[key]
-    except (KeyError, IndexError, TypeError):
-        return None
-
-
-def _from_batch(batch: Any, key: BatchField | None, *, default: BatchField, argument: str) -> Tensor:
-    place = default if key is None else key
-    if isinstance(batch, Mapping) and key is None and default == 0:
-        place = next(iter(batch))
-    found = _get(batch, place)
-    if not isinstance(found, Tensor):
-        held = list(batch) if isinstance(batch, Mapping) else f"{len(batch)} items" if hasattr(batch, "__len__") else ""
-        raise StateError(
-            f"`{argument}` must name a tensor in the batch; {place!r} gives {type(found).__name__}. The batch is a "
-            f"{type(batch).__name__} of {held}."
-        )
-    return found
-
-
 def _describe(calls: list[tuple[Any, Any]]) -> str:
     shapes = [tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__ for _, output in calls]
     return f", with outputs {shapes}" if shapes else ""
 
 
-def _candidates(module: nn.Module) -> str:
+def _candidates(module: nn.Module, logits_from: str | None) -> str:
     linear = [
-        f"{name} ({layer.out_features})" for name, layer in module.named_modules() if isinstance(layer, nn.Linear)
+        f"{name} ({layer.out_features})"
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Linear) and name != logits_from
     ]
     names = f": {', '.join(linear)} (outputs) are its Linear layers" if linear else ""
-    return f"Or set `logits_from` to the submodule of {type(module).__name__} that gives the logits{names}."
+    another = "the" if logits_from is None else "another"
+    return f"Or set `logits_from` to {another} submodule of {type(module).__name__} that gives the logits{names}."
+
+
+def manual_optimisation(module: nn.Module) -> str:
+    """Why D-SINK does not run by itself in a module that optimises by hand, and the way out."""
+    derive = "Call" if hasattr(module, "add_dsink") else "Derive it from DSinkMixin and call"
+    return (
+        f"D-SINK must be added before the backward pass; {type(module).__name__} optimises by hand "
+        "(`automatic_optimization = False`), so nothing can be added to what its step returns. "
+        f"{derive} `loss = self.add_dsink(loss, logits, images)` before `manual_backward(loss)`."
+    )
 
 
 def _current_epoch(module: nn.Module) -> int:

@@ -11,9 +11,8 @@ from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.dsink import ProxyLabeler, ProxyLabels
 from lt_callbacks.dsink.nonfinite import NonfiniteReport
+from lt_callbacks.teachers.batch_fields import BatchField
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
-
-BatchField = int | str
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,12 @@ class DSink:
         max_iterations: Limit of sweeps a step.
         tolerance: Total variation of the class marginal at which the sweeps stop.
         logits_from: Name of the submodule whose output are the logits; None: the module's own ``forward``.
-        images_from: Key or position of the images in the batch, for ``logits_from``; None: the first item. Without
-            ``logits_from`` the teachers see what ``forward`` was called with.
-        index_from: Key or position of the sample indices in the batch, for cached teachers; None: the third item, or
-            ``"index"`` in a mapping.
+        images_from: Key or position of the images in the batch, for ``logits_from``; None: what ``forward`` was called
+            with, or the first item where it was not. Without ``logits_from`` the teachers see what ``forward`` was
+            called with.
+        index_from: Key or position of the sample indices in the batch, for cached teachers; None: ``"index"`` in a
+            mapping, or what this package's own datasets give, such as `lt_callbacks.data.add_index`. The third item of
+            other batches is never taken for an index.
         on_nonfinite: What follows a teacher's non-finite output, whose rows are masked either way: ``"raise"`` (at the
             next step, on all ranks alike), ``"warn"`` once, ``"ignore"``.
 
@@ -163,10 +164,19 @@ class DSink:
             Scalar. Under data parallelism it is scaled so that averaging gradients over ranks gives the global mean.
 
         Raises:
-            ValueError: A teacher has another number of classes, or no index was given where one is needed.
+            ValueError: The logits are not those of two or more classes, a teacher has another number of classes, or no
+                index was given where one is needed.
             RuntimeError: A teacher was not finite at the step before.
         """
         self._nonfinite.check()
+        if logits.ndim != 2 or logits.shape[1] < 2:
+            raise ArgumentValueError(
+                "logits",
+                rule="have shape (B, C) with a column for each of C >= 2 classes",
+                got=str(tuple(logits.shape)),
+                way_out="Give a network with one logit for two classes two outputs and cross-entropy, or pass "
+                "`torch.cat([torch.zeros_like(logit), logit], dim=1)`; the teachers need two as well.",
+            )
         noise = self.noise_teacher.predictions(images, index, dtype=dtype)
         imbalance = self.imbalance_teacher.predictions(images, index, dtype=dtype)
         for name, predictions in (("noise_teacher", noise), ("imbalance_teacher", imbalance)):

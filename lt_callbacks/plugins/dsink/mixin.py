@@ -107,9 +107,8 @@ class DSinkMixin(Base):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module's own ``forward``; in a training step D-SINK sees what goes in and comes out."""
         output = super().forward(*args, **kwargs)
-        capture = self._dsink_capture
-        if capture is not None and capture.dsink.logits_from is None:
-            capture.saw(first_argument(args, kwargs), output)
+        if self._dsink_capture is not None:
+            see_forward(self._dsink_capture, first_argument(args, kwargs), output)
         return output
 
     def training_step(self, batch: Any, batch_idx: int = 0, *args: Any, **kwargs: Any) -> Any:
@@ -124,6 +123,7 @@ class DSinkMixin(Base):
         """Checks that all ranks train alike, and has a compiled module traced anew."""
         super().on_fit_start()
         if self._dsink_capture is not None:
+            self._dsink_capture.start_fit()
             check_training_agrees(self._dsink_capture.dsink, self.trainer)  # type: ignore[attr-defined]
             forget_compiled_code(self)
 
@@ -189,6 +189,14 @@ def watch_submodule(module: Any, name: str) -> RemovableHandle:
             capture.saw(None, output)
 
     return submodule.register_forward_hook(saw)
+
+
+def see_forward(capture: Capture, images: Any, output: Any) -> None:
+    """Tell a capture of a call of the module's own ``forward``."""
+    if capture.dsink.logits_from is None:
+        capture.saw(images, output)
+    else:
+        capture.saw_input(images)
 
 
 def check_training_agrees(dsink: DSink, trainer: Any) -> None:

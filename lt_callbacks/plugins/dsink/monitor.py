@@ -13,7 +13,7 @@ from lt_callbacks._checks import one_of, real
 from lt_callbacks._errors import StateError
 from lt_callbacks.metrics.proxy_label_statistics import ProxyLabelStatistics
 from lt_callbacks.plugins.dsink.capture import Capture
-from lt_callbacks.plugins.dsink.dsink import BatchField
+from lt_callbacks.teachers.batch_fields import BatchField
 
 
 class ProxyLabelMonitor(Callback):
@@ -25,7 +25,8 @@ class ProxyLabelMonitor(Callback):
 
     Args:
         true_labels: (num_samples,) integers by sample index; None: the datamodule's ``true_labels``, if it has them.
-            They are compared with, never trained on.
+            They are compared with, never trained on, and looked up by an index that is certain: that of this package's
+            own datasets, or the one that ``DSink(index_from=...)`` names.
         label_from: Key or position of the given label in the batch; None: the second item, or the key ``"label"``.
         uniform_above: Alarm when the mean entropy exceeds this share of log C.
         collapsed_above: Alarm when one class has more than this share of the mass.
@@ -104,6 +105,11 @@ class ProxyLabelMonitor(Callback):
         if self._statistics is None:
             self._statistics = ProxyLabelStatistics(num_classes=proxy.labels.shape[1]).to(proxy.labels.device)
         truth = None
+        if self.true_labels is not None and step.index is None:
+            raise StateError(
+                "`true_labels` must be looked up by the samples' index; the batch has none that is certain. Name it by "
+                "DSink(index_from=...), or wrap the training dataset in `lt_callbacks.data.add_index`."
+            )
         if self._truth is not None and step.index is not None:
             truth = self._truth.to(proxy.labels.device)[step.index]
         self._statistics.update(proxy.labels, self._given_label(batch), proxy.marginal_error, proxy.iterations, truth)

@@ -122,3 +122,56 @@ def test_bad_use():
         m.trainer(callbacks=[callback()]).fit(mixed, m.datamodule(1))
     with pytest.raises(ValueError, match="`logits_from` must name a submodule of ReturnsTensor; got 'classifier'"):
         m.trainer(callbacks=[callback(logits_from="classifier")]).fit(m.fresh(m.ReturnsTensor), m.datamodule(1))
+
+
+@pytest.mark.parametrize("returns_loss", [False, True])
+def test_manual_optimisation_is_refused_before_the_first_step(returns_loss):
+    class Step(m.Manual):
+        def training_step(self, batch, batch_idx):
+            raise AssertionError("refused before")
+
+    text = (
+        r"Step optimises by hand .* Derive it from DSinkMixin and call `loss = self.add_dsink\(loss, logits, images\)`"
+    )
+    with pytest.raises(RuntimeError, match=text):
+        m.trainer(callbacks=[callback()]).fit(m.fresh(Step), m.datamodule(2))
+
+
+def test_two_of_them_are_refused_by_name():
+    trainer = m.trainer(callbacks=[callback(), callback()])
+    with pytest.raises(ValueError, match="`callbacks` must have one DSinkCallback; got 2. Leave one"):
+        trainer.fit(m.fresh(m.ReturnsTensor), m.datamodule(1))
+
+
+def test_logits_of_a_layer_that_configure_model_makes():
+    class Late(m.ReturnsTensor):
+        def configure_model(self):
+            if not hasattr(self, "late"):
+                self.late = torch.nn.Linear(m.NUM_CLASSES, m.NUM_CLASSES)
+
+        def forward(self, x):
+            return self.late(super().forward(x))
+
+    add = callback(logits_from="late")
+    m.trainer(callbacks=[add]).fit(m.fresh(Late), m.datamodule(2))
+    assert add._capture.num_added_this_epoch == 2
+    with pytest.raises(ValueError, match="`logits_from` must name a submodule of Late; got 'latter'"):
+        m.trainer(callbacks=[callback(logits_from="latter")]).fit(m.fresh(Late), m.datamodule(1))
+
+
+def test_no_advice_that_was_taken_already():
+    class Twice(m.ReturnsTensor):
+        def training_step(self, batch, batch_idx):
+            return (self(batch[0]) + self(batch[0])).mean()
+
+    with pytest.raises(RuntimeError, match=r"one call of `head` .* got 2.*add_dsink") as error:
+        m.trainer(callbacks=[callback(logits_from="head")]).fit(m.fresh(Twice), m.datamodule(1))
+    assert "logits_from" not in str(error.value)
+    with pytest.raises(RuntimeError, match=r"exactly one call of `head` .* got 0") as error:
+        m.trainer(callbacks=[callback(logits_from="head")]).fit(m.fresh(NeverHead), m.datamodule(1))
+    assert "another submodule of NeverHead that gives the logits: body (16)" in str(error.value)
+
+
+class NeverHead(m.ReturnsTensor):
+    def training_step(self, batch, batch_idx):
+        return self.body(batch[0]).mean()

@@ -104,7 +104,7 @@ def test_cached_teachers_without_an_index_in_the_batch():
     table = CachedTeacher(torch.zeros(4, m.NUM_CLASSES).log_softmax(1))
     module = m.fresh(mixed(m.ReturnsTensor))
     module.attach_dsink(DSink(noise_teacher=table, imbalance_teacher=table))
-    with pytest.raises(RuntimeError, match="`index_from` must name a tensor in the batch; 2 gives NoneType"):
+    with pytest.raises(RuntimeError, match="`index_from` must name the samples' index .* got None, and .*add_index"):
         m.trainer().fit(module, m.datamodule(1))
 
 
@@ -180,3 +180,9 @@ def test_teachers_with_different_numbers_of_classes():
         ValueError, match=r"`noise_teacher` must have the model's classes: expected .*\(8, 4\); got \(8, 3\)"
     ):
         other.loss(torch.randn(8, 4), torch.randn(8, 6))
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (8,), (2, 4, 3)])
+def test_logits_that_are_not_of_two_or_more_classes(shape):
+    with pytest.raises(ValueError, match=r"`logits` must have shape \(B, C\) .* C >= 2 classes; got \(.*two outputs"):
+        dsink().loss(torch.randn(shape), torch.randn(8, 6))

@@ -126,8 +126,34 @@ def test_manual_optimisation_with_the_explicit_form_and_the_error_without():
     module.is_explicit = True
     m.trainer().fit(module, m.datamodule())
     assert m.largest_difference(module.state_dict(), m.hand_written(m.fresh(m.ReturnsTensor), alpha=3.0)) <= 1e-5
-    with pytest.raises(RuntimeError, match=r"D-SINK must run in training; in epoch 0 .* any of 2 steps.*add_dsink"):
+    with pytest.raises(RuntimeError, match=r"Manual optimises by hand .*\. Call `loss = self.add_dsink\(loss, logits"):
         m.trainer().fit(attached(Manual), m.datamodule(2))
+
+
+@pytest.mark.parametrize("returns_loss", [False, True])
+def test_manual_optimisation_without_the_explicit_form_ends_at_the_first_step(returns_loss):
+    steps = []
+
+    class Step(m.Manual):
+        def training_step(self, batch, batch_idx):
+            steps.append(batch_idx)
+            super().training_step(batch, batch_idx)
+            return nn.functional.cross_entropy(self(batch[0]), batch[1]) if returns_loss else None
+
+    with pytest.raises(RuntimeError, match=r"Mixed optimises by hand \(`automatic_optimization = False`\), so nothing"):
+        m.trainer().fit(attached(type("Mixed", (DSinkMixin, Step), {})), m.datamodule(3))
+    assert steps == [0]
+
+
+def test_a_manual_step_without_d_sink_may_follow_one_with_it():
+    class Alternates(DSinkMixin, m.Manual):
+        def training_step(self, batch, batch_idx):
+            self.is_explicit = batch_idx % 2 == 0
+            return super().training_step(batch, batch_idx)
+
+    module = attached(Alternates)
+    m.trainer().fit(module, m.datamodule(4))
+    assert module._dsink_capture.num_added_this_epoch == 2
 
 
 def test_a_step_that_goes_past_the_mixin_is_an_error_and_no_silence():

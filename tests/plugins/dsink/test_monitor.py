@@ -51,6 +51,24 @@ def test_the_truth_is_looked_up_by_index_and_comes_from_the_datamodule():
     assert metrics["dsink/agreement"] == pytest.approx(float((given == 1).float().mean()))
 
 
+def test_a_third_item_that_is_no_index_looks_no_truth_up():
+    """A flag, say, or the true label itself."""
+    x, y = m.data(2).tensors
+
+    class Flagged(m.LightningDataModule):
+        true_labels = np.zeros(len(x), dtype=np.int64)
+
+        def train_dataloader(self):
+            return m.DataLoader(m.TensorDataset(x, y, torch.zeros(len(x)).long()), batch_size=m.BATCH)
+
+    assert "dsink/accuracy" not in fit(ProxyLabelMonitor(), batches=Flagged())
+    assert "dsink/accuracy" in fit(ProxyLabelMonitor(), batches=Flagged(), index_from=2)
+    with pytest.raises(
+        RuntimeError, match="`true_labels` must be looked up by the samples' index; .*none that is cert"
+    ):
+        fit(ProxyLabelMonitor(true_labels=Flagged.true_labels), batches=Flagged())
+
+
 def test_without_the_truth_there_is_no_accuracy():
     assert "dsink/accuracy" not in fit(ProxyLabelMonitor())
 
