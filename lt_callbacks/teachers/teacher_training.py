@@ -23,7 +23,8 @@ def fit_teacher(network: LightningModule, objective: Objective, data: TrainingDa
     """Train a user's module in place on an objective instead of its own loss, in its own pipeline otherwise.
 
     The module is fitted itself, with the user's datamodule: for the time of the fit its ``training_step`` is another
-    one, and all its other hooks, those of the datamodule and the validation run as in the user's own training.
+    one, and its other hooks, those of the datamodule and the validation run as in the user's own training. Two are left
+    out, ``on_train_batch_end`` and ``on_train_epoch_end``: they work with what the user's step returned or collected.
 
     Args:
         network: Gives ``forward``, which must return logits, and ``configure_optimizers``.
@@ -53,7 +54,13 @@ def fit_teacher(network: LightningModule, objective: Objective, data: TrainingDa
         nothing = dict.fromkeys(("prepare_data", "setup", "teardown"), _do_nothing)
         stack.enter_context(replaced(datamodule, train_dataloader=loaders.next, **nothing))
         stack.enter_context(
-            replaced(network, training_step=step.run, configure_optimizers=_one_optimizer(network.configure_optimizers))
+            replaced(
+                network,
+                training_step=step.run,
+                configure_optimizers=_one_optimizer(network.configure_optimizers),
+                on_train_batch_end=_do_nothing,
+                on_train_epoch_end=_do_nothing,
+            )
         )
         for owner in (network, datamodule):
             hook = step.taking_index(owner.on_before_batch_transfer)
@@ -176,7 +183,7 @@ def _num_optimizers(made: Any) -> int:
     return 0 if made is None else 1
 
 
-def _do_nothing(stage: str | None = None) -> None:
+def _do_nothing(*args: Any) -> None:
     pass
 
 

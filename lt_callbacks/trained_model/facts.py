@@ -25,7 +25,7 @@ class ModelFacts:
         title: That row as the table calls it.
         seed: Training seed of it.
         accuracy: In percent.
-        scored_on: What ``accuracy`` was measured on, such as ``"test labels"``.
+        scored_on: What ``accuracy`` was measured on, such as ``"the test set"``.
         data: Name of the data set that it was trained on.
         training: Identity of the training that it came from.
         package_version: Of lt_callbacks, which wrote it.
@@ -57,8 +57,8 @@ class ModelFacts:
     def summary(self) -> str:
         """One line for people: row, seed, score, data, network."""
         return (
-            f"{self.title}, seed {self.seed}: {self.accuracy:.1f} % of {self.scored_on} of {self.data}; "
-            f"{self.network}, {len(self.class_names)} classes"
+            f"{self.title}, seed {self.seed}: {self.accuracy:.1f} % of {self.scored_on}; {self.data}, "
+            f"{len(self.class_names)} classes, {self.network}"
         )
 
     def to_dict(self) -> dict[str, Any]:

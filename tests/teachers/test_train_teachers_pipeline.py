@@ -173,11 +173,26 @@ def test_the_module_finds_its_datamodule_and_a_logger_that_takes_anything(train)
             assert isinstance(self.trainer.datamodule, UserData)
             return super().configure_optimizers()
 
-        def on_train_epoch_end(self):
+        def on_train_start(self):
             self.logger.experiment.add_image("batch", torch.zeros(1, 2, 2))
 
     _, steps = train(Net)
     assert steps.count == 6
+
+
+def test_hooks_that_work_with_what_the_users_step_collected_are_left_out(train):
+    """The pattern of Lightning 2: nothing is collected where another step is taken."""
+
+    class Net(UserNet):
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            self.losses.append(outputs["loss"])
+
+        def on_train_epoch_end(self):
+            torch.stack(self.losses).mean()
+
+    _, steps = train(Net)
+    assert steps.count == 6
+    assert "on_train_epoch_end" not in vars(steps.module)
 
 
 @pytest.mark.parametrize(

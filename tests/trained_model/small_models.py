@@ -31,7 +31,7 @@ def facts_of(**changes: Any) -> ModelFacts:
         "title": "D-SINK",
         "seed": 3,
         "accuracy": 91.25,
-        "scored_on": "test labels",
+        "scored_on": "the test set",
         "data": "animals",
         "training": "dsink-seed3-0123456789ab",
         "package_version": "0.1.0",

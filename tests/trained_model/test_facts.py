@@ -22,14 +22,14 @@ def test_the_entries_are_those_that_other_programs_read():
         "channels_last": False,
     }
     assert entries["row"] == {"method": "dsink", "title": "D-SINK", "seed": 3, "training": "dsink-seed3-0123456789ab"}
-    assert entries["score"] == {"accuracy": 91.25, "on": "test labels"}
+    assert entries["score"] == {"accuracy": 91.25, "on": "the test set"}
     assert entries["class_names"] == ["cat", "dog house", "Ünicorn"]
     assert (entries["image_size"], entries["in_channels"], entries["resize"]) == ([24, 32], 3, 1.0)
     assert (len(entries["mean"]), len(entries["std"])) == (3, 3)
 
 
 def test_a_model_is_told_in_a_line():
-    assert facts_of().summary() == "D-SINK, seed 3: 91.2 % of test labels of animals; small_cnn, 3 classes"
+    assert facts_of().summary() == "D-SINK, seed 3: 91.2 % of the test set; animals, 3 classes, small_cnn"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_no_picture_is_refused(model):
 
 
 def test_printing_it_says_what_it_is(model):
-    assert "D-SINK, seed 3: 91.2 % of test labels of animals" in repr(model)
+    assert "D-SINK, seed 3: 91.2 % of the test set; animals" in repr(model)
 
 
 def test_it_can_be_trained_on(tmp_path, model):

@@ -76,7 +76,11 @@ def test_every_row_with_a_network_can_be_the_model(tmp_path, study, method):
     assert (model.facts.method, model.facts.title, model.facts.seed) == (method, RECIPES[method].title, 0)
     assert model.facts.network == "small_cnn"
     assert model.facts.head == ("cosine" if method == "imbalance_teacher" else "linear")
-    assert (model.facts.accuracy, model.facts.scored_on, model.facts.data) == (result.accuracy, "test labels", "digits")
+    assert (model.facts.accuracy, model.facts.scored_on, model.facts.data) == (
+        result.accuracy,
+        "the test set",
+        "digits",
+    )
     assert model.class_names == tuple("0123456789")
     test = study.source.test
     images = torch.stack([model.preprocess(pixels) for pixels in test.images])
