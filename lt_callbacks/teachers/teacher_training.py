@@ -183,7 +183,7 @@ def _num_optimizers(made: Any) -> int:
     return 0 if made is None else 1
 
 
-def _do_nothing(*args: Any) -> None:
+def _do_nothing(*args: Any, **named: Any) -> None:
     pass
 
 
