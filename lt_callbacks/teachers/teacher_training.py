@@ -23,8 +23,8 @@ def fit_teacher(network: LightningModule, objective: Objective, data: TrainingDa
     """Train a user's module in place on an objective instead of its own loss, in its own pipeline otherwise.
 
     The module is fitted itself, with the user's datamodule: for the time of the fit its ``training_step`` is another
-    one, and its other hooks, those of the datamodule and the validation run as in the user's own training. Two are left
-    out, ``on_train_batch_end`` and ``on_train_epoch_end``: they work with what the user's step returned or collected.
+    one, and its other hooks, those of the datamodule and the validation run as in the user's own training. One is left
+    out, ``on_train_epoch_end``: it works with what the user's step collected.
 
     Args:
         network: Gives ``forward``, which must return logits, and ``configure_optimizers``.
@@ -58,7 +58,6 @@ def fit_teacher(network: LightningModule, objective: Objective, data: TrainingDa
                 network,
                 training_step=step.run,
                 configure_optimizers=_one_optimizer(network.configure_optimizers),
-                on_train_batch_end=_do_nothing,
                 on_train_epoch_end=_do_nothing,
             )
         )

@@ -180,13 +180,10 @@ def test_the_module_finds_its_datamodule_and_a_logger_that_takes_anything(train)
     assert steps.count == 6
 
 
-def test_hooks_that_work_with_what_the_users_step_collected_are_left_out(train):
+def test_the_hook_that_works_with_what_the_users_step_collected_is_left_out(train):
     """The pattern of Lightning 2: nothing is collected where another step is taken."""
 
     class Net(UserNet):
-        def on_train_batch_end(self, outputs, batch, batch_idx):
-            self.losses.append(outputs["loss"])
-
         def on_train_epoch_end(self):
             torch.stack(self.losses).mean()
 
