@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -23,6 +25,18 @@ def without_trace() -> Iterator[None]:
         yield
     except UserError as error:
         raise CommandError(str(error)) from error
+
+
+@contextmanager
+def ending_with_message() -> Iterator[None]:
+    """As `without_trace`, where Hydra is not there yet to print the message: the process ends with it."""
+    try:
+        yield
+    except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        sys.stderr.write(f"{error}\n\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n")
+        raise SystemExit(1) from error
 
 
 @contextmanager

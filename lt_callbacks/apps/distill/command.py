@@ -7,7 +7,9 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from lt_callbacks.apps.config.errors import without_trace
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.errors import ending_with_message, without_trace
+from lt_callbacks.apps.config.known_settings import refuse_unknown_settings
 from lt_callbacks.apps.config.register import register_schemas
 from lt_callbacks.apps.config.typed import typed
 from lt_callbacks.apps.sweep.sweep import is_sweep, refuse_ranks_of_a_sweep, run_sweep_job
@@ -18,6 +20,8 @@ register_schemas()
 def main() -> None:
     """The command: ``lt-distill [group=choice] [setting=value] [-m ...]``."""
     refuse_ranks_of_a_sweep(sys.argv)
+    with ending_with_message():
+        refuse_unknown_settings(sys.argv[1:], DistillConfig)
     composed()
 
 

@@ -87,6 +87,9 @@ class MethodResult:
         if self.scored_on == TEST_SET:
             # Earlier releases knew nothing else and said nothing of it.
             del values["scored_on"]
+        if self.wrong_labels_fitted is None:
+            # Nothing is said of wrong labels where there are none, or nobody knows which they are.
+            del values["wrong_labels_fitted"]
         return values
 
     @classmethod

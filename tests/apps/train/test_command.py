@@ -37,7 +37,7 @@ def test_the_document_names_the_command_without_its_folders(tmp_path, monkeypatc
     ("arguments", "message"),
     [
         (["methods=[ce,dsnk]"], "got 'dsnk'. Did you mean 'dsink'?"),
-        (["noise.ratoi=0.3"], "Key 'ratoi' not in 'NoiseConfig'"),
+        (["noise.ratoi=0.3"], "got 'ratoi'. Did you mean 'ratio'?"),
         (["+noise.ratoi=0.3"], "got 'ratoi'. Did you mean 'ratio'?"),
         (["noise.ratio=high"], "Value 'high' of type 'str' could not be converted to Float"),
         (["noise.ratio=1.5"], "`noise.ratio` must be a finite number >= 0 and < 1; got 1.5."),

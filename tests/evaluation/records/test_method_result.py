@@ -27,13 +27,26 @@ def test_round_trip_through_json_restores_an_equal_object():
 
 
 def test_defaults_may_be_left_out():
-    values = method_result().to_dict()
+    values = method_result(wrong_labels_fitted=12.5).to_dict()
     for name in ("best_accuracy", "wrong_labels_fitted", "cell", "extra"):
         del values[name]
     restored = MethodResult.from_dict(values)
     assert restored.best_accuracy is None
     assert restored.wrong_labels_fitted is None
     assert (restored.setting, restored.extra) == ("", {})
+
+
+def test_a_result_says_nothing_of_wrong_labels_where_nobody_knows_which_they_are():
+    values = method_result(wrong_labels_fitted=None).to_dict()
+    assert "wrong_labels_fitted" not in values
+    assert MethodResult.from_dict(values).wrong_labels_fitted is None
+
+
+def test_what_is_scored_is_kept_and_is_the_test_set_where_nothing_is_said():
+    doubtful = method_result(scored_on="held-out training samples by their given labels")
+    assert MethodResult.from_dict(doubtful.to_dict()) == doubtful
+    assert "scored_on" not in method_result().to_dict()
+    assert MethodResult.from_dict(method_result().to_dict()).scored_on == "the test set"
 
 
 def test_numpy_numbers_become_python_numbers():
