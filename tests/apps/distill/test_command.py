@@ -33,7 +33,7 @@ def test_the_command_runs_and_the_document_names_it_without_its_folders(tmp_path
         (["methods=[soft,adsaa]"], "got 'adsaa'. Did you mean 'adsa'?"),
         (["distiller=edcc"], "Could not find 'distiller/edcc'"),
         (["distiller=edc", "+distiller.settings.num_stepz=3"], "`distiller.settings` must be one of 'num_steps'"),
-        (["distiller.images_per_clas=3"], "Key 'images_per_clas' not in 'DistillerConfig'"),
+        (["distiller.images_per_clas=3"], "got 'images_per_clas'. Did you mean 'images_per_class'?"),
         (["+views.crops=none"], "got 'crops'. Did you mean 'crop'?"),
         (["networks=[resnet]"], "`networks` must be one of"),
         # Of the other command.

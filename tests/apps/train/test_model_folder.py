@@ -115,7 +115,7 @@ def test_a_run_on_files_leaves_a_model_that_prepares_them_as_it_did(
     arguments = (*FILES, f"data.root={images}", f"data.crop_padding={crop_padding}")
     assert type_command(monkeypatch, tmp_path, *arguments) == 0
     folder = tmp_path / "run" / "model"
-    assert f"images; small_cnn, 2 classes): {folder}" in " ".join(capsys.readouterr().out.split())
+    assert f"images, 2 classes, small_cnn): {folder}" in " ".join(capsys.readouterr().out.split())
     model = load_model(folder)
     assert (model.class_names, model.image_size, model.facts.resize) == (("cat", "dog"), (8, 8), resize)
     (result,) = read_result(tmp_path / "run" / "metrics.json").results
