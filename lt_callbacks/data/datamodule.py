@@ -204,6 +204,13 @@ class LongTailedDataModule(L.LightningDataModule):
         return self._loader("train", self.train_indices, batch_size=self.eval_batch_size)
 
     def _build_manifest(self, imbalance: Imbalance | None, noise: Noise | None) -> Manifest:
+        if self.source.test_is_held_out and noise is not None and noise.given_labels_file is not None:
+            raise ArgumentValueError(
+                "given_labels_file",
+                rule="be left out where the test set is held out from the samples that it would have labels for",
+                got=f"{os.fspath(noise.given_labels_file)!r} for {self.source.name!r}",
+                way_out="Give a test set of your own, or put these labels into the data themselves.",
+            )
         return build_manifest(
             self.source.train.labels,
             dataset=self.source.name,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lt_callbacks.corruption import Noise
 from lt_callbacks.data import ImageSet, LongTailedDataModule, Source, hold_out_test
 
 
@@ -90,3 +91,15 @@ def test_a_datamodule_of_unknown_truth_claims_none():
     assert data.true_class_counts is None
     assert data.shot_class_counts.tolist() == data.class_counts.tolist()
     assert data.manifest.num_changed == 0
+
+
+def test_a_label_file_for_all_samples_is_refused_where_some_are_held_out(tmp_path):
+    """Its rows are those of the whole data: they would be given to other samples."""
+    np.save(tmp_path / "given.npy", np.zeros(40, dtype=np.int64))
+    with pytest.raises(
+        ValueError, match=r"`given_labels_file` must be left out where the test set is held out .*given"
+    ):
+        LongTailedDataModule(
+            source=hold_out_test(source_of([30, 10])),
+            noise=Noise(kind="human", given_labels_file=tmp_path / "given.npy"),
+        )
