@@ -23,7 +23,13 @@ def test_settings_are_all_that_decide_a_result(manifest):
     names = [field.name for field in fields(TrainConfig) if field.name not in NOT_RESULTS]
     expected = {name: asdict(TrainConfig())[name] for name in names}
     # Documents from before these settings can still be continued.
-    later = (("data", "sampling"), ("trainer", "num_nodes"), ("trainer", "strategy"), ("model", "compile"))
+    later = (
+        ("data", "sampling"),
+        ("data", "labels_are_true"),
+        ("trainer", "num_nodes"),
+        ("trainer", "strategy"),
+        ("model", "compile"),
+    )
     for group, name in later:
         del expected[group][name]
     del expected["teachers"], expected["cached_views"]
@@ -33,11 +39,13 @@ def test_settings_are_all_that_decide_a_result(manifest):
 
 def test_settings_that_came_later_count_where_they_are_not_at_their_default(manifest):
     config = TrainConfig()
+    config.data.labels_are_true = True
     config.data.sampling, config.trainer.num_nodes, config.trainer.strategy = "class_balanced", 2, "fsdp"
     config.teachers, config.cached_views, config.model.compile = "cached", 2, True
     settings = result_settings(config, manifest)
     assert (settings["teachers"], settings["cached_views"], settings["model"]["compile"]) == ("cached", 2, True)
     assert settings["data"]["sampling"] == "class_balanced"
+    assert settings["data"]["labels_are_true"] is True
     assert (settings["trainer"]["num_nodes"], settings["trainer"]["strategy"]) == (2, "fsdp")
 
 
