@@ -74,7 +74,7 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     results = _shown_results(config, document.results)
     rows = table_rows(config, results)
     write_pages(output, config, results, rows, shown)
-    show(rows, output, document.path)
+    show(config, rows, output, document.path)
 
 
 def run_job(job: JobRecord) -> None:

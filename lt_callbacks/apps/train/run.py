@@ -72,7 +72,7 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
     rows = table_rows(config, results)
     model = settle_model(config, document.path)
     write_pages(output, config, results, rows, shown)
-    show(rows, output, document.path)
+    show(config, rows, output, document.path)
     if model is not None:
         sys.stdout.write(f"{model}\n")
     return objective_value(config, results)

@@ -36,7 +36,7 @@ def conclusion(rows: Sequence[TableRow]) -> str:
     sentences = [*_sides(sure, reference), *_best(rows)]
     unsure = [method for method in found if method not in sure]
     if unsure:
-        sentences.append(f"One seed in common with {reference}, so nothing is shown of: {', '.join(unsure)}.")
+        sentences.append(f"One seed in common with {reference}, so nothing is shown of: {'; '.join(unsure)}.")
     return " ".join([*sentences, *_uncorrected(len(sure))])
 
 
@@ -90,20 +90,23 @@ def _sides(found: Mapping[str, PairedDifference], reference: str) -> list[str]:
         return [f"No method is shown to be better than {reference}: every 95 % interval contains 0 ({seeds})."]
     sentences = [] if better else [f"No method is shown to be better than {reference}."]
     for methods, word in ((better, "better"), (worse, "worse")):
-        told = [_by(method, found[method]) for method in sorted(methods, key=lambda name: -abs(found[name].mean))]
-        if len(told) == 1:
-            name, by = told[0]
-            sentences.append(f"{name} is {word} than {reference} by {by}, {seeds}).")
-        elif told:
-            listed = "; ".join(f"{name} by {by})" for name, by in told)
-            sentences.append(f"{word.capitalize()} than {reference} ({seeds}): {listed}.")
-    return [*sentences, *([f"Not shown to differ from {reference}: {', '.join(others)}."] if others else [])]
+        if len(methods) == 1:
+            mean, interval = _size(found[methods[0]])
+            sentences.append(
+                f"{methods[0]} is {word} than {reference} by {mean} points (95 % interval {interval}, {seeds})."
+            )
+        elif methods:
+            sizes = {name: _size(found[name]) for name in sorted(methods, key=lambda name: -abs(found[name].mean))}
+            listed = "; ".join(f"{name} {mean} ({interval})" for name, (mean, interval) in sizes.items())
+            sentences.append(f"{word.capitalize()} than {reference}, in points (95 % interval, {seeds}): {listed}.")
+    # Names have commas of their own.
+    return [*sentences, *([f"Not shown to differ from {reference}: {'; '.join(others)}."] if others else [])]
 
 
-def _by(method: str, found: PairedDifference) -> tuple[str, str]:
-    """A method, and how large its difference is, with an open bracket."""
+def _size(found: PairedDifference) -> tuple[str, str]:
+    """How large a difference is on the side of 0 that its interval lies on, and the interval."""
     low, high = sorted(abs(end) for end in found.interval or ())
-    return method, f"{abs(found.mean):.1f} points (95 % interval {low:.1f} to {high:.1f}"
+    return f"{abs(found.mean):.1f}", f"{low:.1f} to {high:.1f}"
 
 
 def _best(rows: Sequence[TableRow]) -> list[str]:

@@ -59,7 +59,9 @@ def families() -> list[str]:
     """The fonts that a text is drawn with, by name: for each character, the first that has it."""
     from matplotlib import rcParams
 
-    chosen = [name for family in rcParams["font.family"] for name in rcParams.get(f"font.{family}", [family])]
+    # `font.sans-serif` and its like list the fonts of a generic family
+    settings: dict[str, list[str]] = dict(rcParams)  # type: ignore[arg-type]
+    chosen = [name for family in settings["font.family"] for name in settings.get(f"font.{family}", [family])]
     installed = _installed()
     return [name for name in dict.fromkeys([*chosen, *FALLBACKS]) if name in installed]
 

@@ -43,7 +43,7 @@ def test_it_says_what_the_intervals_allow(gains, text):
 def test_several_methods_are_listed_by_the_side_of_their_intervals():
     found = rows(A=(2, 3, 4), B=(6, 5, 3), C_c=(-1, 0, 1), D=(-2, -3, -4))
     assert conclusion(found) == (
-        "Better than CE (3 seeds): B by 4.7 points (95 % interval 0.9 to 8.5); A by 3.0 points (95 % interval 0.5 to 5.5)."
+        "Better than CE, in points (95 % interval, 3 seeds): B 4.7 (0.9 to 8.5); A 3.0 (0.5 to 5.5)."
         " D is worse than CE by 3.0 points (95 % interval 0.5 to 5.5, 3 seeds)."
         " Not shown to differ from CE: C c."
         " Which of them is best is not shown. Not corrected for 4 comparisons."
