@@ -28,7 +28,7 @@ def write_run_report(
     figures: Mapping[str, Figure],
     meanings: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write ``report.md`` with table, conclusion, figures and settings; all links are relative, so that it can be moved.
+    """Write ``report.md`` with table, conclusion, figures and settings; its links are relative, so it can be moved.
 
     Args:
         folder: Where ``report.md`` and ``figures/NAME.png`` go; made if missing.
