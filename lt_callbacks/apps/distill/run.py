@@ -19,6 +19,7 @@ from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
+from lt_callbacks.apps.shared.reused import about_finished, about_store
 from lt_callbacks.data import Source
 from lt_callbacks.dataset_distillation import DISTILLERS
 from lt_callbacks.evaluation import MethodResult, ResultFile
@@ -64,6 +65,9 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     # The first seed's distilled set is shown and kept whatever is finished.
     total = sum(_num_stages(todo[seed], config, is_shown=seed == config.seed) for seed in todo)
     with RunProgress(total=total, unit="stages") as progress:
+        for line in about_finished(todo, methods=config.methods, document=document.path):
+            progress.say(line)
+        progress.say(about_store(config.store, what="networks, distilled images and soft labels"))
         try:
             shown = _run_seeds(config, source, todo, document, progress)
             write_relabelled_set(output / "distilled-adsa", shown.stages)

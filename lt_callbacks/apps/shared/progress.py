@@ -83,8 +83,10 @@ class RunProgress:
         self._finish(name, f"{time.monotonic() - started:.0f} s")
 
     def skip(self, name: str, why: str) -> None:
-        """Count ``name`` as done without a training."""
+        """Count ``name`` as done without a training, and say so; the bar alone would pass over it in a moment."""
         self._finish(name, why)
+        if self._bar is not None:
+            self.say(f"  {name}: {why}")
 
     def advance(self, name: str, done: int, total: int, *, unit: str = "epoch") -> None:
         """Show that ``done`` of ``total`` epochs, or of another ``unit``, are done."""

@@ -17,11 +17,12 @@ from lt_callbacks.apps.shared.preemption import Preempted, Preemption, requeue
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
+from lt_callbacks.apps.shared.reused import about_finished, about_store
 from lt_callbacks.apps.train.checks import check_parts, check_settings
 from lt_callbacks.apps.train.model_folder import keep_model, settle_model
 from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
-from lt_callbacks.apps.train.rows import num_trainings, title
+from lt_callbacks.apps.train.rows import RECIPES, num_trainings, title
 from lt_callbacks.apps.train.runners import InPhases, InProcess
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.apps.train.sweep_objective import objective_value
@@ -98,6 +99,10 @@ def _run_seeds(
     }
     shown: SeedStudy | None = None
     with RunProgress(total=sum(num_trainings(methods) for methods in todo.values())) as progress:
+        for line in about_finished(todo, methods=config.methods, document=document.path):
+            progress.say(line)
+        if any(RECIPES[method].needs for methods in todo.values() for method in methods):
+            progress.say(about_store(config.store, what="trained teachers"))
         runner = _runner(config, drivers, progress, preemption)
         try:
             for seed, methods in todo.items():
