@@ -11,8 +11,7 @@ from lt_callbacks.evaluation.figures import fonts
 class ReadableFigure(Figure):
     """A figure whose texts are drawn in fonts that have their characters, whoever added them and when.
 
-    Numbers that a locator makes while it is drawn have the usual font. Texts in the usual alphabets keep their font, and
-    their picture every pixel.
+    Numbers that a locator makes while it is drawn have the usual font. Texts in the usual alphabets keep their font.
     """
 
     def draw(self, renderer: Any) -> None:
