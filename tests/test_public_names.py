@@ -126,7 +126,7 @@ CONFIG_FIELDS = {
     "": "data imbalance noise model objective optimisation imbalance_teacher noise_teacher dsink teachers cached_views trainer callbacks logger "
     "methods seed num_seeds corruption_seed manifest store output results setting test_every_n_epochs "
     "ckpt_path checkpoint_every_seconds checkpoint_every_n_steps save_networks model_row threads",
-    "data": "name root path train_csv test_csv image_size test_fraction crop_padding flip batch_size eval_batch_size validation_fraction "
+    "data": "name root path train_csv test_csv image_size test_fraction labels_are_true crop_padding flip batch_size eval_batch_size validation_fraction "
     "sampling augment residence num_workers",
     "imbalance": "profile factor class_order",
     "noise": "kind ratio given_labels_file given_labels_key transition_file",

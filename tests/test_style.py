@@ -39,6 +39,7 @@ POSITIONAL = {
     "corruption.longtail_indices": ["labels"],
     "corruption.transition_matrix": ["kind", "num_classes"],
     "metrics.class_groups": ["class_counts"],
+    "evaluation.conclusion": ["rows"],
     "models.build_model": ["name"],
     "trained_model.load_model": ["folder"],
     "trained_model.predict_files": ["model", "paths"],

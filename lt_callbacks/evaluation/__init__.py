@@ -1,6 +1,7 @@
 """Result documents, comparisons, figures and pages from plain records; large packages are imported on use only."""
 
 from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingResults
+from lt_callbacks.evaluation.comparison.conclusion import conclusion
 from lt_callbacks.evaluation.comparison.gains import Gain, gain_over
 from lt_callbacks.evaluation.comparison.pool_results import pool_results
 from lt_callbacks.evaluation.comparison.statistics import PairedDifference, mean, paired_difference, sd
@@ -43,6 +44,7 @@ __all__ = [
     "accuracy_maps_figure",
     "class_confidence_figure",
     "class_counts_figure",
+    "conclusion",
     "csv_table",
     "distilled_images_figure",
     "find_results",

@@ -164,7 +164,7 @@ def test_the_defaults_are_what_the_documentation_says():
     assert (config.data.name, config.imbalance.profile, config.imbalance.factor) == ("digits", "exponential", 20)
     assert (config.noise.kind, config.noise.ratio) == ("symmetric", 0.4)
     assert (config.imbalance_teacher.name, config.noise_teacher.name) == ("logit_adjustment", "elr")
-    assert config.methods == ["ce", "imbalance_teacher", "noise_teacher", "naive", "dsink"]
+    assert config.methods == ["ce", "imbalance_teacher", "noise_teacher", "noise_teacher_matched", "naive", "dsink"]
 
 
 def test_the_defaults_of_a_distillation_are_what_the_documentation_says():

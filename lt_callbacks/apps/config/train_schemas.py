@@ -218,7 +218,12 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
-    methods: list[str] = field(default_factory=lambda: ["ce", "imbalance_teacher", "noise_teacher", "naive", "dsink"])
+    methods: list[str] = field(
+        default_factory=lambda: [
+            *("ce", "imbalance_teacher", "noise_teacher", "noise_teacher_matched"),
+            *("naive", "dsink"),
+        ]
+    )
     seed: int = 0
     num_seeds: int = 1
     corruption_seed: Optional[int] = None

@@ -8,14 +8,14 @@ from typing import Any
 
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
-from lt_callbacks.apps.distill.rows import PLAIN, RECIPES
+from lt_callbacks.apps.distill.rows import PLAIN, RECIPES, meanings
 from lt_callbacks.apps.distill.study import DistillStudy
+from lt_callbacks.apps.shared.show_table import show_table
 from lt_callbacks.evaluation import (
     MethodResult,
     TableRow,
     csv_table,
     per_class_accuracy_figure,
-    rich_table,
     summarise,
     write_run_report,
 )
@@ -54,15 +54,17 @@ def write_pages(
         title=_title(config, study),
         rows=rows,
         settings=asdict(config),
+        meanings=meanings(config.methods),
         figures=figures,
     )
     write_bytes(output / "table.csv", csv_table(rows).encode())
 
 
-def show(rows: list[TableRow], output: Path, results: Path) -> None:
-    """Print the table, and where everything is.
+def show(config: DistillConfig, rows: list[TableRow], output: Path, results: Path) -> None:
+    """Print the table, what it shows, what its rows are, and where everything is.
 
     Args:
+        config: The run's settings.
         rows: Of the table.
         output: Folder of the run.
         results: The result document.
@@ -70,7 +72,7 @@ def show(rows: list[TableRow], output: Path, results: Path) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(rich_table(rows))
+    show_table(console, rows, meanings=meanings(config.methods))
     shown = (
         ("Results", results),
         ("Report and figures", output),

@@ -16,6 +16,7 @@ class Recipe:
 
     Attributes:
         title: How the table calls it.
+        meaning: What it is, for the legend.
         tau: Fixed strength of the calibration; None: none is fixed.
         is_fitted: Whether tau is the one that ADSA fits.
         fit_on: Views that it is fitted on; None: as ``adsa.fit_on`` says.
@@ -25,6 +26,7 @@ class Recipe:
     """
 
     title: str
+    meaning: str
     tau: float | None = None
     is_fitted: bool = False
     fit_on: str | None = None
@@ -44,17 +46,30 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "networks": Recipe("networks, all real images", is_network=True),
-    "hard": Recipe("hard labels", is_hard=True),
-    "soft": Recipe("soft labels", tau=0.0),
-    "tau_1": Recipe("soft labels, tau = 1", tau=1.0),
-    "adsa": Recipe("ADSA", is_fitted=True),
-    "adsa_plain": Recipe("ADSA, tau from plain images", is_fitted=True, fit_on="plain"),
-    "adsa_crops": Recipe("ADSA, tau from crops", is_fitted=True, fit_on="crops"),
-    "adsa_mixed": Recipe("ADSA, tau from mixed views", is_fitted=True, fit_on="mixed"),
-    "adsa_strong": Recipe("ADSA, tau from strong views", is_fitted=True, fit_on="strong"),
-    "oracle": Recipe("oracle tau (test set)", is_oracle=True),
+    "networks": Recipe("networks, all real images", "the networks themselves", is_network=True),
+    "hard": Recipe("hard labels", "each image with the class that it was made for", is_hard=True),
+    "soft": Recipe("soft labels", "each view with what the networks predict for it", tau=0.0),
+    "tau_1": Recipe("soft labels, tau = 1", "soft labels with the whole class prior taken off", tau=1.0),
+    "adsa": Recipe("ADSA", "soft labels with as much of the class prior taken off as ADSA finds", is_fitted=True),
+    "adsa_plain": Recipe(
+        "ADSA, tau from plain images", "ADSA that looks at the images as they are", is_fitted=True, fit_on="plain"
+    ),
+    "adsa_crops": Recipe("ADSA, tau from crops", "ADSA that looks at crops", is_fitted=True, fit_on="crops"),
+    "adsa_mixed": Recipe(
+        "ADSA, tau from mixed views", "ADSA that looks at mixed views", is_fitted=True, fit_on="mixed"
+    ),
+    "adsa_strong": Recipe(
+        "ADSA, tau from strong views", "ADSA that looks at strongly varied views", is_fitted=True, fit_on="strong"
+    ),
+    "oracle": Recipe(
+        "oracle tau (test set)", "the best tau, chosen on the test set: a bound, no method", is_oracle=True
+    ),
 }
+
+
+def meanings(methods: list[str]) -> dict[str, str]:
+    """The legend of a run's table: title of each row -> what it is."""
+    return {RECIPES[method].title: RECIPES[method].meaning for method in methods}
 
 
 def num_students(methods: list[str], config: DistillConfig) -> int:

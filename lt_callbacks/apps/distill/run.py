@@ -14,11 +14,12 @@ from lt_callbacks.apps.distill.pages import show, table_rows, write_pages
 from lt_callbacks.apps.distill.relabelled_set import write_relabelled_set
 from lt_callbacks.apps.distill.rows import RECIPES, num_students
 from lt_callbacks.apps.distill.study import DistillStudy
-from lt_callbacks.apps.shared.label_facts import label_facts
+from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
+from lt_callbacks.apps.shared.reused import about_finished, about_store
 from lt_callbacks.data import Source
 from lt_callbacks.dataset_distillation import DISTILLERS
 from lt_callbacks.evaluation import MethodResult, ResultFile
@@ -45,13 +46,13 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
         torch.set_num_threads(config.threads)
     source = build_source(config.data)
     config = with_network_names(config, source)
-    manifest = check_distill_parts(config, source).manifest
+    datamodule = check_distill_parts(config, source)
 
     output = Path(config.output)
     document = ResultFile(
         config.results or output / "metrics.json",
         command=command or command_line(),
-        settings=result_settings(config, manifest),
+        settings=result_settings(config, datamodule.manifest),
     )
     todo = {
         seed: [
@@ -64,6 +65,10 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     # The first seed's distilled set is shown and kept whatever is finished.
     total = sum(_num_stages(todo[seed], config, is_shown=seed == config.seed) for seed in todo)
     with RunProgress(total=total, unit="stages") as progress:
+        progress.say_if_any(label_facts_of_seed(config, datamodule))
+        for line in about_finished(todo, methods=config.methods, document=document.path):
+            progress.say(line)
+        progress.say(about_store(config.store, what="networks, distilled images and soft labels"))
         try:
             shown = _run_seeds(config, source, todo, document, progress)
             write_relabelled_set(output / "distilled-adsa", shown.stages)
@@ -74,7 +79,7 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     results = _shown_results(config, document.results)
     rows = table_rows(config, results)
     write_pages(output, config, results, rows, shown)
-    show(rows, output, document.path)
+    show(config, rows, output, document.path)
 
 
 def run_job(job: JobRecord) -> None:
@@ -90,7 +95,8 @@ def _run_seeds(
     first: DistillStudy | None = None
     for seed, methods in todo.items():
         study = DistillStudy(config, source, seed, progress)
-        progress.say(f"seed {seed}: {label_facts(study.datamodule)}")
+        if seed != config.seed:
+            progress.say_if_any(label_facts_of_seed(config, study.datamodule))
         study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
         for method in methods:
             document.append(study.run(method))

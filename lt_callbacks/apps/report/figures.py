@@ -18,7 +18,9 @@ from lt_callbacks.evaluation import (
     shot_bars_figure,
 )
 from lt_callbacks.evaluation.comparison import setting_axes
+from lt_callbacks.evaluation.figures.fonts import plain
 from lt_callbacks.evaluation.pages.report_blocks import Picture
+from lt_callbacks.evaluation.records.method_result import TEST_SET
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,13 +37,13 @@ def accuracy_pictures(comparison: Comparison, *, group_by: Sequence[str]) -> lis
     pictures = []
     for end, at in _combinations(comparison, group_by):
         rows, columns = plane(comparison, group_by)
-        title = f"Test accuracy{_told(at)}"
+        title = f"{'Test accuracy' if comparison.scored_on == TEST_SET else 'Accuracy'}{_told(at)}"
         if rows is None:
             if columns is not None:
-                figure = accuracy_lines_figure(comparison, axis=columns, at=at, title=title)
+                figure = accuracy_lines_figure(comparison, axis=columns, at=at, title=plain(title))
                 pictures.append(_picture(f"accuracy_line{end}", figure, f"{title}, along {columns}, by method"))
         else:
-            figure = accuracy_maps_figure(comparison, rows=rows, columns=str(columns), at=at, title=title)
+            figure = accuracy_maps_figure(comparison, rows=rows, columns=str(columns), at=at, title=plain(title))
             pictures.append(_picture(f"accuracy_map{end}", figure, f"{title}, over {rows} and {columns}, by method"))
     return pictures
 
@@ -54,7 +56,12 @@ def gain_pictures(comparison: Comparison, compared: Compared, *, group_by: Seque
         if columns is None or not _has_gains(comparison.at(at), compared):
             continue
         title = f"Gain of {compared.method}{_told(at)}"
-        options: dict[str, Any] = {"method": compared.method, "against": compared.against, "at": at, "title": title}
+        options: dict[str, Any] = {
+            "method": compared.method,
+            "against": compared.against,
+            "at": at,
+            "title": plain(title),
+        }
         if rows is None:
             figure = gain_lines_figure(comparison, axis=columns, **options)
             pictures.append(_picture(f"gain_line{end}", figure, f"{title}, along {columns}"))
@@ -70,7 +77,7 @@ def shot_picture(comparison: Comparison, *, group_by: Sequence[str]) -> Picture 
     if not any(result.many is not None for setting in shown for result in setting.results):
         return None
     figure = shot_bars_figure(comparison, settings=shown)
-    caption = "Mean over seeds, bar: one standard deviation."
+    caption = "Mean over seeds, bar: one standard deviation; bars end at 0 and 100 %."
     if len(shown) < len(comparison.settings):
         titles = "; ".join(setting.title for setting in shown)
         caption += f" {len(shown)} of {len(comparison.settings)} settings are drawn: {titles}. The table has all."

@@ -10,6 +10,7 @@ from lt_callbacks.apps.report.jobs import about_jobs
 from lt_callbacks.apps.report.material import Material
 from lt_callbacks.apps.report.origin import about_origin, about_settings
 from lt_callbacks.evaluation import Comparison
+from lt_callbacks.evaluation.comparison.conclusion import conclusions
 from lt_callbacks.evaluation.comparison.training_costs import teacher_totals
 from lt_callbacks.evaluation.pages.report_blocks import Block, Paragraph, Section
 from lt_callbacks.evaluation.pages.setting_tables import accuracy_table, costs_table, gains_table, shares_table
@@ -43,6 +44,7 @@ def _accuracy(material: Material) -> list[Block]:
     note = not_drawn(found, group_by=group_by)
     return [
         accuracy_table(found, material.rows),
+        *_told(conclusions(material.rows)),
         *_told(about_unaffected(found)),
         *accuracy_pictures(found, group_by=group_by),
         *_told([note] if note else []),

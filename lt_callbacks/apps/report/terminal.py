@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lt_callbacks.apps.report.glance import summary_of
 from lt_callbacks.apps.report.jobs import problems
 from lt_callbacks.apps.report.material import Material
+from lt_callbacks.evaluation.comparison.conclusion import conclusions
 from lt_callbacks.evaluation.pages.report_blocks import Table, TableCell
 from lt_callbacks.evaluation.pages.terminal_table import terminal_table
 
@@ -38,6 +39,8 @@ def show(material: Material, table: Table) -> None:
     _say(console, summary_of(material))
     console.print(shown)
     _say(console, table.note)
+    for told in conclusions(material.rows):
+        _say(console, told)
     if len(rows) > _MOST_ROWS:
         _say(console, f"The first {_MOST_ROWS} of {len(rows)} rows; the report has all.")
     for line in problems(material):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.data import LongTailedDataModule
 
 
@@ -12,6 +14,14 @@ def label_facts(datamodule: LongTailedDataModule) -> str:
     source = datamodule.source
     scored = "" if source.test is None else f" Scored on {source.scored_on} ({len(source.test):,} samples)."
     return f"{source.name}: {what_was_done(datamodule)}.{scored}"
+
+
+def label_facts_of_seed(config: TrainConfig | DistillConfig, datamodule: LongTailedDataModule) -> str | None:
+    """What is said as a seed begins; None where it is what the first seed said, since all have the same labels."""
+    is_same = config.corruption_seed is not None or config.manifest is not None
+    if is_same and datamodule.seed != config.seed:
+        return None
+    return ("" if is_same or config.num_seeds == 1 else f"seed {datamodule.seed}: ") + label_facts(datamodule)
 
 
 def what_was_done(datamodule: LongTailedDataModule) -> str:

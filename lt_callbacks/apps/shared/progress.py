@@ -56,6 +56,11 @@ class RunProgress:
         """Print a line that stays above the bar."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
+    def say_if_any(self, text: str | None) -> None:
+        """As `say`, where there is something to say."""
+        if text is not None:
+            self.say(text)
+
     @contextmanager
     def training(self, name: str) -> Iterator[Callback]:
         """A callback that moves the bar while ``name`` trains."""
@@ -83,8 +88,10 @@ class RunProgress:
         self._finish(name, f"{time.monotonic() - started:.0f} s")
 
     def skip(self, name: str, why: str) -> None:
-        """Count ``name`` as done without a training."""
+        """Count ``name`` as done without a training, and say so; the bar alone would pass over it in a moment."""
         self._finish(name, why)
+        if self._bar is not None:
+            self.say(f"  {name}: {why}")
 
     def advance(self, name: str, done: int, total: int, *, unit: str = "epoch") -> None:
         """Show that ``done`` of ``total`` epochs, or of another ``unit``, are done."""

@@ -35,7 +35,7 @@ def cached_teacher(
         progress: Where to show it; what is no `RunProgress` shows nothing.
     """
     shown: list[Any] = [_PredictionProgress(progress, name)] if isinstance(progress, RunProgress) else []
-    return cache(
+    found = cache(
         teacher,
         datamodule,
         num_views=config.cached_views,
@@ -48,12 +48,16 @@ def cached_teacher(
         },
         store=store,
     )
+    if shown and not shown[0].is_made:
+        progress.say(f"  {name}: reused from the store")
+    return found
 
 
 class _PredictionProgress(Callback):
     def __init__(self, progress: RunProgress, name: str) -> None:
         self.progress, self.name = progress, name
         self._started = self._last = time.monotonic()
+        self.is_made = False
 
     def on_predict_batch_end(
         self,
@@ -73,4 +77,5 @@ class _PredictionProgress(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Says that it is done; the run counts trainings, which this is none of."""
+        self.is_made = True
         self.progress.say(f"  {self.name}: {time.monotonic() - self._started:.0f} s")

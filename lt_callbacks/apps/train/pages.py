@@ -11,7 +11,8 @@ from torch import Tensor
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.label_facts import what_was_done
-from lt_callbacks.apps.train.rows import PLAIN, title
+from lt_callbacks.apps.shared.show_table import show_table
+from lt_callbacks.apps.train.rows import PLAIN, meanings, title
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.dsink import ProxyLabeler
@@ -22,7 +23,6 @@ from lt_callbacks.evaluation import (
     csv_table,
     per_class_accuracy_figure,
     proxy_labels_figure,
-    rich_table,
     summarise,
     training_curves_figure,
     transition_figure,
@@ -74,15 +74,17 @@ def write_pages(
         title=_title(config, datamodule),
         rows=rows,
         settings=asdict(config),
+        meanings=meanings(config),
         figures=figures,
     )
     write_bytes(output / "table.csv", csv_table(rows).encode())
 
 
-def show(rows: list[TableRow], output: Path, results: Path) -> None:
-    """Print the table, and where everything is.
+def show(config: TrainConfig, rows: list[TableRow], output: Path, results: Path) -> None:
+    """Print the table, what it shows, what its rows are, and where everything is.
 
     Args:
+        config: The run's settings.
         rows: Of the table.
         output: Folder of the run.
         results: The result document.
@@ -90,7 +92,7 @@ def show(rows: list[TableRow], output: Path, results: Path) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(rich_table(rows))
+    show_table(console, rows, meanings=meanings(config))
     for what, where in (("Results", results), ("Report, figures and manifests", output)):
         console.print(f"{what}: {where}", highlight=False, markup=False, soft_wrap=True)
 

@@ -19,6 +19,9 @@ ROLES = ("imbalance", "noise")
 #: The row that trains on the base loss alone; the others are compared with it.
 PLAIN = "ce"
 
+# Of predictions in a legend.
+_MATCHED = "of all scored images, rescaled to the class totals that f_L predicts for them"
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -26,6 +29,7 @@ class Recipe:
 
     Attributes:
         title: How the table calls it, unless `title` says otherwise.
+        meaning: What it is, for the legend.
         teacher: ``"imbalance"`` or ``"noise"`` where the row is that teacher itself.
         dsink: What is added to the base loss; None: nothing.
         matches_marginal: The row is the teacher, or the D-SINK student, with its predictions on the whole test set
@@ -33,6 +37,7 @@ class Recipe:
     """
 
     title: str
+    meaning: str
     teacher: str | None = None
     dsink: MakeDSink | None = None
     matches_marginal: bool = False
@@ -70,6 +75,11 @@ def title(method: str, config: TrainConfig) -> str:
     return RECIPES[method].title
 
 
+def meanings(config: TrainConfig) -> dict[str, str]:
+    """The legend of the run's table: title of each row -> what it is."""
+    return {title(method, config): RECIPES[method].meaning for method in config.methods}
+
+
 def _dsink(**changes: Any) -> MakeDSink:
     def make(config: TrainConfig, noise: FrozenTeacher, imbalance: FrozenTeacher) -> DSink:
         return DSink(noise_teacher=noise, imbalance_teacher=imbalance, **{**vars(config.dsink), **changes})
@@ -87,16 +97,41 @@ def _naive(config: TrainConfig, noise: FrozenTeacher, imbalance: FrozenTeacher) 
 
 
 RECIPES: dict[str, Recipe] = {
-    PLAIN: Recipe("CE"),
-    "imbalance_teacher": Recipe("f_L alone", teacher="imbalance"),
-    "noise_teacher": Recipe("f_N alone", teacher="noise"),
-    "naive": Recipe("naive distillation", dsink=_naive),
-    "dsink": Recipe("D-SINK", dsink=_dsink()),
-    "rows_only": Recipe("D-SINK, rows only", dsink=_dsink(class_marginal="none")),
-    "uniform_marginal": Recipe("D-SINK, uniform marginal", dsink=_dsink(class_marginal="uniform")),
-    "own_marginal": Recipe("D-SINK, own marginal (no f_L)", dsink=_dsink(class_marginal="student")),
-    "no_noise_teacher": Recipe("D-SINK, no f_N", dsink=_dsink(student_weight=1.0)),
-    "running_marginal": Recipe("D-SINK, running marginal", dsink=_dsink(class_marginal="running")),
-    "noise_teacher_matched": Recipe("f_N matched to f_L, no training", teacher="noise", matches_marginal=True),
-    "dsink_matched": Recipe("D-SINK matched to f_L", matches_marginal=True),
+    PLAIN: Recipe("CE", "the base loss on the given labels; no teacher"),
+    "imbalance_teacher": Recipe("f_L alone", "the teacher made for the imbalance, by itself", teacher="imbalance"),
+    "noise_teacher": Recipe("f_N alone", "the teacher made for wrong labels, by itself", teacher="noise"),
+    "naive": Recipe(
+        "naive distillation",
+        "the base loss, and as a second label the mean of both teachers' predictions",
+        dsink=_naive,
+    ),
+    "dsink": Recipe(
+        "D-SINK",
+        "the base loss, and as a second label what the model and f_N predict, with the class totals that f_L predicts",
+        dsink=_dsink(),
+    ),
+    "rows_only": Recipe("D-SINK, rows only", "D-SINK without class totals", dsink=_dsink(class_marginal="none")),
+    "uniform_marginal": Recipe(
+        "D-SINK, uniform marginal", "D-SINK with equal class totals", dsink=_dsink(class_marginal="uniform")
+    ),
+    "own_marginal": Recipe(
+        "D-SINK, own marginal (no f_L)",
+        "D-SINK with the class totals that the model itself predicts",
+        dsink=_dsink(class_marginal="student"),
+    ),
+    "no_noise_teacher": Recipe(
+        "D-SINK, no f_N", "D-SINK with the model's predictions and none of f_N", dsink=_dsink(student_weight=1.0)
+    ),
+    "running_marginal": Recipe(
+        "D-SINK, running marginal",
+        "D-SINK with f_L's class totals averaged over batches",
+        dsink=_dsink(class_marginal="running"),
+    ),
+    "noise_teacher_matched": Recipe(
+        "f_N matched to f_L, no training",
+        f"f_N's predictions {_MATCHED}",
+        teacher="noise",
+        matches_marginal=True,
+    ),
+    "dsink_matched": Recipe("D-SINK matched to f_L", f"D-SINK's predictions {_MATCHED}", matches_marginal=True),
 }

@@ -11,21 +11,22 @@ from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
-from lt_callbacks.apps.shared.label_facts import label_facts
+from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption, requeue
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
+from lt_callbacks.apps.shared.reused import about_finished, about_store
 from lt_callbacks.apps.train.checks import check_parts, check_settings
 from lt_callbacks.apps.train.model_folder import keep_model, settle_model
 from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
-from lt_callbacks.apps.train.rows import num_trainings, title
+from lt_callbacks.apps.train.rows import RECIPES, num_trainings, title
 from lt_callbacks.apps.train.runners import InPhases, InProcess
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.apps.train.sweep_objective import objective_value
-from lt_callbacks.data import Source
+from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.evaluation import MethodResult, ResultFile
 
 #: Modules that a run imports on use. A sweep's jobs are forked from a process that has imported them.
@@ -54,7 +55,7 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
         torch.set_num_threads(config.threads)
     source = build_source(config.data)
     config = with_network_names(config, source)
-    manifest = check_parts(config, source).manifest
+    datamodule = check_parts(config, source)
     drivers = Drivers(build_trainer(config))
     with Preemption().listening() as preemption:
         if not drivers.is_first:
@@ -64,15 +65,15 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
         document = ResultFile(
             config.results or output / "metrics.json",
             command=command or command_line(),
-            settings=result_settings(config, manifest),
+            settings=result_settings(config, datamodule.manifest),
         )
         with drivers.leading():
-            shown = _run_seeds(config, source, document, drivers, preemption)
+            shown = _run_seeds(config, datamodule, document, drivers, preemption)
     results = _shown_results(config, document.results)
     rows = table_rows(config, results)
     model = settle_model(config, document.path)
     write_pages(output, config, results, rows, shown)
-    show(rows, output, document.path)
+    show(config, rows, output, document.path)
     if model is not None:
         sys.stdout.write(f"{model}\n")
     return objective_value(config, results)
@@ -85,9 +86,17 @@ def run_job(job: JobRecord) -> float | None:
 
 
 def _run_seeds(
-    config: TrainConfig, source: Source, document: ResultFile, drivers: Drivers, preemption: Preemption
+    config: TrainConfig, first: LongTailedDataModule, document: ResultFile, drivers: Drivers, preemption: Preemption
 ) -> SeedStudy:
-    """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student."""
+    """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student.
+
+    Args:
+        config: The settings.
+        first: The data of the first seed.
+        document: Of the results.
+        drivers: This process and those beside it.
+        preemption: Whether to stop.
+    """
     todo = {
         seed: [
             method
@@ -98,11 +107,17 @@ def _run_seeds(
     }
     shown: SeedStudy | None = None
     with RunProgress(total=sum(num_trainings(methods) for methods in todo.values())) as progress:
+        progress.say_if_any(label_facts_of_seed(config, first))
+        for line in about_finished(todo, methods=config.methods, document=document.path):
+            progress.say(line)
+        if any(RECIPES[method].needs for methods in todo.values() for method in methods):
+            progress.say(about_store(config.store, what="trained teachers"))
         runner = _runner(config, drivers, progress, preemption)
         try:
             for seed, methods in todo.items():
-                study = SeedStudy(config, source, seed, progress, runner=runner)
-                _say_labels(study, config, progress)
+                study = SeedStudy(config, first.source, seed, progress, runner=runner)
+                if seed != config.seed:
+                    progress.say_if_any(label_facts_of_seed(config, study.datamodule))
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
                 for method in methods:
                     result = study.run(method)
@@ -120,14 +135,6 @@ def _run_seeds(
                 requeue(preemption, say=progress.say)
             raise
     return shown or study
-
-
-def _say_labels(study: SeedStudy, config: TrainConfig, progress: RunProgress) -> None:
-    """Say what was done to the labels: once, or for each seed where each has labels of its own."""
-    is_same = config.corruption_seed is not None or config.manifest is not None
-    if is_same and study.seed != config.seed:
-        return
-    progress.say(("" if is_same or config.num_seeds == 1 else f"seed {study.seed}: ") + label_facts(study.datamodule))
 
 
 def _runner(

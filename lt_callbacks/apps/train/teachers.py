@@ -113,7 +113,7 @@ class StudyTeachers:
             with isolated_seed(start_seed(self.seed, group)):
                 classifier = build_classifier(self.config, self.datamodule, group=group)
             load_checkpoint(chosen.checkpoint, classifier.network)
-            self.progress.skip(name, "from its checkpoint")
+            self.progress.skip(name, f"from its checkpoint {chosen.checkpoint}")
             return SettledTeacher(classifier, seconds=0.0, is_reused=True)
         return self._trained(group, chosen, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
+from lt_callbacks.evaluation.figures import fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +20,10 @@ MOST_NAMED = 40
 
 
 def names_of(class_names: Sequence[str] | None, num_classes: int, *, longest: int = 20) -> list[str]:
-    """Class names fit for an axis: numbers where there are none, cut with an ellipsis where they are long.
+    """Class names as matplotlib draws them: numbers where there are none, cut with an ellipsis where they are long.
+
+    A name with characters that no installed font has becomes ``class 3``, with a warning; a dollar sign is one, and
+    begins no formula.
 
     Raises:
         ValueError: The number of names is not the number of classes.
@@ -28,7 +33,25 @@ def names_of(class_names: Sequence[str] | None, num_classes: int, *, longest: in
     if len(class_names) != num_classes:
         rule, got = f"hold one name a class ({num_classes})", str(len(class_names))
         raise ArgumentValueError("class_names", rule=rule, got=got, way_out="Leave it out to show class numbers.")
-    return [name if len(name) <= longest else name[: longest - 1].rstrip(" ,") + "…" for name in class_names]
+    shown = [_cut(_on_one_line(name), longest) for name in class_names]
+    unknown = {character for name in shown for character in fonts.missing(name)}
+    if unknown:
+        fonts.warn(unknown, instead="such a class is called by its number, counted from 0")
+    return [fonts.plain(name) if unknown.isdisjoint(name) else f"class {label}" for label, name in enumerate(shown)]
+
+
+def _on_one_line(name: str) -> str:
+    """``name`` without tabs, line breaks and other control characters, which have no shape."""
+    return " ".join("".join(" " if unicodedata.category(each) == "Cc" else each for each in name).split())
+
+
+def _cut(name: str, longest: int) -> str:
+    if fonts.width(name) <= longest:
+        return name
+    end = len(name)
+    while fonts.width(name[:end]) > longest - 1:
+        end -= 1
+    return name[:end].rstrip(" ,") + "…"
 
 
 def counts(name: str, values: ArrayLike) -> np.ndarray:
@@ -73,8 +96,8 @@ def name_height(names: Sequence[str]) -> float:
     """Inches that the names under the axis take, for the height of the figure."""
     if len(names) > MOST_NAMED:
         return 0.0
-    return 0.15 + 0.072 * max(map(len, names)) if _is_upright(names) else 0.2
+    return 0.15 + 0.072 * max(map(fonts.width, names)) if _is_upright(names) else 0.2
 
 
 def _is_upright(names: Sequence[str]) -> bool:
-    return len(names) * max(map(len, names)) > 50
+    return len(names) * max(map(fonts.width, names)) > 50

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from lt_callbacks import _checks
 from lt_callbacks._errors import ArgumentValueError
-from lt_callbacks.evaluation.figures import class_axis
+from lt_callbacks.evaluation.figures import class_axis, fonts
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _draw(pixels: np.ndarray, members: Sequence[np.ndarray], names: Sequence[str
     num_blocks = -(-len(members) // _ROWS_A_BLOCK)
     height = -(-len(members) // num_blocks)
     inches = 0.33 if num_blocks > 1 else max(0.33, min(0.6, 6.0 / columns))
-    text = 0.35 + 0.08 * max(map(len, names))
+    text = 0.35 + 0.08 * max(map(fonts.width, names))
     figure = style.new_figure(max(3.6, num_blocks * (inches * columns + text)), 0.5 + inches * height)
     for block, axes in enumerate(figure.subplots(1, num_blocks, squeeze=False)[0]):
         here = slice(block * height, (block + 1) * height)

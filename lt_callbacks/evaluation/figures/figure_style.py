@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lt_callbacks.evaluation.figures import fonts
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -24,9 +26,10 @@ TITLE_SIZE, LABEL_SIZE, TICK_SIZE, SMALL_SIZE = 10.0, 9.0, 8.0, 6.5
 def new_figure(width: float, height: float) -> Figure:
     """An empty white figure of the given size in inches that belongs to no window and to no pyplot state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=100, facecolor="white", layout="constrained")
+    from lt_callbacks.evaluation.figures.readable_figure import ReadableFigure
+
+    figure = ReadableFigure(figsize=(width, height), dpi=100, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -42,7 +45,7 @@ def method_style(position: int) -> dict[str, Any]:
 
 def legend_rows(labels: Sequence[str], width: float) -> int:
     """Rows of a legend with these labels under a figure of this width in inches."""
-    per_row = max(1, int(width / (0.6 + 0.07 * max(map(len, labels)))))
+    per_row = max(1, int(width / (0.6 + 0.07 * max(map(fonts.width, labels)))))
     return -(-len(labels) // per_row)
 
 
@@ -50,7 +53,8 @@ def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) ->
     """Put a legend under all axes, in as few rows as fit."""
     num_rows = legend_rows(labels, figure.get_figwidth())
     columns = -(-len(labels) // num_rows)
-    figure.legend(handles, labels, fontsize=TICK_SIZE, frameon=False, loc="outside lower center", ncols=columns)
+    shown = [fonts.plain(label) for label in labels]
+    figure.legend(handles, shown, fontsize=TICK_SIZE, frameon=False, loc="outside lower center", ncols=columns)
 
 
 def add_note(axes: Axes, text: str) -> None:

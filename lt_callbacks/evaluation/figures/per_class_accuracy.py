@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
+from lt_callbacks.evaluation.figures.percent_bars import BARS_END, bar_lengths, is_cut
 from lt_callbacks.evaluation.records.method_result import TEST_SET, MethodResult, accuracy_name, scored_on
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ def per_class_accuracy_figure(
 ) -> Figure:
     """Accuracy of each class by method, from the largest to the smallest class, above the training counts.
 
-    Up to 20 classes: mean over seeds with a bar of one standard deviation. Beyond: one faint point a class and a line
-    through the mean of neighbouring classes, since a single class of a hundred says little.
+    Up to 20 classes: mean over seeds with a bar of one standard deviation that ends at 0 and 100 %. Beyond: one faint
+    point a class and a line through the mean of neighbouring classes, since a single class of a hundred says little.
 
     Args:
         results: Of any number of methods and seeds, at one setting; methods are drawn in the order given.
@@ -57,12 +58,13 @@ def per_class_accuracy_figure(
     height = 3.8 + class_axis.name_height(names) + 0.2 * style.legend_rows(list(by_method), width)
     figure = style.new_figure(width, height)
     axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    some_cut = False
     for position, (method, accuracy) in enumerate(by_method.items()):
         look = style.method_style(position)
         if is_small:
             # beside each other, so that error bars stay apart
             shift = 0.6 * ((position + 0.5) / len(by_method) - 0.5)
-            _points(axes, accuracy[:, order], shift, label=method, look=look)
+            some_cut |= _points(axes, accuracy[:, order], shift, label=method, look=look)
         else:
             _smooth(axes, accuracy[:, order], label=method, look=look)
     if title is None:
@@ -82,7 +84,8 @@ def per_class_accuracy_figure(
     class_axis.name_classes(strip, [names[label] for label in order])
     _shade(axes, strip, members)
     style.add_legend(figure, *axes.get_legend_handles_labels())
-    style.add_note(axes, _note(list(by_method.values()), num_classes))
+    note = _note(list(by_method.values()), num_classes)
+    style.add_note(axes, f"{note}; {BARS_END}" if some_cut else note)
     return figure
 
 
@@ -138,13 +141,16 @@ def _members(groups: Mapping[str, Any] | None, counts: np.ndarray) -> dict[str, 
     return members
 
 
-def _points(axes: Axes, accuracy: np.ndarray, shift: float, *, label: str, look: dict) -> None:
+def _points(axes: Axes, accuracy: np.ndarray, shift: float, *, label: str, look: dict) -> bool:
+    """Draw a method; returns whether a bar had to be cut."""
     centre = accuracy.mean(axis=0)
     spread = accuracy.std(axis=0, ddof=1) if len(accuracy) > 1 else None
+    bars = None if spread is None else bar_lengths(centre, spread)
     place = np.arange(len(centre)) + shift
     # Points without a line; a dashed line of width 0 is an error in matplotlib 3.9.
     points = {**look, "linestyle": "none"}
-    axes.errorbar(place, centre, spread, label=label, markersize=5.5, elinewidth=1.2, markeredgewidth=0, **points)
+    axes.errorbar(place, centre, bars, label=label, markersize=5.5, elinewidth=1.2, markeredgewidth=0, **points)
+    return spread is not None and is_cut(centre, spread)
 
 
 def _smooth(axes: Axes, accuracy: np.ndarray, *, label: str, look: dict) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks._errors import ArgumentValueError
-from lt_callbacks.evaluation.figures import class_axis
+from lt_callbacks.evaluation.figures import class_axis, fonts
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def top_classes(probs: np.ndarray, keep: Sequence[int], *, num_top: int = _NUM_T
 
 
 def _layout(num_samples: int, num_classes: int, names: Sequence[str]) -> tuple[Figure, Any]:
-    text = 0.2 + 0.068 * max(5, *map(len, names))
+    text = 0.2 + 0.068 * max(5, *map(fonts.width, names))
     if num_classes <= _MOST_SHOWN_WHOLE:
         panel, row, below = max(1.45, 0.145 * num_classes), 0.86, 0.25 + class_axis.name_height(names)
     else:  # class names stand beside the first panel too

@@ -12,6 +12,8 @@ from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingRes
 from lt_callbacks.evaluation.comparison.gains import gain_over
 from lt_callbacks.evaluation.comparison.statistics import mean, sd
 from lt_callbacks.evaluation.figures import figure_style as style
+from lt_callbacks.evaluation.figures import fonts
+from lt_callbacks.evaluation.figures.percent_bars import BANDS_END, BARS_END, bar_lengths, is_cut
 from lt_callbacks.evaluation.records.method_result import accuracy_name
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 def accuracy_lines_figure(
     comparison: Comparison, *, axis: str, at: Mapping[str, Any] | None = None, title: str = "Test accuracy"
 ) -> Figure:
-    """Mean accuracy of each method along one setting, with a band of one standard deviation over seeds.
+    """Mean accuracy of each method along one setting, with a band of one standard deviation over seeds, within
+    0 and 100 %.
 
     Values that are no numbers have no distance: they stand side by side, as points with bars.
 
@@ -39,7 +42,7 @@ def accuracy_lines_figure(
     figure = style.new_figure(6.4, 3.9 + 0.2 * style.legend_rows(comparison.methods, 6.4))
     axes = figure.subplots()
     places, is_line = _places(axes, line, axis)
-    seeds = set()
+    seeds, some_cut = set(), False
     for position, method in enumerate(comparison.methods):
         runs = [[result.accuracy for result in setting.of(method)] for setting in line]
         if not any(runs):
@@ -47,20 +50,23 @@ def accuracy_lines_figure(
         seeds |= {len(run) for run in runs if run}
         centre = np.array([mean(run) if run else np.nan for run in runs])
         spread = np.array([(sd(run) or 0.0) if run else np.nan for run in runs])
+        down, up = bar_lengths(centre, spread)
+        some_cut |= is_cut(centre, spread)
         look = style.method_style(position)
         if is_line:
             axes.plot(places, centre, label=method, linewidth=1.6, markersize=5, **look)
-            axes.fill_between(places, centre - spread, centre + spread, color=look["color"], alpha=0.13, linewidth=0)
+            axes.fill_between(places, centre - down, centre + up, color=look["color"], alpha=0.13, linewidth=0)
         else:
             shift = 0.6 * ((position + 0.5) / len(comparison.methods) - 0.5)
             points = {**look, "linestyle": "none"}
-            bars = spread if max(map(len, runs)) > 1 else None
+            bars = (down, up) if max(map(len, runs)) > 1 else None
             axes.errorbar(places + shift, centre, bars, label=method, markersize=5.5, elinewidth=1.2, **points)
     style.finish_axes(
         axes, xlabel=axis, ylabel=accuracy_name([result for setting in line for result in setting.results]), title=title
     )
     style.add_legend(figure, *axes.get_legend_handles_labels())
-    style.add_note(axes, _note(seeds))
+    end = (BANDS_END if is_line else BARS_END) if some_cut else ""
+    style.add_note(axes, "; ".join(part for part in (_note(seeds), end) if part))
     return figure
 
 
@@ -139,7 +145,7 @@ def _places(axes: Axes, line: Sequence[SettingResults], axis: str) -> tuple[np.n
     from matplotlib.ticker import NullLocator
 
     values = [setting.values[axis] for setting in line]
-    names = [setting_axes.text(value) for value in values]
+    names = [fonts.plain(setting_axes.text(value)) for value in values]
     is_line = len(values) > 1 and all(setting_axes.is_number(value) for value in values)
     places = np.array(values if is_line else range(len(values)), dtype=float)
     if is_line and places.min() > 0 and places.max() / places.min() >= 10:

@@ -10,6 +10,8 @@ from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.comparison.comparison import Comparison, SettingResults
 from lt_callbacks.evaluation.comparison.statistics import mean, sd
 from lt_callbacks.evaluation.figures import figure_style as style
+from lt_callbacks.evaluation.figures.percent_bars import bar_lengths
+from lt_callbacks.evaluation.records.method_result import accuracy_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +31,7 @@ def shot_bars_figure(
 ) -> Figure:
     """Accuracy on the classes with many, medium and few samples, one panel a setting, one bar a method.
 
-    Bars are means over seeds, with one standard deviation. A group without classes has no bars.
+    Bars are means over seeds, with one standard deviation that ends at 0 and 100 %. A group without classes has none.
 
     Args:
         comparison: Pooled results; a method has the same colour in all of its figures.
@@ -61,8 +63,9 @@ def shot_bars_figure(
         axes.set_xlim(-0.5, len(_GROUPS) - 0.5)
         axes.set_ylim(0, 100)
         axes.tick_params(labelleft=True)
+    name = accuracy_name([result for setting in shown for result in setting.results])
     for axes in grid[:, 0]:
-        axes.set_ylabel("test accuracy (%)", fontsize=style.LABEL_SIZE)
+        axes.set_ylabel(name, fontsize=style.LABEL_SIZE)
     labels = [method for method in comparison.methods if method in handles]
     style.add_legend(figure, [handles[label] for label in labels], labels)
     return figure
@@ -87,7 +90,8 @@ def _bars(axes: Axes, methods: Sequence[str], setting: SettingResults) -> dict[s
             continue
         centre = [mean(values) if values else np.nan for values in shares]
         spread = [sd(values) if values else None for values in shares]
-        bars = [np.nan if each is None else each for each in spread] if any(spread) else None
+        lengths = [np.nan if each is None else each for each in spread]
+        bars = bar_lengths(centre, lengths) if any(spread) else None
         handles[method] = axes.bar(
             np.arange(len(_GROUPS)) + (position - (len(methods) - 1) / 2) * width,
             centre,

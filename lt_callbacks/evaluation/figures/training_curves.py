@@ -9,12 +9,15 @@ from numpy.typing import ArrayLike
 from lt_callbacks import _checks
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
+from lt_callbacks.evaluation.figures.percent_bars import BANDS_END, bar_lengths, is_cut
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# The only quantity that is no percentage.
+_LOSS = "train_loss"
 _PANELS = {
-    "train_loss": "training loss",
+    _LOSS: "training loss",
     "val_accuracy": "validation accuracy\nagainst given labels (%)",
     "test_accuracy": "test accuracy (%)",
     "wrong_labels_fitted": "wrong training\nlabels fitted (%)",
@@ -22,7 +25,8 @@ _PANELS = {
 
 
 def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, title: str = "Training curves") -> Figure:
-    """Quantities over epochs by method: the mean over seeds, with a band of one standard deviation.
+    """Quantities over epochs by method: the mean over seeds, with a band of one standard deviation,
+    within 0 and 100 % for accuracies.
 
     Each quantity that any method has gets a panel. An epoch that one of the seeds did not
     measure (NaN) is skipped.
@@ -43,7 +47,7 @@ def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, tit
     width = 0.9 + 3.1 * len(panels)
     figure = style.new_figure(width, 3.2 + 0.2 * style.legend_rows(list(checked), width))
     row = figure.subplots(1, len(panels), squeeze=False)[0]
-    handles = {}
+    handles, some_cut = {}, False
     for axes, name in zip(row, panels, strict=True):
         for position, (method, record) in enumerate(checked.items()):
             if name not in record:
@@ -53,10 +57,12 @@ def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, tit
             line = axes.plot(epoch, mean, linewidth=1.6, markersize=4, markevery=max(1, len(epoch) // 8), **look)[0]
             handles[method] = line
             if spread is not None:
-                axes.fill_between(epoch, mean - spread, mean + spread, color=look["color"], alpha=0.18, linewidth=0)
+                down, up = (spread, spread) if name == _LOSS else bar_lengths(mean, spread)
+                some_cut |= name != _LOSS and is_cut(mean, spread)
+                axes.fill_between(epoch, mean - down, mean + up, color=look["color"], alpha=0.18, linewidth=0)
         style.finish_axes(axes, xlabel="epoch", ylabel=_PANELS[name])
         axes.xaxis.get_major_locator().set_params(integer=True)
-        if name != "train_loss":
+        if name != _LOSS:
             axes.set_ylim(0, 100)
     style.finish_axes(row[0], xlabel="epoch", ylabel=_PANELS[panels[0]], title=title)
     num_seeds = sorted(
@@ -64,7 +70,8 @@ def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, tit
     )
     if num_seeds[-1] > 1:
         number = f"{num_seeds[0]}" if len(num_seeds) == 1 else f"{num_seeds[0]} to {num_seeds[-1]}"
-        style.add_note(row[-1], f"mean over {number} seeds; band: ± 1 sd")
+        end = f"; {BANDS_END}" if some_cut else ""
+        style.add_note(row[-1], f"mean over {number} seeds; band: ± 1 sd{end}")
     style.add_legend(figure, list(handles.values()), list(handles))
     return figure
 

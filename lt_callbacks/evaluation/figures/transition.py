@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks._errors import ArgumentValueError
-from lt_callbacks.evaluation.figures import class_axis
+from lt_callbacks.evaluation.figures import class_axis, fonts
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def transition_figure(
         rows = [f"{name} ({count})" for name, count in zip(names, samples, strict=True)]
     is_small = num_classes <= _MOST_NUMBERED
     side = max(2.4, 0.42 * num_classes) if is_small else 5.0
-    figure = style.new_figure(side + 1.7 + 0.072 * max(map(len, rows)), side + 0.8 + class_axis.name_height(names))
+    figure = style.new_figure(
+        side + 1.7 + 0.072 * max(map(fonts.width, rows)), side + 0.8 + class_axis.name_height(names)
+    )
     axes = figure.add_subplot()
     _heat_map(axes, 100 * matrix)
     style.finish_axes(

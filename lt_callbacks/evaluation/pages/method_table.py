@@ -16,6 +16,7 @@ _HEADINGS = {
     "few": "Few",
     "wrong_labels_fitted": "Wrong labels fitted",
 }
+GROUPS_NOTE = "Many, Medium, Few: thirds of the classes by their number of training samples."
 WRONG_LABELS_NOTE = (
     "Wrong labels fitted: percent of the wrongly labelled training samples predicted as their given label."
 )
@@ -38,6 +39,8 @@ def table_note(rows: Sequence[TableRow]) -> str:
     """What the numbers in the table are, in a few sentences; only what applies to these rows."""
     bases = " or ".join(dict.fromkeys(row.scored_on for row in rows))
     sentences = [f"Percent of {bases} after the last epoch, mean ± sd over seeds."]
+    if any(row.shares[name] for row in rows for name in ("many", "medium", "few")):
+        sentences.append(GROUPS_NOTE)
     if any(row.shares["wrong_labels_fitted"] for row in rows):
         sentences.append(WRONG_LABELS_NOTE)
     reference = reference_of(rows)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lt_callbacks import _files
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks.evaluation.comparison.conclusion import conclusion
 from lt_callbacks.evaluation.comparison.summary import TableRow
 from lt_callbacks.evaluation.figures.save_figure import save_figure
 from lt_callbacks.evaluation.pages.markdown_page import escaped, markdown_table
@@ -25,8 +26,9 @@ def write_run_report(
     rows: Sequence[TableRow],
     settings: Mapping[str, Any],
     figures: Mapping[str, Figure],
+    meanings: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write ``report.md`` with table, figures and settings; the folder can be moved, since all links are relative.
+    """Write ``report.md`` with table, conclusion, figures and settings; its links are relative, so it can be moved.
 
     Args:
         folder: Where ``report.md`` and ``figures/NAME.png`` go; made if missing.
@@ -35,6 +37,7 @@ def write_run_report(
         settings: Shown as JSON.
         figures: Name -> figure, in the order shown. A name is lower-case letters, digits, `-` and `_`, such as
             ``class_counts``; it becomes file name and heading.
+        meanings: Method -> what it is, listed below the table.
 
     Returns:
         Path of ``report.md``.
@@ -50,6 +53,11 @@ def write_run_report(
             raise ArgumentValueError("figures", rule=rule, got=repr(name), way_out=way_out)
     target = Path(folder) / "report.md"
     parts = [f"# {escaped(title, marks=())}", "## Results", markdown_table(rows).rstrip()]
+    told = conclusion(rows)
+    parts += [escaped(told)] if told else []
+    named = meanings or {}
+    legend = [f"- {escaped(row.method)}: {escaped(named[row.method])}" for row in rows if row.method in named]
+    parts += ["\n".join(legend)] if legend else []
     shown = json.dumps(json_object("settings", settings), indent=2, ensure_ascii=False)
     if figures:
         parts.append("## Figures")

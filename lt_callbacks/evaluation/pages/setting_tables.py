@@ -11,6 +11,7 @@ from lt_callbacks.evaluation.comparison.setting_rows import SettingRows
 from lt_callbacks.evaluation.comparison.training_costs import Costs, costs
 from lt_callbacks.evaluation.pages.method_table import (
     BEST_NOTE,
+    GROUPS_NOTE,
     WRONG_LABELS_NOTE,
     difference_cell,
     reference_of,
@@ -55,6 +56,8 @@ def shares_table(comparison: Comparison, settings: Sequence[SettingRows]) -> Tab
         ]
         groups.append((found.setting.title, lines))
     sentences = [_what(comparison)]
+    if {"many", "medium", "few"} & set(shares):
+        sentences.append(GROUPS_NOTE)
     if "wrong_labels_fitted" in shares:
         sentences.append(WRONG_LABELS_NOTE)
     if reference is not None:

@@ -80,7 +80,7 @@ def test_without_the_plain_row_there_is_nothing_to_compare_with(pages, tmp_path)
 
 def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
     folder, study, results = pages
-    show(table_rows(study.config, results), folder, folder / "metrics.json")
+    show(study.config, table_rows(study.config, results), folder, folder / "metrics.json")
     printed = capsys.readouterr().out
     assert re.search(rf"ADSA +1 +{results[1].accuracy:.1f}", printed)
     assert f"Results: {folder / 'metrics.json'}\n" in printed

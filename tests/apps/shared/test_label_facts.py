@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lt_callbacks.apps.shared.label_facts import label_facts, what_was_done
+from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.label_facts import label_facts, label_facts_of_seed, what_was_done
 from lt_callbacks.corruption import Imbalance, Noise
 from lt_callbacks.data import LongTailedDataModule, digits, hold_out_test
 
@@ -46,3 +47,18 @@ def test_of_a_benchmark_nothing_is_in_doubt(source):
     assert (
         said == "digits: 1,198 training samples in 10 classes, no label changed. Scored on the test set (599 samples)."
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        ({"num_seeds": 1}, ["digits: ", "digits: "]),
+        ({"num_seeds": 2}, ["seed 0: digits: ", "seed 1: digits: "]),
+        ({"num_seeds": 2, "corruption_seed": 7}, ["digits: ", None]),
+        ({"num_seeds": 2, "manifest": "m.json"}, ["digits: ", None]),
+    ],
+)
+def test_seeds_with_the_same_labels_say_it_once(source, settings, starts):
+    said = [label_facts_of_seed(TrainConfig(**settings), LongTailedDataModule(source=source, seed=s)) for s in (0, 1)]
+    for text, start in zip(said, starts, strict=True):
+        assert text is None if start is None else text.startswith(start + "1,198 training samples")

@@ -102,6 +102,8 @@ def test_a_terminal_has_one_bar_that_moves_with_the_epochs(monkeypatch):
         assert (task.completed, task.total) == (2, 2)
     assert seen == [("CE", 0.25), ("CE", 0.5), ("CE", 0.75), ("CE", 1.0)]
     assert re.search(r"2\.0/2 trainings", progress.console.file.getvalue())
+    # A bar alone would pass over what is reused.
+    assert "noise teacher: reused from the store" in progress.console.file.getvalue()
 
 
 def test_a_run_with_nothing_to_train_shows_no_bar(monkeypatch):

@@ -95,7 +95,7 @@ def test_without_a_dsink_student_there_is_no_picture_of_its_labels(pages, tmp_pa
 
 def test_the_terminal_shows_the_table_and_where_everything_is(pages, capsys):
     folder, study, cells = pages
-    show(table_rows(study.config, cells), folder, folder / "metrics.json")
+    show(study.config, table_rows(study.config, cells), folder, folder / "metrics.json")
     printed = capsys.readouterr().out
     assert re.search(rf"D-SINK +1 +{cells[1].accuracy:.1f}", printed)
     assert f"Results: {folder / 'metrics.json'}\n" in printed

@@ -11,7 +11,7 @@ from lt_callbacks.apps.train.run import run
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.evaluation import read_result, write_result
 
-LABELS = ["CE", "f_L alone", "f_N alone", "naive distillation", "D-SINK"]
+LABELS = ["CE", "f_L alone", "f_N alone", "f_N matched to f_L, no training", "naive distillation", "D-SINK"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def test_the_document_has_every_cell_with_its_numbers(finished):
         "transition_file": None,
     }
     assert document.settings["trainer"]["max_epochs"] == 2
-    assert all(cell.seconds > 0 for cell in document.results)
+    # The row that nothing is trained for took no time.
+    assert [cell.method for cell in document.results if not cell.seconds] == ["f_N matched to f_L, no training"]
 
 
 def test_every_file_of_a_run_is_there(finished):
@@ -72,8 +73,12 @@ def test_a_finished_run_trains_nothing_again(finished, tmp_path, capsys):
     assert (folder / "run" / "metrics.json").read_bytes() == before
     assert not (folder / "store").exists()
     assert (folder / "run" / "report.md").exists()
-    # Nothing is counted as trained.
-    assert "[1/" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    document = folder / "run" / "metrics.json"
+    assert f"6 of 6 results (methods times seeds) are reused from {document}; nothing is left to run.\n" in said
+    # Nothing is trained, and so nothing taken from the store.
+    assert "[1/" not in said
+    assert "Store of" not in said
 
 
 def test_a_stopped_run_goes_on_with_what_is_missing(finished, tmp_path, capsys):
@@ -81,6 +86,7 @@ def test_a_stopped_run_goes_on_with_what_is_missing(finished, tmp_path, capsys):
     drop_cells(folder / "run" / "metrics.json", keep=3)
     run(tiny_config(folder))
     lines = capsys.readouterr().err.splitlines()
+    assert f"Store of trained teachers: {folder / 'store'}. What it has already is reused." in lines
     assert [line.partition(": ")[0] for line in lines if line.startswith("[")] == [
         "[1/4] seed 0, noise teacher (elr)",
         "[2/4] seed 0, imbalance teacher (logit_adjustment)",
@@ -109,6 +115,7 @@ def test_several_runs_add_to_one_document(tmp_path, capsys):
     run(tiny_config(tmp_path / "both", "methods=[ce]", "num_seeds=2", f"results={document}"))
     printed = capsys.readouterr()
     # Both seeds were finished by the others: nothing is trained.
+    assert f"2 of 2 results (methods times seeds) are reused from {document}; nothing is left to run.\n" in printed.err
     assert "[1/" not in printed.err
     assert f"Results: {document}" in printed.out
     assert len(read_result(document).results) == 2

@@ -81,7 +81,10 @@ def test_a_teacher_from_a_checkpoint_is_not_trained(tmp_path):
     )
     teacher = noise_teacher(study)
     assert (teacher.seconds, teacher.is_reused) == (0.0, True)
-    assert log.getvalue() == "[1/1] seed 0, noise teacher (cross_entropy): from its checkpoint\n"
+    assert (
+        log.getvalue()
+        == f"[1/1] seed 0, noise teacher (cross_entropy): from its checkpoint {tmp_path / 'teacher.ckpt'}\n"
+    )
     state = teacher.classifier.network.state_dict()
     assert all(torch.equal(state[name], value) for name, value in trained.network.state_dict().items())
 

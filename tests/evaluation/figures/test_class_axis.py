@@ -51,3 +51,12 @@ def test_names_stand_upright_where_they_would_collide_and_vanish_where_they_are_
 def test_upright_names_take_more_height():
     assert class_axis.name_height(["automobile"] * 10) > class_axis.name_height(["a"] * 10) > 0
     assert class_axis.name_height(["automobile"] * 100) == 0
+
+
+def test_wide_characters_are_cut_by_their_columns(monkeypatch):
+    monkeypatch.setattr(class_axis.fonts, "missing", lambda name: set())
+    assert class_axis.names_of(["犬" * 10, "犬" * 11], 2) == ["犬" * 10, "犬" * 9 + "…"]
+
+
+def test_line_breaks_and_tabs_are_spaces():
+    assert class_axis.names_of(["a\tb\nc", " d "], 2) == ["a b c", "d"]

@@ -102,3 +102,15 @@ def test_neighbour_mean_skips_nan():
 def test_errors_name_the_argument(results, changes, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         per_class_accuracy_figure(results, **{"class_counts": COUNTS, **changes})
+
+
+def test_bars_end_at_0_and_100_percent_and_the_note_says_so():
+    high = [
+        method_result("A", 0, per_class=(0.0, 100.0, 50.0)),
+        method_result("A", 1, per_class=(4.0, 90.0, 52.0)),
+    ]
+    axes = per_class_accuracy_figure(high, class_counts=COUNTS).axes[0]
+    ends = [segment[:, 1].tolist() for segment in axes.containers[0].lines[2][0].get_segments()]
+    sd = np.std([90, 100], ddof=1), np.std([50, 52], ddof=1), np.std([0, 4], ddof=1)
+    np.testing.assert_allclose(ends, [[95 - sd[0], 100], [51 - sd[1], 51 + sd[1]], [0, 2 + sd[2]]])
+    assert axes.get_title(loc="right") == "mean ± sd over 2 seeds; bars end at 0 and 100 %"

@@ -111,3 +111,17 @@ def test_errors_name_the_argument():
         accuracy_lines_figure(comparison(), axis="noise.ratio")
     with pytest.raises(ValueError, match=re.escape("`method` must share seeds with a method of `against`; got 'x'")):
         gain_lines_figure(alphas((1, 2)), axis="dsink.alpha", method="x", against=AGAINST)
+
+
+@pytest.mark.parametrize(
+    ("settings_of", "word"), [(lambda x: {"alpha": x}, "bands"), (lambda x: {"kind": f"k{x}"}, "bars")]
+)
+def test_bands_and_bars_end_at_100_percent_and_the_note_says_so(settings_of, word):
+    made = {
+        str(place): document(settings(dsink=settings_of(place)), [method_result("CE", s, 100 - 10 * s) for s in (0, 1)])
+        for place in (1, 2)
+    }
+    found = pool_results(made)
+    axes = accuracy_lines_figure(found, axis=found.axes[0]).axes[0]
+    assert max(path.vertices[:, 1].max() for path in axes.collections[0].get_paths()) == 100.0
+    assert axes.get_title(loc="right") == f"mean ± sd over 2 seeds; {word} end at 0 and 100 %"

@@ -66,3 +66,16 @@ def test_a_group_without_classes_has_no_bar():
 def test_no_settings_are_an_error():
     with pytest.raises(ValueError, match=re.escape("`settings` must hold at least one setting; got none.")):
         shot_bars_figure(found(a=(0.2, CELLS)), settings=[])
+
+
+def test_error_bars_end_at_100_percent():
+    results = [method_result("CE", seed, many=many) for seed, many in enumerate((100.0, 90.0))]
+    axes = shot_bars_figure(found(a=(0.2, results))).axes[0]
+    assert axes.containers[1].errorbar.lines[2][0].get_segments()[0][1, 1] == 100.0
+
+
+def test_an_axis_says_test_accuracy_only_of_a_test_set():
+    results = [method_result("CE", scored_on="held-out samples by given label")]
+    axes = shot_bars_figure(found(a=(0.2, results))).axes[0]
+    assert axes.get_ylabel() == "accuracy (%)"
+    assert shot_bars_figure(found(a=(0.2, CELLS))).axes[0].get_ylabel() == "test accuracy (%)"

@@ -66,3 +66,11 @@ def test_epochs_that_were_not_measured_are_skipped():
 def test_errors_name_method_and_quantity(curves, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         training_curves_figure(curves)
+
+
+def test_bands_of_accuracies_end_at_0_and_100_percent_and_those_of_losses_do_not():
+    curves = {"epoch": [1, 2], "test_accuracy": [[100, 100], [90, 100]], "train_loss": [[0.1, 0.0], [0.9, 0.0]]}
+    loss, accuracy = training_curves_figure({"CE": curves}).axes
+    assert accuracy.collections[0].get_paths()[0].vertices[:, 1].max() == 100
+    assert loss.collections[0].get_paths()[0].vertices[:, 1].min() < 0
+    assert accuracy.get_title(loc="right") == "mean over 2 seeds; band: ± 1 sd; bands end at 0 and 100 %"

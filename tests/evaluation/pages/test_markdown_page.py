@@ -81,7 +81,8 @@ def test_markdown_is_exact():
         "| CE | 3 | 52.0 ± 2.0 | 80.0 ± 0.0 | 50.0 ± 0.0 | 91.0 ± 1.0 | reference |\n"
         "| D-SINK \\| a\\_b [x] | 3 | **73.0 ± 2.6** | 80.0 ± 0.0 | 50.0 ± 0.0 | 5.0 ± 0.0 | +21.0 [+18.5, +23.5] |\n"
         "\n"
-        "Percent of the test set after the last epoch, mean ± sd over seeds. Wrong labels fitted: percent of the "
+        "Percent of the test set after the last epoch, mean ± sd over seeds. Many, Medium, Few: thirds of the classes by "
+        "their number of training samples. Wrong labels fitted: percent of the "
         "wrongly labelled training samples predicted as their given label. Difference to CE: percentage points of "
         "All, paired by seed, with 95 % Student-t interval. Bold: the paired 95 % interval against every other method "
         "lies above 0.\n"
@@ -109,7 +110,8 @@ def test_one_method_with_one_seed_claims_nothing():
         "| :--- | ---: | ---: | ---: | ---: | ---: |\n"
         "| CE | 1 | 50.0 | 80.0 | 50.0 | 20.0 |\n"
         "\n"
-        "Percent of the test set after the last epoch, mean ± sd over seeds.\n"
+        "Percent of the test set after the last epoch, mean ± sd over seeds. Many, Medium, Few: thirds of the classes by "
+        "their number of training samples.\n"
     )
 
 

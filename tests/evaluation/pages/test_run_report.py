@@ -27,6 +27,7 @@ def test_report_holds_table_figures_by_relative_path_and_settings(tmp_path):
     assert path.read_text() == (
         "# Digits\n\n## Results\n\n"
         f"{table}\n"
+        "One seed: no interval, so nothing is shown.\n\n"
         "## Figures\n\n### Class counts\n\n![Class counts](figures/class_counts.png)\n\n"
         '## Settings\n\n```json\n{\n  "ratio": 0.4\n}\n```\n'
     )
@@ -64,3 +65,9 @@ def test_names_that_are_no_file_names_are_refused(tmp_path, name):
 def test_settings_must_be_json(tmp_path):
     with pytest.raises(TypeError, match="`settings` must hold only what JSON can"):
         write(tmp_path, settings={"a": object()})
+
+
+def test_below_the_table_stands_what_each_row_is(tmp_path):
+    text = write(tmp_path, meanings={"D-SINK": "with *f_N* & f_L", "of another table": "x"}).read_text()
+    assert "\n\n- D-SINK: with \\*f\\_N\\* &amp; f\\_L\n\n## Figures" in text
+    assert "another table" not in text
