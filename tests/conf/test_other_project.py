@@ -186,8 +186,8 @@ def test_the_callbacks_are_the_projects_own_and_dsinks(project, checkpoints):
 def test_dsink_is_in_the_projects_training_and_leaves_no_trace(project, checkpoints):
     model, trainer = train(with_dsink(project, checkpoints))
     assert 0 <= float(trainer.callback_metrics["dsink/marginal_error"]) < 1e-2
-    assert isinstance(trainer.callbacks[1], DSinkCallback)
-    assert isinstance(trainer.callbacks[2], ProxyLabelMonitor)
+    kinds = [type(callback) for callback in trainer.callbacks]
+    assert kinds.index(DSinkCallback) < kinds.index(ProxyLabelMonitor)
     plain, _ = train(composed(project))
     weightless, _ = train(with_dsink(project, checkpoints, "+callbacks.dsink.dsink.alpha=0"))
     names = plain.state_dict().keys()

@@ -54,7 +54,8 @@ def test_a_schema_is_its_constructors_signature(schema, constructor):
         (
             DataConfig,
             LongTailedDataModule,
-            {"name", "root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip"},
+            {"name", "root", "path", "train_csv", "test_csv", "image_size", "test_fraction", "crop_padding", "flip"}
+            | {"labels_are_true"},
         ),
         (TrainerConfig, Trainer, {"max_epochs", "devices", "precision", "deterministic"}),
     ],
