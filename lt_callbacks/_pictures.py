@@ -123,7 +123,7 @@ def _named(path: _Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise _refusal(path, _FEW_PIXELS, f"the error: {str(error).rstrip('.')}", _FEWER_PIXELS) from error
     except UnidentifiedImageError as error:
-        raise _refusal(path, _AN_IMAGE, "what is none", _REPLACE) from error
+        raise _refusal(path, _AN_IMAGE, "something else", _REPLACE) from error
     # Pillow lets through what its decoders run into: OSError, SyntaxError, struct.error, EOFError, KeyError, others.
     except Exception as error:
         raise _refusal(path, _AN_IMAGE, f"{type(error).__name__}: {error}", _REPLACE) from error

@@ -6,6 +6,7 @@ from lt_callbacks.data.class_balanced_sampler import ClassBalancedSampler
 from lt_callbacks.data.datamodule import LongTailedDataModule
 from lt_callbacks.data.device_loader import DeviceLoader
 from lt_callbacks.data.epoch_loader import EpochLoader
+from lt_callbacks.data.fingerprint import source_sha256
 from lt_callbacks.data.held_out_test import TEST_FRACTION, hold_out_test
 from lt_callbacks.data.image_set import ImageSet, Source
 from lt_callbacks.data.indexed_dataset import IndexedDataset, add_index
@@ -52,4 +53,5 @@ __all__ = [
     "hold_out_test",
     "image_folder",
     "mnist",
+    "source_sha256",
 ]

@@ -49,6 +49,16 @@ def data_fingerprint(
     return sha256(canonical_json(content))
 
 
+def source_sha256(source: Source) -> str:
+    """SHA-256 of all that a data set holds before it is corrupted: images, labels and names, in training and test."""
+    parts = {"train": source.train, **({} if source.test is None else {"test": source.test})}
+    content = {
+        name: [_images_sha256(part, np.arange(len(part))), sha256(part.labels.astype("<i8").tobytes())]
+        for name, part in parts.items()
+    }
+    return sha256(canonical_json({"format": _FORMAT_VERSION, "class_names": source.class_names, **content}))
+
+
 def _images_sha256(part: ImageSet, indices: np.ndarray) -> str:
     """SHA-256 of the pixels, or of the files' bytes; in the order of the samples."""
     if isinstance(part.images, Tensor):

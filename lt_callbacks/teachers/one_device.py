@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 
 def one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,6 +19,13 @@ def one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: Several devices are asked for.
     """
+    if not isinstance(trainer, Mapping):
+        raise ArgumentTypeError(
+            "trainer",
+            rule="be a mapping of arguments, since each teacher gets a trainer of its own",
+            got=type(trainer).__name__,
+            way_out='Pass `trainer={"max_epochs": 30}`.',
+        )
     asked = {name: trainer[name] for name in ("devices", "num_nodes") if name in trainer}
     chosen = asked.get("devices", 1)
     is_one = chosen in (1, "1", "auto") or (isinstance(chosen, list) and len(chosen) == 1)

@@ -135,7 +135,8 @@ def check_datamodule(datamodule: object) -> None:
             "datamodule",
             rule="be a LightningDataModule",
             got=type(datamodule).__name__,
-            way_out="Wrap loaders with `LightningDataModule.from_datasets`.",
+            way_out="Pass `LightningDataModule.from_datasets(train_dataset, batch_size=...)`, or one whose "
+            "`train_dataloader` returns your loader.",
         )
 
 

@@ -61,7 +61,7 @@ def test_global_random_state_is_untouched(file_source: Source):
 
 def test_a_broken_file_is_named(file_source: Source):
     file_source.train.images[3].write_bytes(b"")
-    with pytest.raises(ValueError, match=r"03\.png must be an image file that Pillow can decode; got what is none"):
+    with pytest.raises(ValueError, match=r"03\.png must be an image file that Pillow can decode; got something else"):
         list(loader(file_source, num_workers=0))
 
 

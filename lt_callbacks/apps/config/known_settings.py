@@ -22,7 +22,7 @@ def refuse_unknown_settings(arguments: Sequence[str], schema: type[Any]) -> None
         schema: Dataclass of all settings.
 
     Raises:
-        ValueError: A setting within a group of the schema is unknown, or is to be removed.
+        ValueError: A setting is unknown, or is to be removed.
     """
     for argument in arguments:
         override = _OVERRIDE.fullmatch(argument)
@@ -32,7 +32,9 @@ def refuse_unknown_settings(arguments: Sequence[str], schema: type[Any]) -> None
 
 def _check(path: str, schema: type[Any], *, is_removal: bool) -> None:
     first, *rest = path.split(".")
-    node, name = get_type_hints(schema).get(first), first
+    settings = get_type_hints(schema)
+    one_of("settings", first, [*settings, "hydra"])
+    node, name = settings.get(first), first
     for part in rest:
         # Hydra's own settings, and dictionaries, may hold anything.
         if not is_dataclass(node):

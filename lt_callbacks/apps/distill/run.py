@@ -52,7 +52,7 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     document = ResultFile(
         config.results or output / "metrics.json",
         command=command or command_line(),
-        settings=result_settings(config, datamodule.manifest),
+        settings=result_settings(config, datamodule),
     )
     todo = {
         seed: [

@@ -63,16 +63,25 @@ def run(
         disable=not errors.is_terminal,
     )
     with file:
+        # Raised inside, so that a file of earlier predictions is not replaced by an empty one.
         for (name, _), prediction in zip(pictures, shown, strict=True):
             file.add(name, prediction.probs)
             if prediction.probs is None:
                 num_unread += 1
-                errors.print(f"{name}: {prediction.error}", highlight=False, markup=False, soft_wrap=True)
+                errors.print(prediction.error, highlight=False, markup=False, soft_wrap=True)
             else:
                 found[network.class_names[int(prediction.probs.argmax())]] += 1
+        if not found:
+            raise ArgumentValueError(
+                "images",
+                rule="hold a picture that can be read",
+                got=f"{num_unread} that cannot" if num_unread > 1 else f"{str(images)!r}",
+                way_out="See the reasons above.",
+            )
     counts = ", ".join(f"{count} {name}" for name, count in found.most_common(5))
     more = f" and {len(found) - 5} more classes" if len(found) > 5 else ""
-    sys.stdout.write(f"{len(pictures) - num_unread} pictures: {counts or 'none'}{more}. Predictions: {output}\n")
+    num_read = len(pictures) - num_unread
+    sys.stdout.write(f"{num_read} picture{'s' * (num_read != 1)}: {counts}{more}. Predictions: {output}\n")
     if num_unread:
         sys.stdout.write(f"{num_unread} could not be read; their lines have no class.\n")
     return num_unread

@@ -33,10 +33,7 @@ def sections_of(material: Material) -> list[Section]:
 
 def about_unaffected(found: Comparison) -> list[str]:
     """Sentences about methods whose results are the same at all values of an axis."""
-    return [
-        f"The same at every {axis}, which does not enter: {', '.join(methods)}."
-        for axis, methods in found.unaffected().items()
-    ]
+    return [f"The same at every {axis}: {', '.join(methods)}." for axis, methods in found.unaffected().items()]
 
 
 def _accuracy(material: Material) -> list[Block]:

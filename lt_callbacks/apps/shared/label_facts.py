@@ -33,13 +33,17 @@ def what_was_done(datamodule: LongTailedDataModule) -> str:
     num_dropped = len(datamodule.source.train) - len(manifest)
     num_classes = np.count_nonzero(np.bincount(manifest.given_labels, minlength=manifest.num_classes))
     held = f"{len(manifest):,} training samples in {num_classes} classes"
+    num_held_out = len(datamodule.val_indices)
+    if num_held_out:
+        held += f" ({num_held_out:,} of them held out for validation)"
     done = []
     if num_dropped:
         done.append(f"{num_dropped:,} of {len(datamodule.source.train):,} samples dropped as asked for")
     if manifest.num_changed:
-        done.append(f"{manifest.num_changed:,} labels changed as asked for")
+        share = manifest.num_changed / len(manifest)
+        done.append(f"{manifest.num_changed:,} labels ({share:.0%}) changed as asked for")
     if not done:
         done.append("labels as given" if not manifest.truth_is_known else "no label changed")
     if not manifest.truth_is_known:
-        done.append("nobody knows which of them are wrong")
+        done.append(f"nobody knows which {'were wrong before' if manifest.num_changed else 'of them are wrong'}")
     return ", ".join([held, *done])

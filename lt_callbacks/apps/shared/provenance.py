@@ -9,7 +9,7 @@ from typing import Any
 
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.train_schemas import TrainConfig
-from lt_callbacks.corruption import Manifest
+from lt_callbacks.data import OWN_DATA, LongTailedDataModule, source_sha256
 
 #: Settings that say where, how often and how loudly a run works, not what it computes.
 NOT_RESULTS: tuple[str, ...] = (
@@ -29,11 +29,12 @@ _ADDED: dict[str, dict[str, Any]] = {
 _LOCAL = ("hydra", "output", "store", "threads")
 
 
-def result_settings(config: TrainConfig | DistillConfig, manifest: Manifest) -> dict[str, Any]:
+def result_settings(config: TrainConfig | DistillConfig, datamodule: LongTailedDataModule) -> dict[str, Any]:
     """The settings that all results of a document have in common.
 
     Of an absolute path only the last part is kept, so that a document can be continued on another machine. A manifest
-    counts by its content, and what it replaces does not count.
+    counts by its content, and what it replaces does not count. So do images and labels of one's own, which may change
+    under the same name; those of a benchmark do not.
     """
     settings = {name: _portable(value) for name, value in asdict(config).items() if name not in NOT_RESULTS}
     for group, defaults in _ADDED.items():
@@ -41,8 +42,10 @@ def result_settings(config: TrainConfig | DistillConfig, manifest: Manifest) -> 
         for name, default in defaults.items():
             if name in held and held[name] == default:
                 del held[name]
+    if config.data.name in OWN_DATA:
+        settings["data"]["content_sha256"] = source_sha256(datamodule.source)
     if config.manifest is not None:
-        settings.update(manifest=manifest.sha256, imbalance=None, noise=None)
+        settings.update(manifest=datamodule.manifest.sha256, imbalance=None, noise=None)
     return settings
 
 

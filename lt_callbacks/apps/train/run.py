@@ -65,7 +65,7 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
         document = ResultFile(
             config.results or output / "metrics.json",
             command=command or command_line(),
-            settings=result_settings(config, datamodule.manifest),
+            settings=result_settings(config, datamodule),
         )
         with drivers.leading():
             shown = _run_seeds(config, datamodule, document, drivers, preemption)

@@ -184,7 +184,7 @@ def _positions(part: _Part) -> dict[str, int]:
         second = next(position for position, file in enumerate(part.files) if position_of[file] != position)
         first = position_of[part.files[second]]
         labels = [part.table.labels[part.table.label_numbers[part.rows[position]]] for position in (first, second)]
-        again = "again" if labels[0] == labels[1] else f"with the label {labels[1]!r} in place of {labels[0]!r}"
+        again = "again" if labels[0] == labels[1] else f"(label {labels[0]!r}) again with the label {labels[1]!r}"
         raise ArgumentValueError(
             part.table.argument,
             rule="list every image once",

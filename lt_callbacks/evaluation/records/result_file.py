@@ -93,11 +93,18 @@ class ResultFile:
         if other:
             name = other[0]
             theirs, ours = (held.get(name, "nothing") for held in (document.settings, self._settings))
+            # Of a group only what differs: the rest would hide it.
+            while isinstance(theirs, dict) and isinstance(ours, dict):
+                inner = next(
+                    n for n in sorted(theirs.keys() | ours.keys()) if theirs.get(n, "nothing") != ours.get(n, "nothing")
+                )
+                name = f"{name}.{inner}"
+                theirs, ours = theirs.get(inner, "nothing"), ours.get(inner, "nothing")
             raise ArgumentValueError(
                 "settings",
                 rule="equal those of the document that is continued",
                 got=f"{name} = {ours!r} where {str(self.path)!r} has {theirs!r}",
-                way_out="Write to another file.",
+                way_out="Write to another file, or go on with what it was made with.",
             )
         return document if self._notes is None else replace(document, notes=self._notes)
 

@@ -49,3 +49,8 @@ def test_what_hydra_knows_more_of_passes(argument):
 def test_a_setting_cannot_be_removed():
     with pytest.raises(ValueError, match=r"^`noise\.ratio` must have a value; got ~noise\.ratio\. Set it"):
         refuse_unknown_settings(["~noise.ratio"], TrainConfig)
+
+
+def test_a_misspelt_group_is_refused_too():
+    with pytest.raises(ValueError, match=r"`settings` must be one of .*; got 'modl'\. Did you mean 'model'\?"):
+        refuse_unknown_settings(["modl.name=resnet20"], TrainConfig)

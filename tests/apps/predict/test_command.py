@@ -28,7 +28,14 @@ def test_the_exit_code_says_that_a_picture_was_not_read(tmp_path):
     folder, _ = saved(tmp_path / "model")
     (tmp_path / "a.png").write_text("no picture")
     arguments = [str(folder), str(tmp_path / "a.png"), "--output", str(tmp_path / "a.csv"), "--num-workers", "0"]
-    assert main(arguments) == 1
+    # Nothing was predicted, and nothing is written in place of what was.
+    (tmp_path / "a.csv").write_text("earlier")
+    assert main(arguments) == 2
+    assert (tmp_path / "a.csv").read_text() == "earlier"
+    write_picture(tmp_path / "pictures" / "good.png")
+    (tmp_path / "pictures" / "bad.png").write_text("no picture")
+    assert main([str(folder), str(tmp_path / "pictures"), *arguments[2:]]) == 1
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 3
 
 
 @pytest.mark.parametrize(

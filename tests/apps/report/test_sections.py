@@ -15,7 +15,7 @@ def test_methods_that_an_axis_does_not_enter_are_named():
         )
         for alpha in (1, 10)
     }
-    assert about_unaffected(pool_results(documents)) == ["The same at every dsink.alpha, which does not enter: CE."]
+    assert about_unaffected(pool_results(documents)) == ["The same at every dsink.alpha: CE."]
 
 
 def test_the_sections_are_in_the_order_of_interest():

@@ -23,7 +23,7 @@ def test_of_ones_own_labels_nothing_is_claimed(source):
     mine = own(source)
     said = label_facts(LongTailedDataModule(source=mine))
     assert said == (
-        f"digits: {len(mine.train):,} training samples in 10 classes, labels as given, nobody knows which of them are "
+        f"digits: {len(mine.train):,} training samples in 10 classes (96 of them held out for validation), labels as given, nobody knows which of them are "
         f"wrong. Scored on held-out training samples by their given labels ({len(mine.test):,} samples)."
     )
 
@@ -35,17 +35,19 @@ def test_what_was_asked_for_is_counted(source):
     num_dropped = len(data.source.train) - data.num_samples
     assert num_dropped > 500
     assert 0.3 < data.manifest.num_changed / data.num_samples < 0.5
+    share = data.manifest.num_changed / data.num_samples
     assert what_was_done(data) == (
-        f"{data.num_samples} training samples in 10 classes, {num_dropped} of {len(data.source.train):,} samples "
-        f"dropped as asked for, {data.manifest.num_changed} labels changed as asked for, nobody knows which of them are "
-        "wrong"
+        f"{data.num_samples} training samples in 10 classes ({len(data.val_indices)} of them held out for validation), "
+        f"{num_dropped} of {len(data.source.train):,} samples dropped as asked for, {data.manifest.num_changed} labels "
+        f"({share:.0%}) changed as asked for, nobody knows which were wrong before"
     )
 
 
 def test_of_a_benchmark_nothing_is_in_doubt(source):
     said = label_facts(LongTailedDataModule(source=source))
     assert (
-        said == "digits: 1,198 training samples in 10 classes, no label changed. Scored on the test set (599 samples)."
+        said
+        == "digits: 1,198 training samples in 10 classes (120 of them held out for validation), no label changed. Scored on the test set (599 samples)."
     )
 
 

@@ -192,8 +192,8 @@ def test_an_image_may_be_listed_once_by_any_spelling_of_its_path(
         train = write(folder, "images/0.png,cat", "images/1.png,dog", f"{path},dog", f"{path},dog")
         with pytest.raises(
             ValueError,
-            match=r"`train_csv` must list every image once; got the file of .*train.csv, line 2 with the label 'dog' in "
-            r"place of 'cat' in .*train.csv, line 4, and 2 such lines in all\. Remove the line",
+            match=r"`train_csv` must list every image once; got the file of .*train.csv, line 2 \(label 'cat'\) "
+            r"again with the label 'dog' in .*train.csv, line 4, and 2 such lines in all\. Remove the line",
         ):
             csv_file(train_csv=train, image_size=8)
         train = write(folder, "images/0.png,cat", "images/1.png,dog", f"{path},cat")

@@ -80,11 +80,18 @@ def test_notes_are_kept_or_replaced(tmp_path):
 def test_other_settings_are_refused(tmp_path):
     open_file(tmp_path).append(method_result())
     with pytest.raises(
-        ValueError, match=r"; got ratio = 0\.2 where '.*digits\.json' has 0\.4\. Write to another file\."
+        ValueError, match=r"; got ratio = 0\.2 where '.*digits\.json' has 0\.4\. Write to another file, or"
     ):
         open_file(tmp_path, settings={**SETTINGS, "ratio": 0.2})
     with pytest.raises(ValueError, match=r"; got alpha = 10 where '.*digits\.json' has 'nothing'\. Write"):
         open_file(tmp_path, settings={**SETTINGS, "alpha": 10})
+
+
+def test_of_a_group_of_settings_only_what_differs_is_told(tmp_path):
+    held = {"data": {"name": "mine", "content": {"sha256": "a" * 64}}}
+    open_file(tmp_path, settings=held).append(method_result())
+    with pytest.raises(ValueError, match=r"; got data\.content\.sha256 = 'b+' where '.*digits\.json' has 'a+'\. Write"):
+        open_file(tmp_path, settings={"data": {"name": "mine", "content": {"sha256": "b" * 64}}})
 
 
 def test_files_of_write_result_can_be_continued(tmp_path):
