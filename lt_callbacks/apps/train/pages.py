@@ -68,7 +68,7 @@ def write_pages(
         figures["training_curves"] = training_curves_figure(curves)
     if study.student is not None:
         samples = _shown_samples(config, study, study.student)
-        figures["proxy_labels"] = proxy_labels_figure(**samples, class_names=names)
+        figures["proxy_labels"] = proxy_labels_figure(**samples, class_names=names, title=_proxy_title(datamodule))
     write_run_report(
         output,
         title=_title(config, datamodule),
@@ -155,6 +155,7 @@ def _shown_samples(config: TrainConfig, study: SeedStudy, student: Classifier) -
     rows = _instructive(given.cpu(), other, torch.tensor(datamodule.shot_class_counts))
     return {
         "images": _pixels(images.cpu()[rows], study),
+        "sample_names": [_place(datamodule, position) for position in index.cpu()[rows].tolist()],
         "given_label": given.cpu()[rows].numpy(),
         "true_label": None if true is None else true[rows].numpy(),
         "noise_probs": noise[rows].exp().double().numpy(),
@@ -162,6 +163,19 @@ def _shown_samples(config: TrainConfig, study: SeedStudy, student: Classifier) -
         "student_probs": logits[rows].double().softmax(dim=1).numpy(),
         "proxy_labels": proxy.labels[rows].double().numpy(),
     }
+
+
+def _proxy_title(datamodule: LongTailedDataModule) -> str:
+    if datamodule.manifest.truth_is_known:
+        return "From two weak teachers to proxy labels"
+    return "Suspects first: samples whose proxy label speaks against the given label, then some others"
+
+
+def _place(datamodule: LongTailedDataModule, index: int) -> str:
+    """Where a training sample is found: its file with the folder it lies in, or its place in the arrays."""
+    position = int(datamodule.manifest.indices[index])
+    images = datamodule.source.train.images
+    return f"no. {position}" if isinstance(images, Tensor) else "/".join(images[position].parts[-2:])
 
 
 def _labeler_settings(config: TrainConfig) -> dict[str, Any]:

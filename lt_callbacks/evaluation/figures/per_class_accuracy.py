@@ -41,7 +41,7 @@ def per_class_accuracy_figure(
         class_names: (C,) names; class numbers where left out. Not shown beyond 40 classes.
         groups: Name of the group -> its class labels, from head to tail; shaded and named. Left out: many, medium and
             few by thirds of the classes (``metrics.class_groups``).
-        title: Title of the figure; None: what was scored, by class.
+        title: Title of the figure; None: one that says whether a test set was scored.
 
     Raises:
         ValueError: No results, several settings, another number of classes, or groups that do not cover the classes
@@ -67,9 +67,9 @@ def per_class_accuracy_figure(
             some_cut |= _points(axes, accuracy[:, order], shift, label=method, look=look)
         else:
             _smooth(axes, accuracy[:, order], label=method, look=look)
+    base = scored_on(results)
     if title is None:
-        base = scored_on(results)
-        title = "Test accuracy by class" if base == TEST_SET else f"Accuracy by class, on {base}"
+        title = "Test accuracy by class" if base == TEST_SET else "Accuracy by class"
     style.finish_axes(axes, ylabel=accuracy_name(results), title=title)
     # Room above 100 % for the names of the groups.
     axes.set_ylim(-2, 110)
@@ -77,7 +77,9 @@ def per_class_accuracy_figure(
     axes.set_xlim(-0.5, num_classes - 0.5)
     strip.bar(range(num_classes), counts[order], 0.8 if is_small else 1.0, color=style.GREY)
     kind = "true" if counts_are_true else "given"
-    style.finish_axes(strip, xlabel=f"class, by {kind} training count", ylabel="training\nsamples (log)")
+    # Below, since beside the title there is no room for it.
+    what = "" if base == TEST_SET else f"\nscored on {base}"
+    style.finish_axes(strip, xlabel=f"class, by {kind} training count{what}", ylabel="training\nsamples (log)")
     strip.set_yscale("log")
     strip.set_ylim(0.7, 2 * counts.max())
     strip.yaxis.set_major_formatter("{x:,.0f}")

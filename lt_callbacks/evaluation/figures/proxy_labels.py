@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MOST_SHOWN_WHOLE = 20
 _NUM_TOP = 5
 _MOST_SAMPLES = 12
+_LONGEST_PLACE = 28
 # Dark blue and light orange differ in lightness too; the hatch marks the given label even in a bad copy
 _TRUE: dict[str, Any] = {"facecolor": style.BLUE, "edgecolor": style.BLUE}
 _GIVEN: dict[str, Any] = {"facecolor": style.ORANGE, "edgecolor": "#7A5200", "hatch": "////"}
@@ -36,6 +37,7 @@ def proxy_labels_figure(
     proxy_labels: ArrayLike,
     true_label: ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
+    sample_names: Sequence[str] | None = None,
     title: str = "From two weak teachers to proxy labels",
 ) -> Figure:
     """Samples, one a row: the image, then what both teachers, the target model and the proxy label say about it.
@@ -53,6 +55,7 @@ def proxy_labels_figure(
         proxy_labels: (S, C) proxy labels Q.
         true_label: (S,) clean labels where they are known.
         class_names: (C,) names; class numbers where left out.
+        sample_names: (S,) where each sample is found, such as its file; below its image, cut where it is long.
         title: Title of the figure.
 
     Raises:
@@ -80,7 +83,14 @@ def proxy_labels_figure(
     is_whole = num_classes <= _MOST_SHOWN_WHOLE
     stacked = np.stack(list(probs.values()), axis=1)  # (S, 4, C)
     figure, grid = _layout(num_samples, num_classes, names)
+    if sample_names is not None and len(sample_names) != num_samples:
+        rule = f"hold one name a sample ({num_samples})"
+        raise ArgumentValueError("sample_names", rule=rule, got=str(len(sample_names)), way_out="Leave it out.")
     for row in range(num_samples):
+        if sample_names is not None:
+            name = sample_names[row]
+            shown = name if len(name) <= _LONGEST_PLACE else "…" + name[1 - _LONGEST_PLACE :]
+            grid[row][0].set_xlabel(shown, fontsize=style.TICK_SIZE - 2, labelpad=2, loc="left")
         true_here = None if true is None else int(true[row])
         _show_sample(grid[row][0], grid[row][1], pictures[row], names, int(given[row]), true_here)
         draw = _all_classes if is_whole else _top_classes

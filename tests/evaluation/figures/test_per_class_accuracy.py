@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,3 +115,13 @@ def test_bars_end_at_0_and_100_percent_and_the_note_says_so():
     sd = np.std([90, 100], ddof=1), np.std([50, 52], ddof=1), np.std([0, 4], ddof=1)
     np.testing.assert_allclose(ends, [[95 - sd[0], 100], [51 - sd[1], 51 + sd[1]], [0, 2 + sd[2]]])
     assert axes.get_title(loc="right") == "mean ± sd over 2 seeds; bars end at 0 and 100 %"
+
+
+def test_what_was_scored_and_counted_is_said_where_it_is_not_the_test_set_and_the_truth():
+    results = [replace(result, scored_on="held-out samples by their given labels") for result in runs()]
+    axes, strip = per_class_accuracy_figure(results, class_counts=COUNTS, counts_are_true=False).axes[:2]
+    assert (axes.get_title(loc="left"), axes.get_ylabel()) == ("Accuracy by class", "accuracy (%)")
+    assert strip.get_xlabel() == "class, by given training count\nscored on held-out samples by their given labels"
+    axes, strip = per_class_accuracy_figure(runs(), class_counts=COUNTS).axes[:2]
+    assert (axes.get_title(loc="left"), axes.get_ylabel()) == ("Test accuracy by class", "test accuracy (%)")
+    assert strip.get_xlabel() == "class, by true training count"

@@ -128,3 +128,14 @@ def test_top_classes_by_largest_probability_in_any_row():
 def test_errors_name_the_argument(changes, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         proxy_labels_figure(**{**problem(), **changes})
+
+
+def test_a_sample_is_named_by_where_it_is_found():
+    places = ["cat/1.png", "a folder with a very long name/picture 000012.png"]
+    figure = proxy_labels_figure(**problem(), sample_names=places)
+    assert panel(figure, 0, 0).get_xlabel() == "cat/1.png"
+    shown = panel(figure, 1, 0).get_xlabel()
+    assert shown.startswith("…")
+    assert shown.endswith("/picture 000012.png")
+    with pytest.raises(ValueError, match=r"`sample_names` must hold one name a sample \(2\); got 1\."):
+        proxy_labels_figure(**problem(), sample_names=places[:1])
