@@ -37,7 +37,7 @@ def test_the_command_runs_and_the_document_names_it_without_its_folders(tmp_path
         (["+views.crops=none"], "got 'crops'. Did you mean 'crop'?"),
         (["networks=[resnet]"], "`networks` must be one of"),
         # Of the other command.
-        (["dsink.alpha=3"], "Key 'dsink' not in 'DistillConfig'"),
+        (["dsink.alpha=3"], "`settings` must be one of 'data', "),
     ],
 )
 def test_a_wrong_setting_is_told_in_a_sentence_before_anything_is_trained(

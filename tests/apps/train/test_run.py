@@ -100,7 +100,9 @@ def test_a_stopped_run_goes_on_with_what_is_missing(finished, tmp_path, capsys):
 
 def test_a_document_is_not_continued_with_other_settings(finished, tmp_path):
     folder = copied(finished, tmp_path)
-    with pytest.raises(ValueError, match="^`settings` must equal those of the document that is continued; .* dsink = "):
+    with pytest.raises(
+        ValueError, match="^`settings` must equal those of the document that is continued; got dsink.alpha = "
+    ):
         run(tiny_config(folder, "dsink.alpha=3"))
 
 
