@@ -94,7 +94,7 @@ class DSinkCallback(Callback):
                 way_out="Leave one; a DSink has one pair of teachers.",
             )
         if not pl_module.automatic_optimization:
-            raise StateError(manual_optimisation(pl_module))
+            raise StateError(f"{manual_optimisation(pl_module)} Use `attach_dsink(...)` in place of the DSinkCallback.")
         if not is_overridden("configure_model", pl_module):
             check_submodule(pl_module, self.dsink)
         check_training_agrees(self.dsink, trainer)
