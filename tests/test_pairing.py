@@ -41,8 +41,10 @@ ACROSS = {
     "dsink/test_over_ranks.py",
     "plugins/dsink/test_fifty_steps.py",
     "plugins/dsink/test_fsdp.py",
+    "plugins/dsink/test_tuner.py",
     "objectives/test_over_ranks.py",
     "apps/train/test_many_devices.py",
+    "apps/train/test_own_pictures.py",
     "apps/train/test_resume.py",
     "apps/train/test_shared_teachers.py",
 }

@@ -286,5 +286,5 @@ def test_labels_that_are_no_class_numbers_are_refused(labels, got):
 
 
 def test_only_datamodules_are_datamodules():
-    with pytest.raises(TypeError, match="`datamodule` must be a LightningDataModule; got DataLoader. Wrap loaders"):
+    with pytest.raises(TypeError, match="`datamodule` must be a LightningDataModule; got DataLoader. Pass"):
         training_data(UserData().train_dataloader())
