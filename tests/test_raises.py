@@ -24,7 +24,7 @@ OTHERS = {
     # What the language wants of a name that is not there.
     "AttributeError": {"__init__.py"},
     # Ends of a process that are no errors.
-    "SystemExit": {"apps/sweep/sweep.py"},
+    "SystemExit": {"apps/config/errors.py", "apps/sweep/sweep.py"},
     "Preempted": {"apps/sweep/job_process.py", "apps/train/phase.py", "apps/train/unfinished.py"},
     # How Hydra, and the other commands, show the message of an error for people.
     "CommandError": {"apps/config/errors.py", "apps/sweep/sweep.py"},

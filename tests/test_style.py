@@ -81,6 +81,7 @@ POSITIONAL = {
     "plugins.DSinkCallback": ["dsink"],
     "plugins.RankAgreement": ["facts"],
     "data.hold_out_test": ["source"],
+    "data.source_sha256": ["source"],
     "evaluation.ResultFile": ["path"],
     "evaluation.accuracy_lines_figure": ["comparison"],
     "evaluation.accuracy_maps_figure": ["comparison"],
