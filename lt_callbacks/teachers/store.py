@@ -13,8 +13,9 @@ from torch import nn
 from lt_callbacks._errors import DataError
 from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
 from lt_callbacks._lease import Lease
+from lt_callbacks.models.weights_bytes import weights_bytes
 from lt_callbacks.teachers.store_log import StoreLog
-from lt_callbacks.teachers.weights import load_weights, weights_bytes
+from lt_callbacks.teachers.weights import load_weights
 
 FORMAT_VERSION = 2
 

@@ -47,7 +47,8 @@ def train_teachers(
 
     The module's ``training_step`` is replaced by one with the objective's loss; its ``forward`` must return logits. All
     else is the user's own training: the optimiser and its step, the schedule with what it monitors, the hooks of module
-    and datamodule, so that a teacher is trained on the images that the model sees, and the validation.
+    and datamodule, so that a teacher is trained on the images that the model sees, and the validation. One hook is left
+    out, ``on_train_epoch_end``, which works with what the user's step collected.
 
     Args:
         module: The class, or any function without arguments that makes a fresh module.

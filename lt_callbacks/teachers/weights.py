@@ -33,14 +33,6 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str)
     module.load_state_dict(dict(state))
 
 
-def weights_bytes(module: nn.Module) -> bytes:
-    """The content of a safetensors file with the module's weights and buffers."""
-    from safetensors.torch import save
-
-    # Cloned because safetensors refuses tensors that share memory, as tied weights do.
-    return save({name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()})
-
-
 def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: str | None = None) -> nn.Module:
     """Load the weights of a Lightning or plain checkpoint into a module; nothing but tensors is unpickled.
 

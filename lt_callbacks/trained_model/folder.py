@@ -12,6 +12,7 @@ from lt_callbacks._errors import ArgumentValueError, UserError
 from lt_callbacks._files import sha256, write_bytes
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
 from lt_callbacks.models import build_model
+from lt_callbacks.models.weights_bytes import weights_bytes
 from lt_callbacks.trained_model.facts import ModelFacts
 from lt_callbacks.trained_model.trained_model import TrainedModel
 
@@ -37,12 +38,9 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, *, facts: Mod
     Raises:
         ValueError: ``folder`` holds something else.
     """
-    from safetensors.torch import save
-
     place = Path(folder)
     check_place(place)
-    # Cloned because safetensors refuses tensors that share memory, as tied weights do.
-    weights = save({name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()})
+    weights = weights_bytes(network)
     beside = place.with_name(f".{place.name}.{secrets.token_hex(8)}.tmp")
     old = beside.with_suffix(".old")
     try:

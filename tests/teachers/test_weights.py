@@ -5,12 +5,12 @@ import pickle
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from safetensors.torch import load, save_file
+from safetensors.torch import save_file
 from torch import nn
 from user_project import QUIET, UserData
 
 from lt_callbacks.teachers import load_checkpoint
-from lt_callbacks.teachers.weights import load_weights, weights_bytes
+from lt_callbacks.teachers.weights import load_weights
 
 
 def network(seed: int = 0, width: int = 4) -> nn.Sequential:
@@ -163,36 +163,3 @@ def test_files_without_a_state_dict_are_refused(tmp_path, content, kind):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`path` must be a checkpoint file; got .*none.ckpt', which does not"):
         load_checkpoint(tmp_path / "none.ckpt", nn.Linear(2, 2))
-
-
-def test_weights_as_bytes_are_those_of_the_module():
-    module, fresh = network(1), network(2)
-    load_weights(fresh, load(weights_bytes(module)), source="bytes")
-    assert same(fresh, module)
-    assert weights_bytes(module) == weights_bytes(fresh)
-    assert module[1].num_batches_tracked.dtype == load(weights_bytes(module))["1.num_batches_tracked"].dtype
-
-
-def test_tied_weights_and_views_become_bytes_too():
-    class Odd(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first = nn.Linear(3, 3)
-            self.tied = nn.Linear(3, 3)
-            self.tied.weight = self.first.weight
-            whole = torch.arange(12.0).view(3, 4)
-            self.register_buffer("turned", whole.T)
-            # Two parts of one memory, which safetensors would refuse or save as a whole.
-            self.register_buffer("left", whole[:, :2])
-            self.register_buffer("right", whole[:, 2:])
-            self.register_buffer("spread", torch.ones(1).expand(5))
-
-    module = Odd()
-    content = load(weights_bytes(module))
-    assert {name: tuple(value.shape) for name, value in content.items()} == {
-        name: tuple(value.shape) for name, value in module.state_dict().items()
-    }
-    assert all(torch.equal(content[name], value) for name, value in module.state_dict().items())
-    # The module itself is not copied or untied.
-    assert module.tied.weight is module.first.weight
-    assert module.left.data_ptr() == module.turned.data_ptr()

@@ -22,7 +22,6 @@ from lt_callbacks.apps.train.model_folder import check_model_row
 from lt_callbacks.apps.train.rows import RECIPES
 from lt_callbacks.apps.train.training import NUM_ROLES
 from lt_callbacks.data import LongTailedDataModule, Source
-from lt_callbacks.data.readable_pictures import check_pictures
 from lt_callbacks.teachers import ModuleTeacher, load_checkpoint
 
 TEACHER_GROUPS = ("imbalance_teacher", "noise_teacher")
@@ -71,7 +70,6 @@ def check_parts(config: TrainConfig, source: Source) -> LongTailedDataModule:
     build_targets("callbacks", config.callbacks, Callback)
     build_trainer(config)
     datamodule = build_datamodule(config, source, seed=config.seed)
-    check_pictures(source)
     with isolate_rng():
         build_classifier(config, datamodule, group="objective")
         for group in TEACHER_GROUPS:

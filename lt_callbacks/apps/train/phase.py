@@ -17,7 +17,8 @@ from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.training import Trained, Training
-from lt_callbacks.teachers.weights import load_weights, weights_bytes
+from lt_callbacks.models.weights_bytes import weights_bytes
+from lt_callbacks.teachers.weights import load_weights
 
 PHASE = "phase.json"
 STOP = "stop"

@@ -27,6 +27,7 @@ from lt_callbacks.apps.train.runners import InPhases, InProcess
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.apps.train.sweep_objective import objective_value
 from lt_callbacks.data import LongTailedDataModule
+from lt_callbacks.data.readable_pictures import check_pictures
 from lt_callbacks.evaluation import MethodResult, ResultFile
 
 #: Modules that a run imports on use. A sweep's jobs are forked from a process that has imported them.
@@ -105,6 +106,9 @@ def _run_seeds(
         ]
         for seed in range(config.seed, config.seed + config.num_seeds)
     }
+    if any(todo.values()):
+        # Here: not by every process of a job, and not where all is finished.
+        check_pictures(first.source)
     shown: SeedStudy | None = None
     with RunProgress(total=sum(num_trainings(methods) for methods in todo.values())) as progress:
         progress.say_if_any(label_facts_of_seed(config, first))

@@ -18,7 +18,7 @@ from lt_callbacks.apps.train.training import Trained, Training, row_training
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.evaluation import MethodResult
 from lt_callbacks.methods import Classifier
-from lt_callbacks.teachers.weights import weights_bytes
+from lt_callbacks.models.weights_bytes import weights_bytes
 
 
 @dataclass

@@ -117,7 +117,7 @@ def test_each_new_picture_has_its_prediction(workplace):
 
 
 def test_a_table_of_the_same_pictures_is_the_same_data(workplace):
-    """Classes, counts and the held-out samples do not depend on how the pictures were named to the command."""
+    """Classes and their counts do not depend on how the pictures were named to the command."""
     folder, *_ = workplace
     table, images = (
         json.loads((folder / f"runs/{run}/manifest-seed0.json").read_text()) for run in ("table", "photos")

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from tiny_run import tiny_config
+from tiny_run import tiny_config, type_command, write_image_files
 
 from lt_callbacks.apps.train.run import run
 from lt_callbacks.corruption import Manifest
@@ -148,3 +148,22 @@ def test_threads_are_those_asked_for(tmp_path):
 def test_settings_of_a_document_are_json(finished):
     content = json.loads((finished / "run" / "metrics.json").read_text())
     assert content["settings"] == read_result(finished / "run" / "metrics.json").settings
+
+
+def test_a_damaged_test_picture_is_found_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    """It was found when the training was over: the test set is what a run reads last."""
+    images = write_image_files(tmp_path / "images")
+    broken = images / "test" / "dog" / "0.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    arguments = ("methods=[ce]", "data=image_folder", "data.image_size=8", "data.num_workers=0", f"data.root={images}")
+    assert type_command(monkeypatch, tmp_path, *arguments) == 1
+    said = capsys.readouterr().err
+    assert f"`data` must hold pictures that can be read; got 1 that cannot: {broken}." in said
+    assert "[1/" not in said
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    broken.write_bytes(whole)
+    assert type_command(monkeypatch, tmp_path, *arguments) == 0
+    # What is finished is not looked at again.
+    monkeypatch.setattr("lt_callbacks.apps.train.run.check_pictures", lambda source: pytest.fail("read again"))
+    assert type_command(monkeypatch, tmp_path, *arguments) == 0
