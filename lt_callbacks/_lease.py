@@ -20,6 +20,18 @@ _SIZE = 512  # bytes of a lease file: rewritten in place, it never changes its l
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
 
 
+class LeaseHeldError(Exception):
+    """Another process that lives holds the lease, and nobody wanted to wait for it.
+
+    Args:
+        who: The holder: ``"host NAME, process NUMBER"``.
+    """
+
+    def __init__(self, who: str) -> None:
+        super().__init__(who)
+        self.who = who
+
+
 class Lease:
     """The right to do one piece of work, renewed by a heartbeat while its holder lives.
 
@@ -48,14 +60,23 @@ class Lease:
         self.heartbeat, self.expiry = heartbeat, expiry
 
     @contextmanager
-    def acquire(self, *, unless: Callable[[], bool], on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
+    def acquire(
+        self, *, unless: Callable[[], bool], on_wait: Callable[[str], None] | None = None, waits: bool = True
+    ) -> Iterator[bool]:
         """Hold the lease for a block and yield True; or yield False, without waiting longer, once ``unless()`` is true.
+
+        A block that ends with ``unless()`` true leaves no file.
 
         Args:
             unless: Whether the work has been done meanwhile.
             on_wait: Told once, when somebody else holds the lease, who it is: ``"host NAME, process NUMBER"``.
+            waits: Whether to wait for a holder that lives. That it does is known at once on this machine, and from
+                its next sign of life where it runs on another.
+
+        Raises:
+            LeaseHeldError: Another process holds the lease, and it was not to be waited for.
         """
-        held = self._wait(unless, on_wait)
+        held = self._wait(unless, on_wait, waits)
         if held is None:
             yield False
             return
@@ -67,54 +88,82 @@ class Lease:
         finally:
             stop.set()
             beating.join()
-            held.write(is_released=True)
-            if unless():
-                # Nobody will need it again; who comes just now finds the work done.
-                shutil.rmtree(self.folder, ignore_errors=True)
+            self._release(held, is_done=unless())
 
-    def _wait(self, unless: Callable[[], bool], on_wait: Callable[[str], None] | None) -> _Held | None:
+    def _release(self, held: _Held, *, is_done: bool) -> None:
+        if not is_done or not self._remove(held):
+            held.write(is_released=True)
+
+    def _remove(self, held: _Held) -> bool:
+        """Move the folder away as a whole, and with it give the lease back; False where that cannot be done.
+
+        Removed file by file, it would take a file with it that a next holder created in the middle of it. While this
+        process holds the lease nobody else creates one, and who comes later finds no folder and makes a new one.
+        """
+        if held.path.with_name(str(int(held.path.name) + 1)).exists():
+            # Taken for dead while it was stopped: the lease is another's.
+            return False
+        aside = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            self.folder.rename(aside)
+        except OSError:
+            return False
+        shutil.rmtree(aside, ignore_errors=True)
+        return True
+
+    def _wait(self, unless: Callable[[], bool], on_wait: Callable[[str], None] | None, waits: bool) -> _Held | None:
         number, seen, changed_at, wait = 0, b"", time.monotonic(), _FIRST_WAIT
+        # Of the file before, which is free: what it said.
+        before: bytes | None = None
         while not unless():
-            held = self._create(number)
+            held = self._create(number, before)
             if held is not None:
                 if not unless():
                     return held
-                held.write(is_released=True)
+                self._release(held, is_done=True)
                 return None
-            if (self.folder / str(number + 1)).exists():
-                number, seen, changed_at = number + 1, b"", time.monotonic()
-                continue
             content = _read(self.folder / str(number))
             if content is None:
                 # Removed with the folder, after the work was done or just before a new file 0.
-                number, seen, changed_at = 0, b"", time.monotonic()
+                number, seen, changed_at, before = 0, b"", time.monotonic(), None
                 continue
+            has_beaten = bool(seen) and content != seen
             if content != seen:
                 seen, changed_at = content, time.monotonic()
             facts = _facts(content)
             is_expired = time.monotonic() - changed_at > self.expiry
-            if facts.get("is_released") or is_expired or _is_dead(facts):
-                number, seen, changed_at = number + 1, b"", time.monotonic()
+            is_passed = (self.folder / str(number + 1)).exists()
+            if is_passed or facts.get("is_released") or is_expired or _is_dead(facts):
+                number, seen, changed_at, before = number + 1, b"", time.monotonic(), content
                 continue
+            who = f"host {facts.get('host')}, process {facts.get('process')}"
+            if not waits and facts and (has_beaten or facts.get("machine") == _machine() is not None):
+                raise LeaseHeldError(who)
             if on_wait is not None and facts:
-                on_wait(f"host {facts.get('host')}, process {facts.get('process')}")
+                on_wait(who)
                 on_wait = None
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT, self.heartbeat)
         return None
 
-    def _create(self, number: int) -> _Held | None:
-        """Create lease file ``number`` and hold it; None where it is there already."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _create(self, number: int, before: bytes | None) -> _Held | None:
+        """Create lease file ``number``, which follows one with content ``before``, and hold it; None where it cannot.
+
+        The folder may have been removed, and a new one made, since the file before was read: that file is looked at
+        again, since who created a number of the old folder in the new one would hold what another holds.
+        """
+        if number == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
         held = _Held(self.folder / str(number))
         try:
             descriptor = os.open(held.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):
+            # Not found: the folder was removed just now.
             return None
-        except FileNotFoundError:
-            # The folder was removed between the two lines.
-            return self._create(number)
         os.close(descriptor)
+        if number and not _is_same_holder(_read(self.folder / str(number - 1)), before):
+            held.path.unlink(missing_ok=True)
+            return None
         held.write(is_released=False)
         return held
 
@@ -179,6 +228,14 @@ def _is_dead(facts: dict[str, Any]) -> bool:
     """Whether the holder is known to be gone, as on this machine it can be: no need to wait for the lease to expire."""
     machine = facts.get("machine")
     return machine is not None and machine == _machine() and _born(int(facts["process"])) != facts.get("born")
+
+
+def _is_same_holder(now: bytes | None, before: bytes | None) -> bool:
+    """Whether two contents of a lease file are of one holder, which may have given a sign of life in between."""
+    if now is None or before is None:
+        return False
+    # Both are None where a creator died before it wrote.
+    return now == before or _facts(now).get("token") == _facts(before).get("token")
 
 
 def _read(path: Path) -> bytes | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 
@@ -11,7 +12,7 @@ from lease_clocks import FakeClock, HeartbeatClock
 from patience import PATIENCE, wait_until
 
 from lt_callbacks import _lease
-from lt_callbacks._lease import Lease
+from lt_callbacks._lease import Lease, LeaseHeldError
 
 QUICK = {"heartbeat": 0.05, "expiry": 0.4}
 #: Whose holder lives however slow the machine is.
@@ -160,6 +161,88 @@ def test_a_file_whose_creator_died_before_it_wrote_expires(tmp_path, clock):
     with Lease(tmp_path, **QUICK).acquire(unless=never) as is_held:
         assert is_held
     assert QUICK["expiry"] <= clock.now < 2 * QUICK["expiry"]
+
+
+def test_who_does_not_wait_is_told_at_once_who_holds_it(tmp_path, holder, clock):
+    lease = Lease(tmp_path / "lease", heartbeat=5, expiry=60)
+    with pytest.raises(LeaseHeldError, match=f", process {holder.pid}$"), lease.acquire(unless=never, waits=False):
+        pytest.fail("held twice")
+    assert clock.now == 0.0
+
+
+def told_elsewhere(file):
+    """Another machine's holder."""
+    file.write_text(json.dumps({**json.loads(file.read_text()), "machine": "another one"}))
+
+
+def test_who_does_not_wait_looks_for_a_sign_of_life_from_another_machine(tmp_path, monkeypatch):
+    file = tmp_path / "lease" / "0"
+    beats = iter(range(100))
+
+    class Clock(FakeClock):
+        def sleep(self, seconds):
+            super().sleep(seconds)
+            if self.now > 2.0:
+                file.write_text(json.dumps({**json.loads(file.read_text()), "heartbeat": f"later {next(beats)}"}))
+
+    with Lease(tmp_path / "lease").acquire(unless=never):
+        told_elsewhere(file)
+        clock = Clock()
+        monkeypatch.setattr(_lease, "time", clock)
+        lease = Lease(tmp_path / "lease", heartbeat=5, expiry=60)
+        with pytest.raises(LeaseHeldError), lease.acquire(unless=never, waits=False):
+            pytest.fail("held twice")
+    # Not before it was seen to live, and long before it would have expired.
+    assert 2.0 < clock.now < 10.0
+
+
+def test_who_does_not_wait_takes_over_from_a_machine_that_is_gone(tmp_path, holder, clock):
+    holder.kill()
+    holder.join()
+    told_elsewhere(tmp_path / "lease" / "0")
+    with Lease(tmp_path / "lease", **QUICK).acquire(unless=never, waits=False) as is_held:
+        assert is_held
+
+
+def test_the_work_of_a_replaced_holder_leaves_the_lease_to_the_next(tmp_path, clock):
+    folder, is_done = tmp_path / "lease", []
+    first = Lease(folder).acquire(unless=lambda: bool(is_done))
+    assert first.__enter__()
+    # As if this process had been stopped for long.
+    file = folder / "0"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "is_released": True}))
+    with Lease(folder).acquire(unless=never):
+        is_done.append(True)
+        first.__exit__(None, None, None)
+        assert sorted(path.name for path in folder.iterdir()) == ["0", "1"]
+
+
+def test_a_number_of_a_removed_lease_is_not_taken_in_the_new_one(tmp_path, clock):
+    folder, old = tmp_path / "lease", []
+    with pytest.raises(KeyError), Lease(folder).acquire(unless=never):
+        raise KeyError("released, and not done")
+    held = Lease(folder)
+
+    def removed_meanwhile():
+        # After the released file was read, and before the next number is created.
+        old.append(True)
+        if len(old) == 2:
+            shutil.rmtree(folder)
+            newer.__enter__()
+        return False
+
+    newer = Lease(folder).acquire(unless=never)
+    with pytest.raises(LeaseHeldError), held.acquire(unless=removed_meanwhile, waits=False):
+        pytest.fail("held twice")
+    assert [path.name for path in folder.iterdir()] == ["0"]
+    newer.__exit__(None, None, None)
+
+
+def test_who_comes_when_the_work_is_done_leaves_no_file_either(tmp_path):
+    answers = iter([False, True, True])
+    with Lease(tmp_path / "lease").acquire(unless=lambda: next(answers)) as is_held:
+        assert not is_held
+    assert not list(tmp_path.iterdir())
 
 
 def test_heartbeats_must_be_more_frequent_than_the_expiry(tmp_path):
