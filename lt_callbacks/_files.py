@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
+
+# Names of what is written before it is renamed: `.NAME.16 hexadecimal digits.tmp`.
+_TEMPORARY = re.compile(r"^\..+\.[0-9a-f]{16}\.tmp$")
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
@@ -26,6 +32,24 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return target
+
+
+def remove_leftovers(folder: str | os.PathLike[str], *, name: str | None = None) -> None:
+    """Remove what processes that were killed while they wrote left in a folder that nobody else writes to now.
+
+    Args:
+        folder: Looked through to any depth, or with a ``name`` at its top.
+        name: Of the file that was to be written; None: any.
+    """
+    place = Path(folder)
+    found = place.rglob(".*.tmp") if name is None else place.glob(f".{glob.escape(name)}.*.tmp")
+    for path in list(found):
+        if not _TEMPORARY.search(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> Path:

@@ -91,3 +91,31 @@ def test_equal_content_has_equal_bytes():
 
 def test_known_hash():
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    digits = "0123456789abcdef"
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / f".weights.{digits}.tmp").write_text("half")
+    (tmp_path / f".model.{digits}.tmp").mkdir()
+    (tmp_path / f".model.{digits}.tmp" / "part").write_text("half")
+    kept = ["a.tmp", f"a.{digits}.tmp", f".a.{digits}", ".a.short.tmp", f"..{digits}.tmp"]
+    for name in kept:
+        (tmp_path / name).write_text("somebody's own")
+    _files.remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, "inner"])
+    assert not list((tmp_path / "inner").iterdir())
+
+
+def test_leftovers_of_one_file_are_removed_in_its_folder_alone(tmp_path):
+    digits = "0123456789abcdef"
+    (tmp_path / "inner").mkdir()
+    names = [f".a[1].json.{digits}.tmp", f".a1.json.{digits}.tmp", f"inner/.a[1].json.{digits}.tmp"]
+    for name in names:
+        (tmp_path / name).write_text("half")
+    _files.remove_leftovers(tmp_path, name="a[1].json")
+    assert [(tmp_path / name).exists() for name in names] == [False, True, True]
+
+
+def test_leftovers_of_a_folder_that_is_not_there_are_none(tmp_path):
+    _files.remove_leftovers(tmp_path / "nowhere")

@@ -85,6 +85,7 @@ LEAVES = {
     "_files": set(),
     "_ranks": {"torch"},
     "_lease": set(),
+    "_folder_lock": {"filelock"},
     "_class_folders": set(),
     "_csv_table": {"numpy"},
     "_pictures": {"numpy", "PIL"},

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks import _files
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._folder_lock import locked_folder
 from lt_callbacks.evaluation.records.json_result import ResultDocument, read_result, run_record, save_document
 from lt_callbacks.evaluation.records.method_result import MethodResult, json_object
 
@@ -15,7 +17,8 @@ class ResultFile:
     """A result document that grows by one result at a time, so that a long experiment can stop and go on.
 
     After each ``append`` the file on disk is whole. Several processes may append to one file: each reads it again
-    under a lock (`.NAME.lock` beside it) before it writes. Nothing is written before the first result.
+    before it writes, and no other writes meanwhile. Nothing is written before the first result, and nothing but the
+    document stays.
 
     Args:
         path: The document; an existing one is continued.
@@ -45,6 +48,7 @@ class ResultFile:
         self._command = command
         self._settings = json_object("settings", settings)
         self._notes = notes
+        self._seen: tuple[int, ...] | None = None
         self._document = self._read()
 
     @property
@@ -56,24 +60,45 @@ class ResultFile:
         """Whether the file holds a result of this method and seed at this setting, as of the last look at it."""
         return (method, seed, setting) in {finished.key for finished in self.results}
 
+    def look_again(self) -> None:
+        """Read what other processes added since the last look.
+
+        Raises:
+            ValueError: The file was changed by something else meanwhile.
+        """
+        if _state_of(self.path) != self._seen:
+            self._document = self._read()
+
     def append(self, result: MethodResult) -> None:
         """Add a result, and write the file.
 
         Raises:
             ValueError: The result is there already, or the file was changed by something else meanwhile.
         """
-        from filelock import FileLock
+        if not self.append_if_missing(result):
+            raise ArgumentValueError(
+                "result",
+                rule=f"be one that {str(self.path)!r} does not hold yet",
+                got=f"{result.key} again",
+                way_out="Leave it out, or write to another file.",
+            )
 
+    def append_if_missing(self, result: MethodResult) -> bool:
+        """Add a result and write the file, unless it holds one of that method, seed and setting.
+
+        Returns:
+            Whether it was added. If not, another process was faster, and its result is the one that is kept.
+
+        Raises:
+            ValueError: The file was changed by something else meanwhile.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+        with locked_folder(self.path.parent, name=self.path.name):
+            # Nobody else writes now: what lies here is of a process that was killed while it wrote.
+            _files.remove_leftovers(self.path.parent, name=self.path.name)
             self._document = self._read()
             if self.is_finished(method=result.method, seed=result.seed, setting=result.setting):
-                raise ArgumentValueError(
-                    "result",
-                    rule=f"be one that {str(self.path)!r} does not hold yet",
-                    got=f"{result.key} again",
-                    way_out="Ask `is_finished` first, or write to another file.",
-                )
+                return False
             runs, position = _with_run(self._document.runs, run_record(self._command))
             self._document = replace(
                 self._document,
@@ -82,9 +107,12 @@ class ResultFile:
                 result_runs=(*self._document.result_runs, position),
             )
             save_document(self.path, self._document)
+            self._seen = _state_of(self.path)
+        return True
 
     def _read(self) -> ResultDocument:
-        if not self.path.exists():
+        self._seen = _state_of(self.path)
+        if self._seen is None:
             return ResultDocument(settings=self._settings, notes=self._notes, runs=(), results=(), result_runs=())
         document = read_result(self.path)
         names = sorted(self._settings.keys() | document.settings.keys())
@@ -107,6 +135,15 @@ class ResultFile:
                 way_out="Write to another file, or go on with what it was made with.",
             )
         return document if self._notes is None else replace(document, notes=self._notes)
+
+
+def _state_of(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is replaced; None where there is none."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _with_run(runs: tuple[dict[str, Any], ...], run: dict[str, Any]) -> tuple[tuple[dict[str, Any], ...], int]:

@@ -57,10 +57,44 @@ def test_results_added_by_others_meanwhile_are_kept(tmp_path):
     theirs.append(method_result(seed=0))
     ours.append(method_result(seed=1))
     assert [entry.seed for entry in ours.results] == [0, 1]
-    with pytest.raises(
-        ValueError, match=re.escape("does not hold yet; got ('CE', 1, '') again. Ask `is_finished` first")
-    ):
+    with pytest.raises(ValueError, match=re.escape("does not hold yet; got ('CE', 1, '') again. Leave it out, or")):
         theirs.append(method_result(seed=1))
+
+
+def test_a_result_of_another_process_is_kept_where_it_was_faster(tmp_path):
+    ours, theirs = open_file(tmp_path), open_file(tmp_path)
+    assert theirs.append_if_missing(method_result(seed=0, accuracy=70.0))
+    assert not ours.append_if_missing(method_result(seed=0, accuracy=50.0))
+    assert ours.append_if_missing(method_result(seed=0, accuracy=50.0, setting="another"))
+    assert [entry.accuracy for entry in read_result(tmp_path / "digits.json").results] == [70.0, 50.0]
+    assert ours.results == read_result(tmp_path / "digits.json").results
+
+
+def test_what_others_added_is_known_after_another_look_and_not_before(tmp_path):
+    ours, theirs = open_file(tmp_path), open_file(tmp_path)
+    ours.look_again()
+    theirs.append(method_result("CE", 0))
+    assert not ours.is_finished(method="CE", seed=0)
+    ours.look_again()
+    assert ours.is_finished(method="CE", seed=0)
+    theirs.append(method_result("CE", 1))
+    ours.look_again()
+    assert ours.is_finished(method="CE", seed=1)
+
+
+def test_a_file_that_nobody_changed_is_not_read_again(tmp_path, monkeypatch):
+    file = open_file(tmp_path)
+    file.append(method_result("CE", 0))
+    monkeypatch.setattr("lt_callbacks.evaluation.records.result_file.read_result", lambda path: pytest.fail("read"))
+    file.look_again()
+    assert file.is_finished(method="CE", seed=0)
+
+
+def test_nothing_but_the_document_stays_also_after_a_writer_that_was_killed(tmp_path):
+    (tmp_path / f".digits.json.{'0' * 16}.tmp").write_text("half")
+    (tmp_path / f".other.json.{'0' * 16}.tmp").write_text("of somebody who writes now")
+    open_file(tmp_path).append(method_result(seed=0))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".other.json.{'0' * 16}.tmp", "digits.json"]
 
 
 def test_many_writers_lose_nothing(tmp_path):
