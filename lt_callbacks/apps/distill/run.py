@@ -14,13 +14,15 @@ from lt_callbacks.apps.distill.pages import show, table_rows, write_pages
 from lt_callbacks.apps.distill.relabelled_set import write_relabelled_set
 from lt_callbacks.apps.distill.rows import RECIPES, num_students
 from lt_callbacks.apps.distill.study import DistillStudy
+from lt_callbacks.apps.shared.claims import RowClaims, claimed_folder
 from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
+from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.shared.reused import about_finished, about_store
-from lt_callbacks.data import Source
+from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.dataset_distillation import DISTILLERS
 from lt_callbacks.evaluation import MethodResult, ResultFile
 
@@ -28,16 +30,17 @@ from lt_callbacks.evaluation import MethodResult, ResultFile
 USED_LATER = ("filelock", "matplotlib.backends.backend_agg", "safetensors.torch", "sklearn.datasets")
 
 
-def run(config: DistillConfig, *, command: str | None = None) -> None:
+def run(config: DistillConfig, *, command: str | None = None, is_job: bool = False) -> None:
     """Squeeze, recover, relabel, train students, compare; what is finished is on disk at once and reused.
 
     Args:
         config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
         command: What the document says that was typed; None: this process's command line.
+        is_job: Whether a sweep runs it, which waits for a job of the same folder that has not ended yet.
 
     Raises:
         ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
-            before anything is trained.
+            before anything is trained. Another run is at work in the folder.
     """
     be_quiet()
     forget_batch_script()
@@ -49,11 +52,31 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     datamodule = check_distill_parts(config, source)
 
     output = Path(config.output)
-    document = ResultFile(
-        config.results or output / "metrics.json",
-        command=command or command_line(),
-        settings=result_settings(config, datamodule),
-    )
+    results = Path(config.results or output / "metrics.json")
+    with claimed_folder(output, results=results, waits=is_job, preemption=Preemption()):
+        settings = result_settings(config, datamodule)
+        document = ResultFile(results, command=command or command_line(), settings=settings)
+        shown = _run_all(config, datamodule, document)
+        rows_shown = _shown_results(config, document.results)
+        rows = table_rows(config, rows_shown)
+        write_pages(output, config, rows_shown, rows, shown)
+        show(config, rows, output, document.path)
+
+
+def run_job(job: JobRecord) -> None:
+    """Run a job of a sweep from its record alone."""
+    command = command_line(name=job.command, arguments=job.overrides)
+    run(config_from_dict(DistillConfig, job.config), command=command, is_job=True)
+
+
+def _run_all(config: DistillConfig, first: LongTailedDataModule, document: ResultFile) -> DistillStudy:
+    """Run what the document lacks, and write the distilled set; returns the study to show.
+
+    Args:
+        config: The settings.
+        first: The data of the first seed.
+        document: Of the results.
+    """
     todo = {
         seed: [
             method
@@ -65,27 +88,18 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     # The first seed's distilled set is shown and kept whatever is finished.
     total = sum(_num_stages(todo[seed], config, is_shown=seed == config.seed) for seed in todo)
     with RunProgress(total=total, unit="stages") as progress:
-        progress.say_if_any(label_facts_of_seed(config, datamodule))
+        progress.say_if_any(label_facts_of_seed(config, first))
         for line in about_finished(todo, methods=config.methods, document=document.path):
             progress.say(line)
         progress.say(about_store(config.store, what="networks, distilled images and soft labels"))
         try:
-            shown = _run_seeds(config, source, todo, document, progress)
-            write_relabelled_set(output / "distilled-adsa", shown.stages)
+            shown = _run_seeds(config, first.source, todo, document, progress)
+            write_relabelled_set(Path(config.output) / "distilled-adsa", shown.stages)
         except (KeyboardInterrupt, SystemExit):
             # Lightning turns the first into the second.
             progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")
             raise
-    results = _shown_results(config, document.results)
-    rows = table_rows(config, results)
-    write_pages(output, config, results, rows, shown)
-    show(config, rows, output, document.path)
-
-
-def run_job(job: JobRecord) -> None:
-    """Run a job of a sweep from its record alone."""
-    command = command_line(name=job.command, arguments=job.overrides)
-    run(config_from_dict(DistillConfig, job.config), command=command)
+    return shown
 
 
 def _run_seeds(
@@ -93,14 +107,22 @@ def _run_seeds(
 ) -> DistillStudy:
     """Run what each seed lacks; returns the study to show, that of the first seed."""
     first: DistillStudy | None = None
-    for seed, methods in todo.items():
+    claims = RowClaims(document, setting=config.setting, progress=progress, preemption=Preemption())
+    # First what nobody else works on.
+    for seed, waits in ((seed, waits) for waits in (False, True) for seed in todo):
+        left = [method for method in todo[seed] if (seed, RECIPES[method].title) not in claims.settled]
+        if waits and not left:
+            continue
         study = DistillStudy(config, source, seed, progress)
-        if seed != config.seed:
+        if seed != config.seed and not waits:
             progress.say_if_any(label_facts_of_seed(config, study.datamodule))
         study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
-        for method in methods:
-            document.append(study.run(method))
+        for method in left:
+            with claims.row(RECIPES[method].title, seed=seed, waits=waits) as is_open:
+                if is_open:
+                    claims.add(study.run(method))
         first = first or study
+    claims.close()
     return first or study
 
 

@@ -108,7 +108,7 @@ def settle_model(config: TrainConfig, results: Path) -> str | None:
         save_model(place, earlier.network, facts=earlier.facts)
         facts = earlier.facts
     if facts is None:
-        return f"No model here: an earlier run, which finished its row ({method}, seed {config.seed}), has it."
+        return f"No model here: another run, which finished its row ({method}, seed {config.seed}), has it."
     return f"Model ({facts.summary()}): {place}"
 
 

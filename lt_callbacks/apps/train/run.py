@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.claims import RowClaims, claimed_folder
 from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
@@ -34,19 +36,20 @@ from lt_callbacks.evaluation import MethodResult, ResultFile
 USED_LATER = ("filelock", "matplotlib.backends.backend_agg", "safetensors.torch", "sklearn.datasets")
 
 
-def run(config: TrainConfig, *, command: str | None = None) -> float | None:
+def run(config: TrainConfig, *, command: str | None = None, is_job: bool = False) -> float | None:
     """Corrupt, train or reuse teachers, train the methods, compare; every result is on disk at once.
 
     Args:
         config: The settings; ``results`` names a JSON document to continue instead of the run folder's own.
         command: What the document says that was typed; None: this process's command line.
+        is_job: Whether a sweep runs it, which waits for a job of the same folder that has not ended yet.
 
     Returns:
         What a sweeper may choose by, see `objective_value`.
 
     Raises:
         ValueError, TypeError, FileNotFoundError: A setting is unknown, out of range or names a file that is not there,
-            before anything is trained.
+            before anything is trained. Another run is at work in the folder.
         Preempted: It was asked to stop, and can go on.
     """
     be_quiet()
@@ -58,32 +61,32 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
     config = with_network_names(config, source)
     datamodule = check_parts(config, source)
     drivers = Drivers(build_trainer(config))
-    with Preemption().listening() as preemption:
+    with Preemption().listening() as preemption, ExitStack() as stack:
         if not drivers.is_first:
             follow(drivers, preemption)
             return None
         output = Path(config.output)
-        document = ResultFile(
-            config.results or output / "metrics.json",
-            command=command or command_line(),
-            settings=result_settings(config, datamodule),
-        )
+        results = Path(config.results or output / "metrics.json")
         with drivers.leading():
+            claim = claimed_folder(output, results=results, waits=is_job, preemption=preemption)
+            stack.enter_context(claim)
+            settings = result_settings(config, datamodule)
+            document = ResultFile(results, command=command or command_line(), settings=settings)
             shown = _run_seeds(config, datamodule, document, drivers, preemption)
-    results = _shown_results(config, document.results)
-    rows = table_rows(config, results)
-    model = settle_model(config, document.path)
-    write_pages(output, config, results, rows, shown)
-    show(config, rows, output, document.path)
-    if model is not None:
-        sys.stdout.write(f"{model}\n")
-    return objective_value(config, results)
+        rows_shown = _shown_results(config, document.results)
+        rows = table_rows(config, rows_shown)
+        model = settle_model(config, document.path)
+        write_pages(output, config, rows_shown, rows, shown)
+        show(config, rows, output, document.path)
+        if model is not None:
+            sys.stdout.write(f"{model}\n")
+        return objective_value(config, rows_shown)
 
 
 def run_job(job: JobRecord) -> float | None:
     """Run a job of a sweep from its record alone; returns what `run` does."""
     command = command_line(name=job.command, arguments=job.overrides)
-    return run(config_from_dict(TrainConfig, job.config), command=command)
+    return run(config_from_dict(TrainConfig, job.config), command=command, is_job=True)
 
 
 def _run_seeds(
@@ -117,20 +120,28 @@ def _run_seeds(
         if any(RECIPES[method].needs for methods in todo.values() for method in methods):
             progress.say(about_store(config.store, what="trained teachers"))
         runner = _runner(config, drivers, progress, preemption)
+        claims = RowClaims(document, setting=config.setting, progress=progress, preemption=preemption)
         try:
-            for seed, methods in todo.items():
+            # First what nobody else works on.
+            for seed, waits in ((seed, waits) for waits in (False, True) for seed in todo):
+                left = [method for method in todo[seed] if (seed, title(method, config)) not in claims.settled]
+                if waits and not left:
+                    continue
                 study = SeedStudy(config, first.source, seed, progress, runner=runner)
-                if seed != config.seed:
+                if seed != config.seed and not waits:
                     progress.say_if_any(label_facts_of_seed(config, study.datamodule))
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
-                for method in methods:
-                    result = study.run(method)
-                    # Before the row counts as finished: a run that goes on trains no finished row again.
-                    keep_model(study, method, result)
-                    document.append(result)
-                    study.finish(method)
+                for method in left:
+                    with claims.row(title(method, config), seed=seed, waits=waits) as is_open:
+                        if is_open:
+                            result = study.run(method)
+                            # Before the row counts as finished: a run that goes on trains no finished row again.
+                            keep_model(study, method, result)
+                            claims.add(result)
+                            study.finish(method)
                 if shown is None or shown.student is None:
                     shown = study
+            claims.close()
         except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning turns the first into the second.
             why = f", {stop.why}" if isinstance(stop, Preempted) else ""

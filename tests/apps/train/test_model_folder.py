@@ -141,7 +141,7 @@ def test_a_run_that_goes_on_has_the_model_of_the_row_that_was_finished(tmp_path,
 
     shutil.rmtree(first)
     assert type_command(monkeypatch, tmp_path / "third", *base, results) == 0
-    assert "No model here: an earlier run, which finished its row (ce, seed 0), has it." in capsys.readouterr().out
+    assert "No model here: another run, which finished its row (ce, seed 0), has it." in capsys.readouterr().out
     assert not (tmp_path / "third" / "run" / "model").exists()
 
 
