@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lt_callbacks._errors import StateError
-from lt_callbacks._ranks import all_ranks
+from lt_callbacks.plugins.logged_so_far import LoggedSoFar
+from lt_callbacks.plugins.rank_states import of_all_ranks, rank_and_size
 
 
 class ExactResume(Callback):
@@ -18,7 +18,8 @@ class ExactResume(Callback):
     Lightning saves weights, optimisers and loops, but no generator: dropout and random augmentation in the training
     process go on differently after a resume. With this callback, the data order of a `LongTailedDataModule` (a function
     of seed and epoch) and a deterministic trainer, a run that is killed anywhere and resumed from its last checkpoint
-    ends with the weights of the run that was not.
+    ends with the weights of the run that was not. So do the epoch's means of what is logged in its steps, which
+    Lightning begins anew where a run goes on within an epoch.
 
     What draws between two batches (a validation, an iterator that is opened) leaves no trace: the generators of Python,
     NumPy and torch, on the CPU and the training device, continue at the next batch where the last one left them.
@@ -29,10 +30,14 @@ class ExactResume(Callback):
     def __init__(self) -> None:
         self._state: dict[str, Any] | None = None
         self._is_due = False
+        self._logged = LoggedSoFar()
+        # While an epoch is under way.
+        self._trainer: Trainer | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forgets a fit before, which may have failed; a checkpoint is loaded later."""
         self._state, self._is_due = None, False
+        self._logged, self._trainer = LoggedSoFar(), None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts from the saved generators, or from those that are there."""
@@ -40,6 +45,7 @@ class ExactResume(Callback):
             self._state = _generators()
         else:
             _set_generators(self._state)
+        self._logged.restore_metrics(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The first batch is made, and then trained on, from where the last one left the generators."""
@@ -53,17 +59,26 @@ class ExactResume(Callback):
         if self._is_due and self._state is not None:
             _set_generators(self._state)
         self._is_due = False
+        # Of callbacks that come after this one.
+        self._logged.go_on(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Remembers where the generators are."""
         self._state = _generators()
+        self._logged.go_on(trainer)
+        self._trainer = trainer
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts the generators back: what a validation draws is not the training's."""
         if self._state is not None and not trainer.sanity_checking:
             _set_generators(self._state)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The epoch's means are made: a checkpoint of here has none to go on with."""
+        self._logged.go_on(trainer)
+        self._trainer = None
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forgets the generators: the next fit starts from those that it finds."""
@@ -73,12 +88,7 @@ class ExactResume(Callback):
         """The random generators of all ranks; every rank must call this, as each does when a trainer saves."""
         if self._state is None:
             return {}
-        group = all_ranks()
-        states: list[Any] = [self._state]
-        if group is not None:
-            states = [None] * dist.get_world_size(group)
-            dist.all_gather_object(states, self._state, group=group)
-        return {"ranks": states}
+        return {"ranks": of_all_ranks({**self._state, "logged": self._logged.state(self._trainer)})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues with the generators that this rank had.
@@ -89,14 +99,14 @@ class ExactResume(Callback):
         states = state_dict.get("ranks")
         if states is None:
             return
-        group = all_ranks()
-        rank, num_ranks = (0, 1) if group is None else (dist.get_rank(group), dist.get_world_size(group))
+        rank, num_ranks = rank_and_size()
         if len(states) != num_ranks:
             raise StateError(
                 f"The checkpoint must be of as many ranks as resume it, {num_ranks}; it was saved by {len(states)}. "
                 "Resume with the same number of devices, or without ExactResume."
             )
-        self._state = states[rank]
+        self._state = {name: value for name, value in states[rank].items() if name != "logged"}
+        self._logged = LoggedSoFar(states[rank].get("logged"))
 
 
 def _generators() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lt_callbacks._checks import one_of, real
 from lt_callbacks._errors import StateError
 from lt_callbacks.metrics.proxy_label_statistics import ProxyLabelStatistics
 from lt_callbacks.plugins.dsink.capture import Capture
+from lt_callbacks.plugins.rank_states import of_all_ranks, rank_and_size
 from lt_callbacks.teachers.batch_fields import BatchField
 
 
@@ -77,8 +78,14 @@ class ProxyLabelMonitor(Callback):
         self.collapsed_above = real("collapsed_above", collapsed_above, above=0.0, at_most=1.0)
         self.on_degenerate = one_of("on_degenerate", on_degenerate, ("warn", "raise"))
         self._statistics: ProxyLabelStatistics | None = None
+        # Of the steps before a resume within an epoch.
+        self._saved: list[dict[str, Tensor]] = []
         self._truth: Tensor | None = None
         self._has_warned = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forgets a fit before, which may have failed; a checkpoint is loaded later."""
+        self._statistics, self._saved = None, []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes the true labels from the datamodule where it has them."""
@@ -103,7 +110,7 @@ class ProxyLabelMonitor(Callback):
             return
         proxy = step.proxy
         if self._statistics is None:
-            self._statistics = ProxyLabelStatistics(num_classes=proxy.labels.shape[1]).to(proxy.labels.device)
+            self._statistics = self._new_statistics(proxy.labels)
         truth = None
         if self.true_labels is not None and step.index is None:
             raise StateError(
@@ -123,6 +130,26 @@ class ProxyLabelMonitor(Callback):
         # They are over all ranks already; without being told to, Lightning warns that they might not be.
         pl_module.log_dict({f"dsink/{name}": value for name, value in values.items()}, sync_dist=True)
         self._check(float(values["entropy"]), float(values["largest_class"]), trainer.current_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch's sums so far, of all ranks; every rank must call this, as each does when a trainer saves."""
+        if self._statistics is None:
+            return {}
+        state = {name: value.detach().cpu().clone() for name, value in self._statistics.metric_state.items()}
+        return {"ranks": of_all_ranks(state)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with the sums of the epoch that the checkpoint was saved in, on any number of ranks."""
+        rank, num_ranks = rank_and_size()
+        self._saved = list(state_dict.get("ranks", ()))[rank::num_ranks]
+
+    def _new_statistics(self, proxy_labels: Tensor) -> ProxyLabelStatistics:
+        made = ProxyLabelStatistics(num_classes=proxy_labels.shape[1]).to(proxy_labels.device)
+        for saved in self._saved:
+            for name, value in saved.items():
+                setattr(made, name, getattr(made, name) + value.to(proxy_labels.device))
+        self._saved = []
+        return made
 
     def _given_label(self, batch: Any) -> Tensor:
         place = self.label_from

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import resumed_modules
 import small_modules as m
 import torch
+from lightning.pytorch import Callback
 from torch import nn
 
 from lt_callbacks import DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor
@@ -114,3 +116,30 @@ def test_the_mixin_form_is_watched_too():
     trainer = m.trainer(callbacks=[ProxyLabelMonitor()])
     trainer.fit(module, m.datamodule(2))
     assert "dsink/marginal_error" in trainer.callback_metrics
+
+
+class Epochs(Callback):
+    """What the monitor said of each epoch; it stands behind it."""
+
+    def __init__(self):
+        self.values = {}
+
+    def on_train_epoch_end(self, trainer, *args):
+        values = trainer.callback_metrics.items()
+        self.values[trainer.current_epoch] = {name: float(value) for name, value in values if name.startswith("dsink/")}
+
+
+def epochs(folder, *callbacks, resumes=False):
+    found = Epochs()
+    arguments = {"with_dsink": True, "every": {"every_n_train_steps": 1}, "resumes": resumes}
+    resumed_modules.fit(folder, ProxyLabelMonitor(), found, *callbacks, **arguments)
+    return found.values
+
+
+def test_an_epoch_that_was_stopped_and_went_on_is_told_of_whole(tmp_path):
+    expected = epochs(tmp_path / "straight")
+    at = resumed_modules.STEPS + 3
+    with pytest.raises(KeyError, match="interrupted"):
+        epochs(tmp_path / "stopped", resumed_modules.Interrupt(at))
+    assert len(expected[1]) == 7
+    assert epochs(tmp_path / "stopped", resumes=True) == {epoch: expected[epoch] for epoch in (1, 2)}
