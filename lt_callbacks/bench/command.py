@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 # Neither torch nor numpy may be loaded here: they read the number of threads when they are.
 from lt_callbacks._errors import UserError
+from lt_callbacks.apps.config.interrupts import ended_by_interrupt
 from lt_callbacks.bench.options import command_parser
 from lt_callbacks.bench.threads import limit_threads
 
 
+@ended_by_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lt-bench {transport,...} [options]``; returns the exit code."""
     typed = list(sys.argv[1:] if argv is None else argv)

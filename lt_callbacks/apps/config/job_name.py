@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lt_callbacks.apps.config.file_contents import FILES
 from lt_callbacks.apps.config.job_record import NOT_A_JOBS, job_hash
 
 _LONGEST = 100
@@ -19,7 +21,7 @@ def job_name(*, _root_: DictConfig) -> str:
     overrides: Any = OmegaConf.to_container(OmegaConf.select(_root_, "hydra.overrides.task"), resolve=False)
     # A sweep that one launcher began goes on with another.
     aside = (*NOT_A_JOBS, "launcher", "sweeper")
-    told = sorted(override for override in overrides if override.lstrip("+").partition("=")[0] not in aside)
+    told = sorted(_without_folders(each) for each in overrides if each.lstrip("+").partition("=")[0] not in aside)
     shown = re.sub(r"[^A-Za-z0-9.,=_+-]+", "_", ",".join(told))[:_LONGEST]
     # That folder is not known yet, and does not say what the job computes.
     root = _root_.copy()
@@ -31,3 +33,9 @@ def job_name(*, _root_: DictConfig) -> str:
     }
     digits = job_hash(",".join(told), settings)[:8]
     return f"{shown}-{digits}" if shown else digits
+
+
+def _without_folders(override: str) -> str:
+    """An override that names a file, without where it lies: that changes nothing, and what is in it counts anyway."""
+    name, equals, value = override.partition("=")
+    return name + equals + Path(value.strip("'\"")).name if name.lstrip("+") in FILES else override

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lt_callbacks._files import canonical_json, sha256, write_json
+from lt_callbacks.apps.config.file_contents import with_contents
 
 FORMAT_VERSION = 1
 FILE = "job.json"
@@ -72,7 +73,8 @@ def read_job(folder: Path) -> JobRecord | None:
 
 
 def job_hash(command: str, settings: Mapping[str, Any]) -> str:
-    """64 hexadecimal digits for what a job computes: equal for equal settings, wherever it runs."""
+    """64 hexadecimal digits for what a job computes: equal for equal settings and files, wherever it runs."""
     first_names = {today: first for first, today in _RENAMED.items()}
-    kept = {first_names.get(name, name): value for name, value in settings.items() if name not in NOT_A_JOBS}
+    held = with_contents(settings)
+    kept = {first_names.get(name, name): value for name, value in held.items() if name not in NOT_A_JOBS}
     return sha256(canonical_json({"format": FORMAT_VERSION, "command": command, **kept}))

@@ -8,6 +8,7 @@ from lt_callbacks.apps.config.build import build_source
 from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.from_dict import config_from_dict
+from lt_callbacks.apps.config.interrupts import told
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_settings
 from lt_callbacks.apps.distill.pages import show, table_rows, write_pages
@@ -95,10 +96,10 @@ def _run_all(config: DistillConfig, first: LongTailedDataModule, document: Resul
         try:
             shown = _run_seeds(config, first.source, todo, document, progress)
             write_relabelled_set(Path(config.output) / "distilled-adsa", shown.stages)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning turns the first into the second.
             progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")
-            raise
+            raise told(stop) from None
     return shown
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lt_callbacks.apps.config.errors import CommandError, named, without_trace
+from lt_callbacks.apps.config.interrupts import ended_by_interrupt
 
 _NAMES = {
     "folder": "MODEL",
@@ -20,6 +21,7 @@ _NAMES = {
 }
 
 
+@ended_by_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lt-predict MODEL IMAGES [--output FILE] [--top K] ...``; returns the exit code.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.errors import CommandError, named, without_trace
+from lt_callbacks.apps.config.interrupts import ended_by_interrupt
 from lt_callbacks.apps.report.figures import NAMES
 from lt_callbacks.apps.report.glance import default_title, summary_of
 from lt_callbacks.apps.report.material import collect
@@ -20,6 +21,7 @@ from lt_callbacks.evaluation.pages.setting_tables import accuracy_table
 from lt_callbacks.evaluation.records.find_results import RESULTS
 
 
+@ended_by_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lt-report DIR... [--output FOLDER] [--title T] [--group-by KEY,...]``; returns the exit code."""
     arguments = _parser().parse_args(argv)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.config.file_contents import LABEL_FILES, with_contents
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.data import OWN_DATA, LongTailedDataModule, source_sha256
 
@@ -33,10 +34,11 @@ def result_settings(config: TrainConfig | DistillConfig, datamodule: LongTailedD
     """The settings that all results of a document have in common.
 
     Of an absolute path only the last part is kept, so that a document can be continued on another machine. A manifest
-    counts by its content, and what it replaces does not count. So do images and labels of one's own, which may change
-    under the same name; those of a benchmark do not.
+    counts by its content, and what it replaces does not count. So do files of given labels or of transitions, and
+    images and labels of one's own, which may change under the same name; those of a benchmark do not.
     """
-    settings = {name: _portable(value) for name, value in asdict(config).items() if name not in NOT_RESULTS}
+    held = with_contents(asdict(config), names=LABEL_FILES)
+    settings = {name: _portable(value) for name, value in held.items() if name not in NOT_RESULTS}
     for group, defaults in _ADDED.items():
         held = settings[group] if group else settings
         for name, default in defaults.items():

@@ -23,7 +23,8 @@ def main(entry: str, folder: Path, *, rank: int = 0) -> int:
         folder: With the job's record.
         rank: Of this process, where a launcher started several for the job; the first one records.
     """
-    end_with_parent()
+    # Saved, its work is not lost to the next process of this job, which waits for it.
+    end_with_parent(saves=True)
     job = read_job(folder)
     if job is None:
         raise ArgumentFileError("folder", rule="hold a job's record", got=f"{str(folder)!r}, which does not")

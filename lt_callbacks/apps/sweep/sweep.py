@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lt_callbacks.apps.config.errors import CommandError
+from lt_callbacks.apps.config.interrupts import told
 from lt_callbacks.apps.config.job_record import DONE, FAILED, LOG, RUNNING, STOPPED, JobRecord, job_hash, read_job
 from lt_callbacks.apps.config.typed import typed
 from lt_callbacks.apps.shared.launcher_variables import clean_environment, launcher_ranks
@@ -98,13 +99,13 @@ def run_sweep_job(config: DictConfig, *, command: str, entry: str) -> float | No
     environment = dict(os.environ) if keeps_ranks else clean_environment()
     try:
         code = run_job_process(entry, folder, environment, rank=rank, is_forked=is_forked)
-    except BaseException:
+    except BaseException as stop:
         if rank == 0:
             _say(f"Stopped. The same command with hydra.sweep.dir={folder.parent} goes on: what is done is skipped.")
             stopped = read_job(folder)
             if stopped is not None and stopped.status == RUNNING:
                 stopped.write(folder, status=STOPPED)
-        raise
+        raise told(stop) from None
     finished = read_job(folder) or job
     if rank == 0 and finished.status == RUNNING:
         # Killed: it could not say so itself.

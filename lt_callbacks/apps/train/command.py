@@ -8,6 +8,7 @@ import hydra
 from omegaconf import DictConfig
 
 from lt_callbacks.apps.config.errors import ending_with_message, without_trace
+from lt_callbacks.apps.config.interrupts import ended_by_interrupt
 from lt_callbacks.apps.config.known_settings import refuse_unknown_settings
 from lt_callbacks.apps.config.register import register_schemas
 from lt_callbacks.apps.config.train_schemas import TrainConfig
@@ -17,6 +18,7 @@ from lt_callbacks.apps.sweep.sweep import is_sweep, refuse_ranks_of_a_sweep, run
 register_schemas()
 
 
+@ended_by_interrupt()
 def main() -> None:
     """The command: ``lt-train [group=choice] [setting=value] [-m ...]``."""
     refuse_ranks_of_a_sweep(sys.argv)

@@ -9,6 +9,7 @@ import torch
 from lt_callbacks.apps.config.build import build_source, build_trainer
 from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.from_dict import config_from_dict
+from lt_callbacks.apps.config.interrupts import told
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.claims import RowClaims, claimed_folder
@@ -148,7 +149,7 @@ def _run_seeds(
             progress.say(f"Stopped{why}. The same command with results={document.path} goes on where this one was.")
             if isinstance(stop, Preempted):
                 requeue(preemption, say=progress.say)
-            raise
+            raise told(stop) from None
     return shown or study
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks.apps.config.file_contents import with_contents
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.train.rows import title
 
@@ -77,7 +78,11 @@ def row_training(config: TrainConfig, method: str, *, seed: int, manifest_sha256
         seed: Of the study.
         manifest_sha256: Of the corrupted labels.
     """
-    settings = {name: value for name, value in asdict(config).items() if name not in _NOT_A_TRAININGS}
+    held = with_contents(asdict(config))
+    settings = {name: value for name, value in held.items() if name not in _NOT_A_TRAININGS}
+    if config.manifest is not None:
+        # Its content counts, and not what it replaces.
+        settings.update(manifest=manifest_sha256, imbalance=None, noise=None)
     # The settings too: a folder may be used again, with others.
     identity = sha256(canonical_json([settings, method, seed, manifest_sha256]))
     return Training(

@@ -152,13 +152,14 @@ def test_a_server_that_is_asked_to_end_before_it_has_a_job_ends(started, tmp_pat
     assert not (tmp_path / "a" / "told.json").exists()
 
 
-def test_a_job_ends_with_its_server(started, tmp_path):
-    server = started("ignore")
+def test_a_job_saves_and_ends_with_its_server(started, tmp_path):
+    server = started("save_when_asked")
     server.start(request(tmp_path / "a"))
     wait_until(lambda: server.poll() is None and (tmp_path / "a" / "told.json").exists())
     os.kill(told(tmp_path / "a").parent, signal.SIGKILL)
     assert end_of(server) == -signal.SIGKILL
     wait_until(lambda: not runs(told(tmp_path / "a").process))
+    assert (tmp_path / "a" / "saved").exists()
     # Nobody is there to hear it.
     server.terminate()
     server.start(request(tmp_path / "b"))
@@ -171,7 +172,7 @@ from pathlib import Path
 from job_entries import make_job
 from lt_callbacks.apps.sweep.fork_server import ForkServer, JobRequest
 folder = make_job(Path(sys.argv[1]))
-server = ForkServer("job_entries:ignore", os.environ, log=folder / "server.log")
+server = ForkServer("job_entries:save_when_asked", os.environ, log=folder / "server.log")
 server.start(JobRequest(folder=folder, log=folder / "job.log", working_directory=folder))
 while server.poll() is None:
     time.sleep(0.05)
@@ -189,6 +190,7 @@ def test_server_and_job_end_with_the_sweep(tmp_path):
         sweep.kill()
         sweep.wait()
     wait_until(lambda: not runs(found.process) and not runs(found.parent))
+    assert (tmp_path / "saved").exists()
 
 
 @pytest.mark.parametrize("entry", ["threaded_entry:tell", "no_such_module:tell"])

@@ -16,7 +16,7 @@ DISTILL = "lt_callbacks.apps.distill.run:run_job"
 @pytest.fixture(autouse=True)
 def _no_watch(monkeypatch):
     """The thread that ends a job with its parent would outlive the test."""
-    monkeypatch.setattr(job, "end_with_parent", lambda: None)
+    monkeypatch.setattr(job, "end_with_parent", lambda *, saves: None)
 
 
 def saved(folder, config, *, command="lt-train", overrides=("noise.ratio=0.2",)):
