@@ -87,3 +87,16 @@ def test_long_names_are_cut_and_stay_apart():
     assert first[:100] == second[:100]
     # With the longest of the run's own names, below the 255 bytes of common file systems.
     assert len(first) == len("-12345678") + 100
+
+
+@pytest.mark.parametrize("setting", ["manifest", "noise.transition_file", "data.train_csv"])
+def test_a_file_counts_by_its_content_and_not_by_its_folder(tmp_path, setting):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file.json").write_text("one")
+    first, second = (name(f"{setting}={tmp_path / folder}/file.json") for folder in ("a", "b"))
+    assert first == second
+    assert first.startswith(f"{setting}=file.json-")
+    (tmp_path / "b" / "file.json").write_text("other")
+    # `name` keeps what it composed; a resolver is asked again.
+    assert name(f"{setting}={tmp_path / 'b'}/file.json") != first

@@ -119,3 +119,14 @@ def test_the_config_of_an_earlier_release_has_todays_names(tmp_path):
 def test_a_setting_that_was_renamed_keeps_its_place_in_the_hash():
     assert job_hash("lt-train", {**SETTINGS, "setting": "x"}) == job_hash("lt-train", {**SETTINGS, "cell": "x"})
     assert job_hash("lt-train", {**SETTINGS, "setting": "x"}) != job_hash("lt-train", {**SETTINGS, "setting": "y"})
+
+
+def test_files_count_by_their_content(tmp_path):
+    """A finished job was skipped whose manifest had been written anew."""
+    path, moved = tmp_path / "manifest.json", tmp_path / "moved.json"
+    path.write_text("one")
+    moved.write_text("one")
+    before = job_hash("lt-train", {**SETTINGS, "manifest": str(path)})
+    assert job_hash("lt-train", {**SETTINGS, "manifest": str(moved)}) == before
+    moved.write_text("two")
+    assert job_hash("lt-train", {**SETTINGS, "manifest": str(moved)}) != before

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,9 +10,12 @@ from tiny_run import tiny_distill_config
 
 from lt_callbacks.apps.distill.rows import RECIPES
 from lt_callbacks.apps.distill.run import run
+from lt_callbacks.apps.distill.study import DistillStudy
+from lt_callbacks.apps.shared.claims import claimed_folder
+from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels
-from lt_callbacks.evaluation import read_result, write_result
+from lt_callbacks.evaluation import ResultFile, read_result, write_result
 
 METHODS = ("networks", "hard", "soft", "tau_1", "adsa", "oracle")
 ROWS = f"methods=[{','.join(METHODS)}]"
@@ -88,7 +93,7 @@ def test_every_file_of_a_run_is_there(finished):
     labels = {"soft_labels.json", "view-00000.safetensors", "view-00001.safetensors"}
     expected = {"metrics.json", "manifest-seed0.json", "report.md", "table.csv", *figures}
     expected |= {f"distilled-adsa/{name}" for name in inside | {f"soft_labels/{label}" for label in labels}}
-    assert names - {".metrics.json.lock"} == expected
+    assert names == expected
 
 
 def test_the_manifest_is_that_of_the_training(finished):
@@ -250,3 +255,46 @@ def test_a_seed_whose_rows_need_no_labels_has_none(tmp_path, capsys):
         "seed 0, relabel",
     ]
     assert found[-1].startswith("[6/6] ")
+
+
+def test_a_resumed_run_of_a_named_setting_trains_no_finished_row_again(copied, capsys):
+    document = copied / "run" / "metrics.json"
+    arguments = ("methods=[hard,soft]", "setting=second", f"output={copied / 'two'}", f"results={document}")
+    run(tiny_distill_config(copied, *arguments))
+    assert len(stages(capsys.readouterr().err)) == 2
+    before = document.read_bytes()
+    run(tiny_distill_config(copied, *arguments))
+    assert stages(capsys.readouterr().err) == []
+    assert document.read_bytes() == before
+
+
+def test_a_second_run_in_one_folder_is_refused_before_it_trains(tmp_path):
+    config = tiny_distill_config(tmp_path, ROWS)
+    place = Path(config.output)
+    with (
+        claimed_folder(place, results=place / "metrics.json", waits=False, preemption=Preemption()),
+        pytest.raises(
+            ValueError, match=r"^`output` must be a folder that no other run is writing to; got .* is at work"
+        ),
+    ):
+        run(config)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_row_that_another_process_finished_meanwhile_is_not_trained(copied, capsys):
+    """The document was read once, when the run began."""
+    document = copied / "run" / "metrics.json"
+    drop_cells(document, keep=2)
+    theirs = cells_of(copied)[0]
+
+    def finish_elsewhere(study, method):
+        done = ResultFile(document, command="elsewhere", settings=read_result(document).settings)
+        done.append_if_missing(replace(theirs, method="soft labels, tau = 1", accuracy=12.5))
+        return real_run(study, method)
+
+    real_run = DistillStudy.run
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(DistillStudy, "run", finish_elsewhere)
+        run(tiny_distill_config(copied, "methods=[soft,tau_1]"))
+    assert {cell.method: cell.accuracy for cell in cells_of(copied)}["soft labels, tau = 1"] == 12.5
+    assert "seed 0, soft labels, tau = 1: finished by another process meanwhile" in capsys.readouterr().err

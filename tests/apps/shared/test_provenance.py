@@ -90,6 +90,20 @@ def test_a_manifest_counts_by_its_content(datamodule):
     assert (settings["imbalance"], settings["noise"]) == (None, None)
 
 
+@pytest.mark.parametrize("setting", ["given_labels_file", "transition_file"])
+def test_a_file_of_labels_counts_by_its_content(datamodule, tmp_path, setting):
+    """Results of one file were continued with those of another of its name."""
+    held = {}
+    for folder, content in (("here", "one"), ("moved", "one"), ("changed", "two")):
+        path = tmp_path / folder / "labels.npy"
+        path.parent.mkdir()
+        path.write_text(content)
+        held[folder] = result_settings(TrainConfig(noise=NoiseConfig(**{setting: str(path)})), datamodule)
+    assert held["here"] == held["moved"]
+    assert held["here"] != held["changed"]
+    assert str(tmp_path) not in str(held)
+
+
 def test_the_command_is_as_somebody_else_would_type_it(monkeypatch):
     typed = [
         "/opt/env/bin/lt-train",

@@ -113,7 +113,7 @@ def test_who_stops_a_run_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
     handler = signal.getsignal(signal.SIGINT)
     try:
         stop = "+callbacks.stop._target_=at_the_terminal.CtrlC"
-        assert type_command(monkeypatch, tmp_path, "methods=[ce,dsink]", stop) == 1
+        assert type_command(monkeypatch, tmp_path, "methods=[ce,dsink]", stop) == 130
     finally:
         # Lightning leaves the signal ignored.
         signal.signal(signal.SIGINT, handler)

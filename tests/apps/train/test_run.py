@@ -2,14 +2,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import tiny_config, type_command, write_image_files
+from made_results import method_result
+from patience import PATIENCE, wait_until
+from tiny_run import tiny_config, tiny_study, type_command, write_image_files
 
+from lt_callbacks.apps.config.build import build_source
+from lt_callbacks.apps.config.default_network import with_network_names
+from lt_callbacks.apps.shared.claims import RowClaims, claimed_folder
+from lt_callbacks.apps.shared.preemption import Preemption
+from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.shared.provenance import result_settings
 from lt_callbacks.apps.train.run import run
 from lt_callbacks.corruption import Manifest
-from lt_callbacks.evaluation import read_result, write_result
+from lt_callbacks.evaluation import ResultFile, read_result, write_result
 
 LABELS = ["CE", "f_L alone", "f_N alone", "f_N matched to f_L, no training", "naive distillation", "D-SINK"]
 
@@ -54,7 +64,7 @@ def test_every_file_of_a_run_is_there(finished):
     figures = {"class_counts", "transition", "per_class_accuracy", "training_curves", "proxy_labels"}
     expected = {"metrics.json", "manifest-seed0.json", "report.md", "table.csv"} | {f"figures/{f}.png" for f in figures}
     expected |= {"model/model.json", "model/weights.safetensors"}
-    assert names - {".metrics.json.lock"} == expected
+    assert names == expected
 
 
 def test_the_manifest_is_that_of_the_training(finished):
@@ -129,11 +139,60 @@ def test_several_runs_add_to_one_document(tmp_path, capsys):
     ]
 
 
-def test_cells_of_one_document_are_told_apart_by_name(tmp_path):
+def test_cells_of_one_document_are_told_apart_by_name_and_none_is_trained_again(tmp_path, capsys):
     document = tmp_path / "shared.json"
-    for cell in ("first", "second"):
+    for cell in ("first", "second", "first"):
         run(tiny_config(tmp_path / cell, "methods=[ce]", f"setting={cell}", f"results={document}"))
     assert [cell.key for cell in read_result(document).results] == [("CE", 0, "first"), ("CE", 0, "second")]
+    said = capsys.readouterr().err
+    assert said.count("[1/1] seed 0, CE: ") == 2
+    # Nothing is left beside the document.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second", "shared.json"]
+
+
+def test_rows_that_another_process_works_on_are_left_to_it_and_waited_for(tmp_path, capsys):
+    config = tiny_config(tmp_path, "methods=[ce,imbalance_teacher]", "trainer.max_epochs=1")
+    place = tmp_path / "run" / "metrics.json"
+    source = build_source(config.data)
+    settings = result_settings(with_network_names(config, source), tiny_study(tmp_path).datamodule)
+    theirs = ResultFile(place, command="lt-train elsewhere", settings=settings)
+    begun = threading.Event()
+
+    def elsewhere():
+        claims = RowClaims(theirs, setting="", progress=RunProgress(total=1), preemption=Preemption())
+        with claims.row("CE", seed=0, waits=False):
+            begun.set()
+            # Until the other row is there: it was not waited with.
+            wait_until(lambda: place.exists())
+            claims.add(method_result("CE", 0, accuracy=12.5, per_class=[12.5] * 10))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    assert begun.wait(PATIENCE)
+    run(config)
+    thread.join()
+    assert {cell.method: cell.accuracy for cell in read_result(place).results}["CE"] == 12.5
+    assert [cell.method for cell in read_result(place).results] == ["f_L alone", "CE"]
+    said = capsys.readouterr()
+    assert "  seed 0, CE: left to host " in said.err
+    assert "seed 0, CE: finished by another process meanwhile" in said.err
+    # The table has the other process's row too.
+    assert "12.5" in (tmp_path / "run" / "table.csv").read_text()
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_a_second_run_in_one_folder_is_refused_before_it_trains(tmp_path):
+    config = tiny_config(tmp_path, "methods=[ce]")
+    place = Path(config.output)
+    with (
+        claimed_folder(place, results=place / "metrics.json", waits=False, preemption=Preemption()),
+        pytest.raises(
+            ValueError, match=r"^`output` must be a folder that no other run is writing to; got .* is at work"
+        ),
+    ):
+        run(config)
+    assert not (place / "metrics.json").exists()
+    assert not (tmp_path / "store").exists()
 
 
 def test_threads_are_those_asked_for(tmp_path):

@@ -62,3 +62,25 @@ def test_what_surrounds_a_training_leaves_its_folder(tmp_path):
     config = tiny_config(tmp_path)
     others = {"methods": ["ce"], "num_seeds": 5, "threads": 7, "results": "x.json", "checkpoint_every_seconds": 1.0}
     assert row(replace(config, **others)).folder == row(config).folder
+
+
+@pytest.mark.parametrize(
+    "setting", ["noise.transition_file", "noise.given_labels_file", "imbalance_teacher.checkpoint"]
+)
+def test_files_count_by_their_content(tmp_path, setting):
+    for name in ("first", "moved", "other"):
+        (tmp_path / name).write_text("other" if name == "other" else "same")
+    first, moved, other = (
+        row(tiny_config(tmp_path, f"{setting}={tmp_path / name}")).folder for name in ("first", "moved", "other")
+    )
+    assert first == moved
+    assert first != other
+
+
+def test_of_a_manifest_the_labels_count_and_not_what_it_replaces(tmp_path):
+    first = row(tiny_config(tmp_path, f"manifest={tmp_path / 'a.json'}"))
+    assert row(tiny_config(tmp_path, f"manifest={tmp_path / 'b.json'}", "noise.ratio=0.1")).folder == first.folder
+    assert (
+        row(tiny_config(tmp_path, f"manifest={tmp_path / 'a.json'}"), manifest_sha256="b" * 64).folder != first.folder
+    )
+    assert row(tiny_config(tmp_path)).folder != first.folder
