@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,13 @@ class Lease:
             # The folder was removed between the two lines.
             return self._create(number)
         os.close(descriptor)
-        held.write(is_released=False)
+        try:
+            held.write(is_released=False)
+        except OSError:
+            # On a full disk: nobody could tell from an empty file that its holder is gone.
+            with suppress(OSError):
+                held.path.unlink()
+            raise
         return held
 
 

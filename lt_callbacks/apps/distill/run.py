@@ -9,18 +9,20 @@ from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
-from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_settings
+from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_places, check_distill_settings
 from lt_callbacks.apps.distill.pages import show, table_rows, write_pages
-from lt_callbacks.apps.distill.relabelled_set import write_relabelled_set
+from lt_callbacks.apps.distill.relabelled_set import RELABELLED, write_relabelled_set
 from lt_callbacks.apps.distill.rows import RECIPES, num_students
 from lt_callbacks.apps.distill.study import DistillStudy
+from lt_callbacks.apps.shared.disk_failure import telling_disk_failures
 from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
+from lt_callbacks.apps.shared.places import document_path, remove_leftovers_of_run
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.shared.reused import about_finished, about_store
-from lt_callbacks.data import Source
+from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.dataset_distillation import DISTILLERS
 from lt_callbacks.evaluation import MethodResult, ResultFile
 
@@ -41,16 +43,23 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
     """
     be_quiet()
     forget_batch_script()
+    check_distill_places(config)
     check_distill_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     source = build_source(config.data)
     config = with_network_names(config, source)
     datamodule = check_distill_parts(config, source)
+    with telling_disk_failures(config):
+        _distill(config, datamodule, command=command)
 
+
+def _distill(config: DistillConfig, datamodule: LongTailedDataModule, *, command: str | None) -> None:
+    """Run what the document lacks, and write and show what the rows are like."""
+    remove_leftovers_of_run(config)
     output = Path(config.output)
     document = ResultFile(
-        config.results or output / "metrics.json",
+        document_path(config),
         command=command or command_line(),
         settings=result_settings(config, datamodule),
     )
@@ -70,8 +79,8 @@ def run(config: DistillConfig, *, command: str | None = None) -> None:
             progress.say(line)
         progress.say(about_store(config.store, what="networks, distilled images and soft labels"))
         try:
-            shown = _run_seeds(config, source, todo, document, progress)
-            write_relabelled_set(output / "distilled-adsa", shown.stages)
+            shown = _run_seeds(config, datamodule.source, todo, document, progress)
+            write_relabelled_set(output / RELABELLED, shown.stages)
         except (KeyboardInterrupt, SystemExit):
             # Lightning turns the first into the second.
             progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")
@@ -100,6 +109,7 @@ def _run_seeds(
         study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
         for method in methods:
             document.append(study.run(method))
+        study.forget_students()
         first = first or study
     return first or study
 

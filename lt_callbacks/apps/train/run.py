@@ -10,20 +10,23 @@ from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.disk_failure import telling_disk_failures
 from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
+from lt_callbacks.apps.shared.places import document_path, remove_leftovers_of_run
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption, requeue
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.shared.reused import about_finished, about_store
-from lt_callbacks.apps.train.checks import check_parts, check_settings
+from lt_callbacks.apps.train.checks import check_parts, check_settings, check_train_places
 from lt_callbacks.apps.train.model_folder import keep_model, settle_model
 from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
 from lt_callbacks.apps.train.rows import RECIPES, num_trainings, title
 from lt_callbacks.apps.train.runners import InPhases, InProcess
+from lt_callbacks.apps.train.shown_samples import keep_shown_samples
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.apps.train.sweep_objective import objective_value
 from lt_callbacks.data import LongTailedDataModule
@@ -51,6 +54,7 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
     """
     be_quiet()
     forget_batch_script()
+    check_train_places(config)
     check_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -62,14 +66,22 @@ def run(config: TrainConfig, *, command: str | None = None) -> float | None:
         if not drivers.is_first:
             follow(drivers, preemption)
             return None
-        output = Path(config.output)
-        document = ResultFile(
-            config.results or output / "metrics.json",
-            command=command or command_line(),
-            settings=result_settings(config, datamodule),
-        )
-        with drivers.leading():
-            shown = _run_seeds(config, datamodule, document, drivers, preemption)
+        with telling_disk_failures(config):
+            document = ResultFile(
+                document_path(config),
+                command=command or command_line(),
+                settings=result_settings(config, datamodule),
+            )
+            with drivers.leading():
+                remove_leftovers_of_run(config)
+                shown = _run_seeds(config, datamodule, document, drivers, preemption)
+    with telling_disk_failures(config):
+        return _compare(config, document, shown)
+
+
+def _compare(config: TrainConfig, document: ResultFile, shown: SeedStudy) -> float | None:
+    """Write and show what the rows are like; returns what a sweeper may choose by."""
+    output = Path(config.output)
     results = _shown_results(config, document.results)
     rows = table_rows(config, results)
     model = settle_model(config, document.path)
@@ -89,7 +101,7 @@ def run_job(job: JobRecord) -> float | None:
 def _run_seeds(
     config: TrainConfig, first: LongTailedDataModule, document: ResultFile, drivers: Drivers, preemption: Preemption
 ) -> SeedStudy:
-    """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student.
+    """Run what each seed lacks; returns the study to show, that of the first seed.
 
     Args:
         config: The settings.
@@ -123,14 +135,18 @@ def _run_seeds(
                 if seed != config.seed:
                     progress.say_if_any(label_facts_of_seed(config, study.datamodule))
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
-                for method in methods:
+                for method in config.methods:
+                    if method not in methods:
+                        # Of a run that was killed when its result was safe.
+                        study.finish(method, left=methods)
+                for position, method in enumerate(methods, 1):
                     result = study.run(method)
                     # Before the row counts as finished: a run that goes on trains no finished row again.
                     keep_model(study, method, result)
+                    keep_shown_samples(study, method)
                     document.append(result)
-                    study.finish(method)
-                if shown is None or shown.student is None:
-                    shown = study
+                    study.finish(method, left=methods[position:])
+                shown = shown or study
         except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning turns the first into the second.
             why = f", {stop.why}" if isinstance(stop, Preempted) else ""

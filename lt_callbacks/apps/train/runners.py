@@ -4,10 +4,12 @@ from typing import Any, Protocol
 
 from lt_callbacks.apps.config.build import build_classifier
 from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.disk_failure import is_disk_failure
 from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.fit import fit
 from lt_callbacks.apps.train.phase import Phase, PhaseRunner
+from lt_callbacks.apps.train.trained_file import keep_trained, take_trained
 from lt_callbacks.apps.train.training import Trained, Training
 from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.methods import Classifier
@@ -47,10 +49,29 @@ class InProcess:
         self, training: Training, classifier: Classifier, datamodule: LongTailedDataModule, *, dsink: DSink | None
     ) -> Trained:
         """Train here, from the training's last checkpoint if it has one; see `Runner`."""
+        taken = _taken(self.config, training, classifier, self.progress)
+        if taken is not None:
+            return taken
+        say = self.progress.say
         with self.progress.training(training.name) as bar:
-            return fit(
-                self.config, training, classifier, datamodule, dsink=dsink, progress=bar, preemption=self.preemption
+            trained = fit(
+                self.config,
+                training,
+                classifier,
+                datamodule,
+                dsink=dsink,
+                progress=bar,
+                preemption=self.preemption,
+                say=say,
             )
+        try:
+            keep_trained(training.folder, classifier.network, trained)
+        except OSError as error:
+            if not is_disk_failure(error):
+                raise
+            # It is here, and can be scored all the same: what that leaves takes less room.
+            say(f"  {training.name}: the network could not be kept until its result is: {error.strerror}.")
+        return trained
 
 
 class InPhases:
@@ -68,8 +89,19 @@ class InPhases:
         self, training: Training, classifier: Classifier, datamodule: LongTailedDataModule, *, dsink: DSink | None
     ) -> Trained:
         """Have ranks train, which make data and teachers for themselves and compare the facts; see `Runner`."""
+        taken = _taken(self.config, training, classifier, self.phases.progress)
+        if taken is not None:
+            return taken
         phase = Phase(config=self.config, training=training, facts=training_facts(datamodule, dsink))
         return self.phases.train(phase, classifier.network)
+
+
+def _taken(config: TrainConfig, training: Training, classifier: Classifier, progress: RunProgress) -> Trained | None:
+    """The training as an earlier run left it, which ended before the row or teacher was safe; None: it left none."""
+    trained = None if config.ckpt_path is None else take_trained(training.folder, classifier.network)
+    if trained is not None:
+        progress.skip(training.name, "trained by an earlier run")
+    return trained
 
 
 def training_facts(datamodule: LongTailedDataModule, dsink: DSink | None) -> dict[str, Any]:
