@@ -83,6 +83,7 @@ LEAVES = {
     "_counter_random": {"torch"},
     "_covering_size": set(),
     "_files": set(),
+    "_writable": set(),
     "_ranks": {"torch"},
     "_lease": set(),
     "_class_folders": set(),
