@@ -22,8 +22,7 @@ from lt_callbacks.apps.distill.removed_images import removed_images
 from lt_callbacks.apps.distill.rows import RECIPES, Recipe
 from lt_callbacks.apps.distill.squeeze import NUM_ROLES
 from lt_callbacks.apps.distill.stages import DistillStages
-from lt_callbacks.apps.shared.disk_failure import is_disk_failure
-from lt_callbacks.apps.shared.kept_network import keep_network, take_network
+from lt_callbacks.apps.shared.kept_network import keep_if_there_is_room, take_network
 from lt_callbacks.apps.shared.predictions import predict, shares
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import NOT_RESULTS
@@ -136,13 +135,7 @@ class DistillStudy:
                 seed=seed,
             )
             seconds = time.monotonic() - started
-        try:
-            keep_network(folder, student, {"seconds": seconds})
-        except OSError as error:
-            if not is_disk_failure(error):
-                raise
-            # It is here, and can be scored all the same: what that leaves takes less room.
-            self.progress.say(f"  {name}: the network could not be kept until its result is: {error.strerror}.")
+        keep_if_there_is_room(folder, student, {"seconds": seconds}, name=name, say=self.progress.say)
         return self._scores(student.trainer, student), seconds
 
     def forget_students(self) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from lt_callbacks._errors import DataError
 from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
+from lt_callbacks.apps.shared.disk_failure import is_disk_failure
 from lt_callbacks.models.weights_bytes import weights_bytes
 from lt_callbacks.teachers.weights import load_weights
 
@@ -29,6 +30,33 @@ def keep_network(folder: Path, network: nn.Module, facts: Mapping[str, Any]) -> 
     content = weights_bytes(network)
     write_bytes(folder / WEIGHTS, content)
     write_json(folder / FACTS, {"sha256": _checksum(content, facts), "facts": dict(facts)})
+
+
+def keep_if_there_is_room(
+    folder: Path, network: nn.Module, facts: Mapping[str, Any], *, name: str, say: Callable[[str], None]
+) -> bool:
+    """As `keep_network`; where the disk refuses it, say so and go on: the network is here, and can be scored.
+
+    What that leaves takes less room. To end the run would lose for certain what was to be guarded against.
+
+    Args:
+        folder: As there.
+        network: As there.
+        facts: As there.
+        name: Of the training.
+        say: Tells a person.
+
+    Returns:
+        Whether it was kept.
+    """
+    try:
+        keep_network(folder, network, facts)
+    except OSError as error:
+        if not is_disk_failure(error):
+            raise
+        say(f"  {name}: the network could not be kept until its result is: {error.strerror}.")
+        return False
+    return True
 
 
 def take_network(folder: Path, network: nn.Module) -> dict[str, Any] | None:

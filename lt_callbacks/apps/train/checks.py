@@ -58,7 +58,7 @@ def check_settings(config: TrainConfig) -> None:
 
 def check_train_places(config: TrainConfig) -> None:
     """Refuse folders and files that could not be written to when what they are for has been trained."""
-    check_output(config, folders=("networks",) if config.save_networks else ())
+    check_output(config, folders=("phases", *["networks"] * config.save_networks))
     check_methods(config.methods, RECIPES)
     roles = {role for method in config.methods for role in RECIPES[method].needs}
     is_cached = config.teachers == "cached" and any(RECIPES[method].dsink for method in config.methods)

@@ -55,7 +55,7 @@ def main(folder: Path) -> int:
             classifier, trained = train_fresh(phase.config, training, datamodule, dsink=dsink, runner=runner)
             if runner.is_first:
                 with telling_disk_failures(phase.config):
-                    keep_trained(training.folder, classifier.network, trained)
+                    keep_trained(training, classifier.network, trained)
     except Preempted:
         # The observer of a launcher takes another rank's exit code for a failure, and kills the first.
         return Preempted.EXIT_CODE if runner.is_first else 0

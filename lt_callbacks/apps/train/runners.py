@@ -4,7 +4,6 @@ from typing import Any, Protocol
 
 from lt_callbacks.apps.config.build import build_classifier
 from lt_callbacks.apps.config.train_schemas import TrainConfig
-from lt_callbacks.apps.shared.disk_failure import is_disk_failure
 from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.fit import fit
@@ -64,13 +63,7 @@ class InProcess:
                 preemption=self.preemption,
                 say=say,
             )
-        try:
-            keep_trained(training.folder, classifier.network, trained)
-        except OSError as error:
-            if not is_disk_failure(error):
-                raise
-            # It is here, and can be scored all the same: what that leaves takes less room.
-            say(f"  {training.name}: the network could not be kept until its result is: {error.strerror}.")
+        keep_trained(training, classifier.network, trained, say=say)
         return trained
 
 
