@@ -75,10 +75,16 @@ def test_a_disk_that_is_full_when_a_row_is_scored_costs_no_training(tmp_path, mo
         assert {"report.md", "table.csv", "figures/per_class_accuracy.png"} <= names(Path(config.output))
 
 
-def test_a_disk_that_is_full_when_a_teacher_is_trained_costs_no_training(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_disk_that_is_full_when_a_network_goes_to_the_store_costs_no_training(tmp_path, monkeypatch, capsys, name):
+    run, settings, *_ = COMMANDS[name]
+    row, trained = {
+        "lt-train": ("methods=[noise_teacher]", "noise teacher (elr)"),
+        "lt-distill": ("methods=[networks]", "squeeze (small_cnn)"),
+    }[name]
+    real = TeacherStore._publish
     with disk(tmp_path / "disk", megabytes=MEGABYTES) as place:
-        config = tiny_config(tmp_path, "methods=[noise_teacher]", f"store={place / 'store'}", "trainer.max_epochs=1")
-        real = TeacherStore._publish
+        config = settings(tmp_path, row, f"store={place / 'store'}", "trainer.max_epochs=1")
 
         def on_full_disk(*args):
             fill(place)
@@ -89,13 +95,13 @@ def test_a_disk_that_is_full_when_a_teacher_is_trained_costs_no_training(tmp_pat
             with pytest.raises(
                 StateError, match="^The run ended because '.*', a file of `store`, could not be written"
             ):
-                train.run(config)
+                run(config)
         (place / "filler").unlink()
         capsys.readouterr()
-        train.run(config)
-        assert "noise teacher (elr): trained by an earlier run" in capsys.readouterr().err
-        assert [path.name for path in (place / "store").iterdir() if path.name.startswith(".")] == []
-        assert not list((place / "store" / "jobs" / "unfinished").iterdir())
+        run(config)
+        assert f"{trained}: trained by an earlier run" in capsys.readouterr().err
+        assert not [path for path in place.rglob("*") if path.name in ("trained.json", "last.ckpt")]
+        assert not list(place.rglob(".*.tmp"))
 
 
 def test_a_disk_that_is_full_when_images_are_distilled_leaves_the_networks(tmp_path, monkeypatch, capsys):
