@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_when_a_row_is_scored_costs_no_training(tmp_path, mo
         (place / "filler").unlink()
         capsys.readouterr()
         run(config)
-        assert f"{row}: trained by an earlier run" in re.sub(r" \(tau .*\)", "", capsys.readouterr().err)
+        assert f"{row}: trained before" in re.sub(r" \(tau .*\)", "", capsys.readouterr().err)
         assert not (Path(config.output) / "unfinished").exists()
         document = Path(config.results or Path(config.output) / "metrics.json")
         assert [result.method for result in read_result(document).results] == [row]
@@ -99,7 +99,7 @@ def test_a_disk_that_is_full_when_a_network_goes_to_the_store_costs_no_training(
         (place / "filler").unlink()
         capsys.readouterr()
         run(config)
-        assert f"{trained}: trained by an earlier run" in capsys.readouterr().err
+        assert f"{trained}: trained before" in capsys.readouterr().err
         assert not [path for path in place.rglob("*") if path.name in ("trained.json", "last.ckpt")]
         assert not list(place.rglob(".*.tmp"))
 

@@ -50,7 +50,7 @@ def _trained(
 
     def train(classifier: Classifier) -> None:
         if take_network(unfinished, classifier.network) is not None:
-            progress.skip(shown, "trained by an earlier run")
+            progress.skip(shown, "trained before")
             return
         with progress.training(shown) as bar:
             build_trainer(config, callbacks=[bar]).fit(classifier, datamodule=datamodule)

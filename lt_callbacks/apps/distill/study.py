@@ -124,7 +124,7 @@ class DistillStudy:
             earlier = build_student(self.config, self.datamodule, loss=loss)
         facts = take_network(folder, earlier)
         if facts is not None:
-            self.progress.skip(name, "trained by an earlier run")
+            self.progress.skip(name, "trained before")
             return self._scores(build_trainer(self.config), earlier), facts["seconds"]
         with self.progress.training(name) as bar:
             started = time.monotonic()

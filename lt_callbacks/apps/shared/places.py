@@ -14,6 +14,8 @@ from lt_callbacks.evaluation import read_result
 #: The result document of a run that names none, in its ``output``.
 DOCUMENT = "metrics.json"
 
+_SEEDS_LOOKED_AT = 100
+
 
 def document_path(config: TrainConfig | DistillConfig) -> Path:
     """The result document that a run starts or continues."""
@@ -30,7 +32,8 @@ def check_output(config: TrainConfig | DistillConfig, *, folders: Iterable[str] 
     Raises:
         ArgumentError: See `lt_callbacks._writable.check_folder`.
     """
-    seeds = range(config.seed, config.seed + config.num_seeds)
+    # Nobody has looked yet at how many there are.
+    seeds = range(config.seed, config.seed + min(config.num_seeds, _SEEDS_LOOKED_AT))
     check_folder(
         "output",
         config.output,

@@ -93,7 +93,7 @@ def _taken(config: TrainConfig, training: Training, classifier: Classifier, prog
     """The training as an earlier run left it, which ended before the row or teacher was safe; None: it left none."""
     trained = None if config.ckpt_path is None else take_trained(training.folder, classifier.network)
     if trained is not None:
-        progress.skip(training.name, "trained by an earlier run")
+        progress.skip(training.name, "trained before")
     return trained
 
 

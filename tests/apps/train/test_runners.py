@@ -124,7 +124,7 @@ def test_what_was_trained_and_not_kept_elsewhere_is_taken_wherever_it_ran(tmp_pa
         assert runner.train(training, classifier, study.datamodule, dsink=None) == trained
         pairs = zip(first.network.parameters(), classifier.network.parameters(), strict=True)
         assert all(torch.equal(one, two) for one, two in pairs)
-    assert log.getvalue().count("trained by an earlier run") == 2
+    assert log.getvalue().count("trained before") == 2
 
 
 def test_a_network_for_which_there_is_no_room_is_scored_all_the_same(tmp_path, monkeypatch):

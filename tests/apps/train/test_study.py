@@ -206,7 +206,7 @@ def test_a_network_stays_for_the_rows_that_are_still_to_be_made_of_it(tmp_path):
     log = io.StringIO()
     later = tiny_study(tmp_path, "trainer.max_epochs=1", progress=RunProgress(total=3, stream=log))
     later.run("dsink_matched")
-    assert log.getvalue().splitlines()[-1] == "[3/3] seed 0, D-SINK: trained by an earlier run"
+    assert log.getvalue().splitlines()[-1] == "[3/3] seed 0, D-SINK: trained before"
     later.finish("dsink_matched")
     assert not (tmp_path / "run" / "unfinished").exists()
 
@@ -218,7 +218,7 @@ def test_a_row_whose_result_was_not_written_is_scored_without_being_trained_agai
     log = io.StringIO()
     later = tiny_study(tmp_path, *settings, progress=RunProgress(total=3, stream=log))
     assert numbers(later.run("dsink")) == numbers(cells["dsink"])
-    assert "D-SINK: trained by an earlier run" in log.getvalue()
+    assert "D-SINK: trained before" in log.getvalue()
     # What is told of the training too, but for the teachers, which were trained before.
     told, whole = ({**cell.extra, "teachers": None} for cell in (later.run("dsink"), cells["dsink"]))
     assert told == whole
@@ -228,7 +228,7 @@ def test_a_run_that_begins_anew_trains_what_is_there(tmp_path):
     tiny_study(tmp_path, "trainer.max_epochs=1").run("ce")
     log = io.StringIO()
     tiny_study(tmp_path, "trainer.max_epochs=1", "ckpt_path=null", progress=RunProgress(total=1, stream=log)).run("ce")
-    assert "trained by an earlier run" not in log.getvalue()
+    assert "trained before" not in log.getvalue()
 
 
 def test_a_run_that_goes_on_in_another_folder_takes_the_network_from_beside_the_document(tmp_path):
@@ -238,6 +238,6 @@ def test_a_run_that_goes_on_in_another_folder_takes_the_network_from_beside_the_
     elsewhere = (f"output={tmp_path / 'later'}", f"results={tmp_path / 'run' / 'metrics.json'}")
     later = tiny_study(tmp_path, *settings, *elsewhere, progress=RunProgress(total=1, stream=log))
     later.run("ce")
-    assert "trained by an earlier run" in log.getvalue()
+    assert "trained before" in log.getvalue()
     later.finish("ce")
     assert not (tmp_path / "run" / "unfinished").exists()
