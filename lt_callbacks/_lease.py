@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._files import temporary_beside
 
 _SIZE = 512  # bytes of a lease file: rewritten in place, it never changes its length
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
@@ -103,7 +104,7 @@ class Lease:
         if held.path.with_name(str(int(held.path.name) + 1)).exists():
             # Taken for dead while it was stopped: the lease is another's.
             return False
-        aside = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(8)}.tmp")
+        aside = temporary_beside(self.folder)
         try:
             self.folder.rename(aside)
         except OSError:
@@ -164,7 +165,13 @@ class Lease:
         if number and not _is_same_holder(_read(self.folder / str(number - 1)), before):
             held.path.unlink(missing_ok=True)
             return None
-        held.write(is_released=False)
+        try:
+            held.write(is_released=False)
+        except OSError:
+            # On a full disk: nobody could tell from an empty file that its holder is gone.
+            with suppress(OSError):
+                held.path.unlink()
+            raise
         return held
 
 

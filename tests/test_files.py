@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import errno
 import json
 import math
+import multiprocessing
 import os
+import signal
 import stat
 from pathlib import Path
 
 import pytest
 
 from lt_callbacks import _files
-from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
+from lt_callbacks._files import canonical_json, remove_leftovers, sha256, temporary_beside, write_bytes, write_json
 
 
 def test_bytes_are_written_into_folders_made_on_the_way(tmp_path):
@@ -93,29 +96,72 @@ def test_known_hash():
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
-    digits = "0123456789abcdef"
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "inner" / f".weights.{digits}.tmp").write_text("half")
-    (tmp_path / f".model.{digits}.tmp").mkdir()
-    (tmp_path / f".model.{digits}.tmp" / "part").write_text("half")
-    kept = ["a.tmp", f"a.{digits}.tmp", f".a.{digits}", ".a.short.tmp", f"..{digits}.tmp"]
+@pytest.mark.parametrize("at", ["open", "fsync"])
+def test_an_error_of_the_disk_names_the_file_that_was_to_be_written(tmp_path, monkeypatch, at):
+    """A stream's error names none, and that of the temporary file a name that nobody knows."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), None if at == "fsync" else "temporary")
+
+    monkeypatch.setattr(*((Path, "open", full) if at == "open" else (_files.os, "fsync", full)))
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_bytes(tmp_path / "file", b"x")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "file"))
+    assert not list(tmp_path.iterdir())
+
+
+def killed_in_the_middle(path: Path) -> None:
+    os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+    write_bytes(path, b"half")
+
+
+def killed_with_a_folder(path: Path) -> None:
+    beside = temporary_beside(path)
+    write_bytes(beside / "weights", b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def left_by_killed(target, path: Path) -> list[str]:
+    process = multiprocessing.get_context("fork").Process(target=target, args=(path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    return [each.name for each in path.parent.iterdir()]
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("target", [killed_in_the_middle, killed_with_a_folder])
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path, target):
+    (left,) = left_by_killed(target, tmp_path / "file.json")
+    living = temporary_beside(tmp_path / "file.json")
+    kept = [living.name, "file.json", ".file.json.lock", ".hidden.tmp", ".a.0123456789abcdef.tmp"]
     for name in kept:
-        (tmp_path / name).write_text("somebody's own")
-    _files.remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, "inner"])
-    assert not list((tmp_path / "inner").iterdir())
+        (tmp_path / name).write_text("x")
+    remove_leftovers(tmp_path, name="other.json")
+    assert (tmp_path / left).exists()
+    remove_leftovers(tmp_path, name="file.json")
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(kept)
 
 
-def test_leftovers_of_one_file_are_removed_in_its_folder_alone(tmp_path):
-    digits = "0123456789abcdef"
-    (tmp_path / "inner").mkdir()
-    names = [f".a[1].json.{digits}.tmp", f".a1.json.{digits}.tmp", f"inner/.a[1].json.{digits}.tmp"]
-    for name in names:
-        (tmp_path / name).write_text("half")
-    _files.remove_leftovers(tmp_path, name="a[1].json")
-    assert [(tmp_path / name).exists() for name in names] == [False, True, True]
+@pytest.mark.ddp
+def test_leftovers_of_all_names_and_of_other_machines(tmp_path, monkeypatch):
+    left_by_killed(killed_in_the_middle, tmp_path / "a")
+    left_by_killed(killed_in_the_middle, tmp_path / "b")
+    # Written on another machine, whose processes cannot be asked: after a day nobody writes any more.
+    monkeypatch.setattr(_files, "_machine", lambda: "0" * 8)
+    remove_leftovers(tmp_path)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 2
+    os.utime(left[0], (0, 0))
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == left[1:]
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
-def test_leftovers_of_a_folder_that_is_not_there_are_none(tmp_path):
-    _files.remove_leftovers(tmp_path / "nowhere")
+def test_without_a_folder_nothing_is_left(tmp_path):
+    remove_leftovers(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("x")
+    remove_leftovers(tmp_path / "file")
+    assert (tmp_path / "file").exists()

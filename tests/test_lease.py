@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from disks import disk, fill
 from lease_clocks import FakeClock, HeartbeatClock
 from patience import PATIENCE, wait_until
 
@@ -250,3 +251,15 @@ def test_heartbeats_must_be_more_frequent_than_the_expiry(tmp_path):
         ValueError, match="`expiry` must be longer than `heartbeat`, which is above 0; got 1 and 1 seconds"
     ):
         Lease(tmp_path, heartbeat=1, expiry=1)
+
+
+def test_on_a_full_disk_nobody_waits_for_who_could_not_take_it(tmp_path):
+    """An empty file of a lease says nothing of its holder, and the next one would wait until it expires."""
+    with disk(tmp_path / "disk") as place:
+        filler = fill(place)
+        with pytest.raises(OSError, match="No space left"), Lease(place / "lease", **PATIENT).acquire(unless=never):
+            pytest.fail("held")
+        assert not list((place / "lease").iterdir())
+        filler.unlink()
+        with Lease(place / "lease", **PATIENT).acquire(unless=never) as is_held:
+            assert is_held

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lt_callbacks._errors import ArgumentPermissionError, ArgumentValueError
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._files import write_json
+from lt_callbacks._writable import check_folder
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings, set_folder
 from lt_callbacks.distilled_set.facts_file import write_facts
 
@@ -46,8 +47,10 @@ class RelabelledFolder:
             distilled: Folder of the input; None: it has none.
 
         Raises:
-            ValueError: It is the input's or inside of it, a file, finished already, or holds anything else.
+            ValueError: It is the input's or inside of it, a file, finished already, or holds anything else; or its
+                disk is full, or its name too long.
             PermissionError: It cannot be written to.
+            FileNotFoundError: It is a link to nothing.
         """
         if distilled is not None and self._is_within(Path(distilled)):
             raise ArgumentValueError(
@@ -56,19 +59,8 @@ class RelabelledFolder:
                 got=f"{str(self.folder)!r} for {str(distilled)!r}",
                 way_out="Name a folder beside it.",
             )
-        if self.folder.exists() and not self.folder.is_dir():
-            raise ArgumentValueError(
-                "output", rule="be a folder", got=f"{str(self.folder)!r}, a file", way_out="Name another one."
-            )
+        check_folder("output", self.folder)
         self._check_content()
-        existing = next(path for path in (self.folder.absolute(), *self.folder.absolute().parents) if path.exists())
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise ArgumentPermissionError(
-                "output",
-                rule="be a folder that can be written to",
-                got=f"{str(existing)!r}, which cannot",
-                way_out="Name another one.",
-            )
 
     def prepare(
         self,

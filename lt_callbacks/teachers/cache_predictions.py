@@ -18,7 +18,9 @@ from torch.utils.data import DataLoader
 
 from lt_callbacks._checks import integer
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._files import remove_leftovers
 from lt_callbacks._lease import Lease
+from lt_callbacks._writable import check_folder
 from lt_callbacks.teachers.batch_fields import BatchField, BatchFields, describe_batch
 from lt_callbacks.teachers.cached import CachedTeacher
 from lt_callbacks.teachers.frozen import FrozenTeacher, as_teacher
@@ -133,8 +135,11 @@ def _stored(root: Path, facts: Mapping[str, Any], predictions: Any) -> Tensor:
     """The table from its file; made and written first by one of the processes that want it."""
     key = predictions_key(facts)
     file = root / "predictions" / f"{key}.safetensors"
+    if not file.is_file():
+        check_folder("store", root, folders=("jobs", "predictions"))
     with Lease(root / "jobs" / "leases" / f"predictions-{key}").acquire(unless=file.is_file) as is_held:
         if is_held:
+            remove_leftovers(file.parent, name=file.name)
             write_predictions(file, predictions(), facts)
     # Also where it was made here: all processes hold the same bits.
     return read_predictions(file, facts)

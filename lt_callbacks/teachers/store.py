@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from lt_callbacks._errors import DataError
-from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
+from lt_callbacks._files import canonical_json, remove_leftovers, sha256, temporary_beside, write_bytes, write_json
 from lt_callbacks._lease import Lease
+from lt_callbacks._writable import check_folder
 from lt_callbacks.models.weights_bytes import weights_bytes
 from lt_callbacks.teachers.store_log import StoreLog
 from lt_callbacks.teachers.weights import load_weights
@@ -78,16 +78,21 @@ class TeacherStore:
 
         Raises:
             ValueError: A stored file is damaged, or holds another architecture.
+            ArgumentError: The network must be trained, and the folder cannot be written to.
         """
         key = self.key(settings, fingerprint)
         folder = self.root / key
         lease = Lease(
             self.root / "jobs" / "leases" / key, heartbeat=min(5.0, self.lease_expiry / 6), expiry=self.lease_expiry
         )
+        if not (folder / _FACTS).is_file():
+            # Before a training whose result could not be kept.
+            check_folder("store", self.root, folders=("jobs",))
         with lease.acquire(unless=(folder / _FACTS).is_file, on_wait=on_wait) as is_held:
             if not is_held:
                 self._load(module, folder)
                 return True
+            remove_leftovers(self.root, name=key)
             self.log.add("training", key)
             train(module)
             is_kept = self._publish(module, folder, settings, fingerprint)
@@ -99,7 +104,7 @@ class TeacherStore:
     def _publish(self, module: nn.Module, folder: Path, settings: Mapping[str, Any], fingerprint: str) -> bool:
         """Write the teacher beside its place and rename the folder; False if another job was faster."""
         content = weights_bytes(module)
-        beside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
+        beside = temporary_beside(folder)
         try:
             write_bytes(beside / "teacher.safetensors", content)
             write_json(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 
 from lt_callbacks._errors import ArgumentValueError, UserError
-from lt_callbacks._files import sha256, write_bytes
+from lt_callbacks._files import remove_leftovers, sha256, temporary_beside, write_bytes
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
 from lt_callbacks.models import build_model
 from lt_callbacks.models.weights_bytes import weights_bytes
@@ -41,7 +40,8 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, *, facts: Mod
     place = Path(folder)
     check_place(place)
     weights = weights_bytes(network)
-    beside = place.with_name(f".{place.name}.{secrets.token_hex(8)}.tmp")
+    remove_leftovers(place.parent, name=place.name)
+    beside = temporary_beside(place)
     old = beside.with_suffix(".old")
     try:
         write_bytes(beside / WEIGHTS_FILE, weights)

@@ -97,4 +97,46 @@ BREAKAGES = {
         "samples[name].append(took)",
         "tests/bench/test_timing.py::test_a_call_that_lasts_longer_has_longer_samples",
     ),
+    "a place is tried without writing": (
+        "_writable.py",
+        "        while content:\n",
+        "        while False:\n",
+        "tests/test_writable.py::test_a_disk_counts_by_the_room_that_it_has",
+    ),
+    "a file's temporary name is not tried": (
+        "_writable.py",
+        "{'x' * TEMPORARY}",
+        "",
+        "tests/test_writable.py::test_a_files_temporary_name_needs_room_too",
+    ),
+    "what is being written is removed": (
+        "_files.py",
+        "return _is_running(int(found",
+        "return not int(found",
+        "tests/test_files.py::test_what_a_killed_writer_left_is_removed_and_nothing_else",
+    ),
+    "a training ends where its checkpoint has no room": (
+        "apps/train/unfinished.py",
+        "if self.on_failure is None or",
+        "if True or",
+        "tests/apps/train/test_unfinished.py::test_a_full_disk_does_not_end_the_training_and_is_spoken_of_once",
+    ),
+    "a trained network is not kept until its row is": (
+        "apps/train/runners.py",
+        "        keep_trained(training, classifier.network, trained, say=say)\n",
+        "",
+        "tests/apps/train/test_study.py::test_a_row_whose_result_was_not_written_is_scored_without_being_trained_again",
+    ),
+    "what the page shows dies with its process": (
+        "apps/train/run.py",
+        "                    keep_shown_samples(study, method)\n",
+        "",
+        "tests/apps/train/test_run.py::test_a_run_that_is_killed_when_its_row_is_written_ends_as_the_one_that_was_not",
+    ),
+    "a network is forgotten that a row is still to be made of": (
+        "apps/train/study.py",
+        "any(other == row or RECIPES[other].needs_student for other in left)",
+        "False",
+        "tests/apps/train/test_study.py::test_a_network_stays_for_the_rows_that_are_still_to_be_made_of_it",
+    ),
 }

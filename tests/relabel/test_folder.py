@@ -110,7 +110,7 @@ def test_a_file_is_refused(source, tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_training(source, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(
-        PermissionError, match="^`output` must be a folder that can be written to; .*locked', which cannot"
+        PermissionError, match="^`output` must be a place where files can be written; got '.*': .*\\. Name another"
     ):
         RelabelledFolder(tmp_path / "locked" / "a" / "b").check(source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.utilities.seed import isolate_rng
@@ -15,12 +16,15 @@ from lt_callbacks.apps.config.checks import check_methods, check_run, check_test
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.errors import named
 from lt_callbacks.apps.distill.build import build_student, chosen_distiller, student_loss, view_settings
+from lt_callbacks.apps.distill.relabelled_set import RELABELLED
 from lt_callbacks.apps.distill.removed_images import removed_images
 from lt_callbacks.apps.distill.rows import RECIPES
 from lt_callbacks.apps.distill.squeeze import NUM_ROLES
+from lt_callbacks.apps.shared.places import check_output, check_results_and_store
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.dataset_distillation import RealImages
 from lt_callbacks.dataset_distillation.channel_statistics import ChannelStatistics
+from lt_callbacks.relabel import RelabelledFolder
 from lt_callbacks.relabel.fit import FITTED_ON
 
 
@@ -57,6 +61,17 @@ def check_distill_settings(config: DistillConfig) -> None:
             got=str(config.networks),
             way_out="Give networks=[small_cnn].",
         )
+
+
+def check_distill_places(config: DistillConfig) -> None:
+    """Refuse folders and files that could not be written to when what they are for has been made."""
+    check_output(config)
+    relabelled = RelabelledFolder(Path(config.output) / RELABELLED)
+    if not relabelled.is_finished:
+        relabelled.check()
+    check_methods(config.methods, RECIPES)
+    titles = [RECIPES[method].title for method in config.methods]
+    check_results_and_store(config, titles=titles, store_folders=("teachers", "distilled"))
 
 
 def check_distill_parts(config: DistillConfig, source: Source) -> LongTailedDataModule:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
+from lt_callbacks.apps.distill.relabelled_set import RELABELLED
 from lt_callbacks.apps.distill.rows import PLAIN, RECIPES, meanings
 from lt_callbacks.apps.distill.study import DistillStudy
 from lt_callbacks.apps.shared.show_table import show_table
@@ -76,7 +77,7 @@ def show(config: DistillConfig, rows: list[TableRow], output: Path, results: Pat
     shown = (
         ("Results", results),
         ("Report and figures", output),
-        ("Distilled set with ADSA's labels", output / "distilled-adsa"),
+        ("Distilled set with ADSA's labels", output / RELABELLED),
     )
     for what, where in shown:
         console.print(f"{what}: {where}", highlight=False, markup=False, soft_wrap=True)

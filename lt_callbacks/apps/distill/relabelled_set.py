@@ -12,6 +12,9 @@ from lt_callbacks.relabel import RelabelledFolder, relabel
 from lt_callbacks.relabel.folder import LABELS
 from lt_callbacks.relabel.result import calibration_facts
 
+#: In a run's folder.
+RELABELLED = "distilled-adsa"
+
 #: On other hardware, or with other threads, tau differs in its last digits.
 _SAME_TAU = 1e-4
 

@@ -10,14 +10,16 @@ from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.interrupts import told
 from lt_callbacks.apps.config.job_record import JobRecord
-from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_settings
+from lt_callbacks.apps.distill.checks import check_distill_parts, check_distill_places, check_distill_settings
 from lt_callbacks.apps.distill.pages import show, table_rows, write_pages
-from lt_callbacks.apps.distill.relabelled_set import write_relabelled_set
+from lt_callbacks.apps.distill.relabelled_set import RELABELLED, write_relabelled_set
 from lt_callbacks.apps.distill.rows import RECIPES, num_students
 from lt_callbacks.apps.distill.study import DistillStudy
 from lt_callbacks.apps.shared.claims import RowClaims, claimed_folder
+from lt_callbacks.apps.shared.disk_failure import telling_disk_failures
 from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
+from lt_callbacks.apps.shared.places import document_path, remove_leftovers_of_run
 from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
@@ -45,23 +47,29 @@ def run(config: DistillConfig, *, command: str | None = None, is_job: bool = Fal
     """
     be_quiet()
     forget_batch_script()
+    check_distill_places(config)
     check_distill_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     source = build_source(config.data)
     config = with_network_names(config, source)
     datamodule = check_distill_parts(config, source)
+    claim = claimed_folder(Path(config.output), results=document_path(config), waits=is_job, preemption=Preemption())
+    with telling_disk_failures(config), claim:
+        _distill(config, datamodule, command=command)
 
+
+def _distill(config: DistillConfig, datamodule: LongTailedDataModule, *, command: str | None) -> None:
+    """Run what the document lacks, and write and show what the rows are like."""
+    remove_leftovers_of_run(config)
     output = Path(config.output)
-    results = Path(config.results or output / "metrics.json")
-    with claimed_folder(output, results=results, waits=is_job, preemption=Preemption()):
-        settings = result_settings(config, datamodule)
-        document = ResultFile(results, command=command or command_line(), settings=settings)
-        shown = _run_all(config, datamodule, document)
-        rows_shown = _shown_results(config, document.results)
-        rows = table_rows(config, rows_shown)
-        write_pages(output, config, rows_shown, rows, shown)
-        show(config, rows, output, document.path)
+    settings = result_settings(config, datamodule)
+    document = ResultFile(document_path(config), command=command or command_line(), settings=settings)
+    shown = _run_all(config, datamodule, document)
+    results = _shown_results(config, document.results)
+    rows = table_rows(config, results)
+    write_pages(output, config, results, rows, shown)
+    show(config, rows, output, document.path)
 
 
 def run_job(job: JobRecord) -> None:
@@ -95,7 +103,7 @@ def _run_all(config: DistillConfig, first: LongTailedDataModule, document: Resul
         progress.say(about_store(config.store, what="networks, distilled images and soft labels"))
         try:
             shown = _run_seeds(config, first.source, todo, document, progress)
-            write_relabelled_set(Path(config.output) / "distilled-adsa", shown.stages)
+            write_relabelled_set(Path(config.output) / RELABELLED, shown.stages)
         except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning turns the first into the second.
             progress.say(f"Stopped. The same command with results={document.path} goes on where this one was.")
@@ -122,6 +130,7 @@ def _run_seeds(
             with claims.row(RECIPES[method].title, seed=seed, waits=waits) as is_open:
                 if is_open:
                     claims.add(study.run(method))
+        study.forget_students()
         first = first or study
     claims.close()
     return first or study

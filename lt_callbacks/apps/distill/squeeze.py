@@ -7,6 +7,7 @@ from typing import Any
 from lt_callbacks.apps.config.build import build_classifier, build_trainer
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.shared.description import describe_training
+from lt_callbacks.apps.shared.kept_network import keep_if_there_is_room, take_network
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.methods import Classifier, ClassifierNetwork
@@ -45,9 +46,16 @@ def _trained(
     progress: RunProgress,
     shown: str,
 ) -> Classifier:
+    unfinished = store.unfinished(description.key)
+
     def train(classifier: Classifier) -> None:
+        if take_network(unfinished, classifier.network) is not None:
+            progress.skip(shown, "trained before")
+            return
         with progress.training(shown) as bar:
             build_trainer(config, callbacks=[bar]).fit(classifier, datamodule=datamodule)
+        # Until the store has it, which removes this.
+        keep_if_there_is_room(unfinished, classifier.network, {}, name=shown, say=progress.say)
 
     found = train_network(
         lambda: build_classifier(config, datamodule, group="objective"),

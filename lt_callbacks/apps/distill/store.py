@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lt_callbacks._files import canonical_json, sha256
+from lt_callbacks._files import canonical_json, remove_leftovers, sha256
 from lt_callbacks._lease import Lease
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings, set_folder
 
@@ -49,6 +49,7 @@ class DistilledStore:
         with lease.acquire(unless=(folder / set_folder.FACTS).is_file) as is_held:
             if not is_held:
                 return DistilledSet.load(folder), key, True
+            remove_leftovers(folder)
             distilled = make()
             # Of a job that was killed while it saved. Made again, images may differ in a last bit.
             (folder / set_folder.IMAGES).unlink(missing_ok=True)
@@ -79,4 +80,5 @@ class DistilledStore:
             return SoftLabels.create(self.root / key / name, distilled=distilled, views=views, num_views=num_views)
 
         with Lease(self.root / "leases" / f"{key}-{name}").acquire(unless=lambda: not labels().missing_views()):
+            remove_leftovers(self.root / key / name)
             yield labels()

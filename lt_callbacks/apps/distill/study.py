@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from lt_callbacks._files import canonical_json, sha256
 from lt_callbacks.adsa import calibrate
 from lt_callbacks.apps.config.build import build_trainer
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
@@ -18,13 +22,16 @@ from lt_callbacks.apps.distill.removed_images import removed_images
 from lt_callbacks.apps.distill.rows import RECIPES, Recipe
 from lt_callbacks.apps.distill.squeeze import NUM_ROLES
 from lt_callbacks.apps.distill.stages import DistillStages
+from lt_callbacks.apps.shared.kept_network import keep_if_there_is_room, take_network
 from lt_callbacks.apps.shared.predictions import predict, shares
 from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.shared.provenance import NOT_RESULTS
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.dataset_distillation import ViewLoader, train_student
 from lt_callbacks.distilled_set import Views
 from lt_callbacks.evaluation import MethodResult, mean
 from lt_callbacks.relabel.fit import FITTED_ON
+from lt_callbacks.teachers.isolated_seed import isolated_seed
 
 
 @dataclass
@@ -112,16 +119,39 @@ class DistillStudy:
             seed=self.seed,
         )
         name = f"seed {self.seed}, {title}" + ("" if tau is None else f" (tau {tau:.2f})")
+        seed, folder = self.seed * NUM_ROLES + NUM_ROLES - 1, self._student_folder(tau)
+        with isolated_seed(seed):
+            earlier = build_student(self.config, self.datamodule, loss=loss)
+        facts = take_network(folder, earlier)
+        if facts is not None:
+            self.progress.skip(name, "trained before")
+            return self._scores(build_trainer(self.config), earlier), facts["seconds"]
         with self.progress.training(name) as bar:
             started = time.monotonic()
             student = train_student(
                 lambda: build_student(self.config, self.datamodule, loss=loss),
                 batches,
                 trainer=lambda max_epochs: build_trainer(self.config, max_epochs=max_epochs, callbacks=[bar]),
-                seed=self.seed * NUM_ROLES + NUM_ROLES - 1,
+                seed=seed,
             )
             seconds = time.monotonic() - started
+        keep_if_there_is_room(folder, student, {"seconds": seconds}, name=name, say=self.progress.say)
         return self._scores(student.trainer, student), seconds
+
+    def forget_students(self) -> None:
+        """Remove the trained students that were kept until the results of their rows were safe."""
+        kept = Path(self.config.output) / "unfinished"
+        for folder in kept.glob(f"student-seed{self.seed}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        # It may hold those of other seeds.
+        with suppress(OSError):
+            kept.rmdir()
+
+    def _student_folder(self, tau: float | None) -> Path:
+        """For a student of this seed, by all that it is trained with."""
+        settings = {name: value for name, value in asdict(self.config).items() if name not in NOT_RESULTS}
+        identity = sha256(canonical_json([settings, self.datamodule.fingerprint, self.seed, tau]))
+        return Path(self.config.output) / "unfinished" / f"student-seed{self.seed}-{identity[:12]}"
 
     def _scored(self) -> Any:
         """Batches that rows are scored on."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from lt_callbacks._checks import integer
+from lt_callbacks._files import remove_leftovers, temporary_beside
 
 
 class PredictionsFile:
@@ -38,7 +38,8 @@ class PredictionsFile:
 
     def __enter__(self) -> PredictionsFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._beside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
+        remove_leftovers(self.path.parent, name=self.path.name)
+        self._beside = temporary_beside(self.path)
         self._stream = self._beside.open("x", newline="", encoding="utf-8")
         self._writer: Any = csv.writer(self._stream, lineterminator="\n")
         self._writer.writerow(self.columns)

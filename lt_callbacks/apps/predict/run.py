@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._writable import check_file
 from lt_callbacks.apps.predict.pictures_of import pictures_of
 from lt_callbacks.apps.predict.predictions_file import PredictionsFile
 from lt_callbacks.trained_model import load_model, predict_files
@@ -46,6 +47,7 @@ def run(
         raise ArgumentValueError(
             "output", rule="be a CSV file of its own", got=str(output), way_out="Name another file."
         )
+    check_file("output", output)
     pictures = pictures_of(images)
     network = load_model(model, device=device)
     file = PredictionsFile(output, class_names=network.class_names, top=top, has_all=has_all)

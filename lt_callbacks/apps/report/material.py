@@ -7,11 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._writable import check_folder
 from lt_callbacks.apps.config.job_record import DONE, FILE, JobRecord, read_job
 from lt_callbacks.apps.report.methods import Compared, compared_of, reference_of
 from lt_callbacks.evaluation import Comparison, ResultDocument, find_results, pool_results
 from lt_callbacks.evaluation.comparison.setting_rows import SettingRows, summarise_settings
 from lt_callbacks.evaluation.records.find_results import RESULTS, files_below
+
+# Of a report.
+_FILES = ("report.md", "report.html", "results.csv", "table.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +91,7 @@ def relative(path: Path, start: Path) -> str:
 
 
 def _checked_output(output: Path) -> Path:
-    if output.exists() and not output.is_dir():
-        way_out = "Name another."
-        raise ArgumentValueError("--output", rule="be a folder", got=f"the file {str(output)!r}", way_out=way_out)
+    check_folder("--output", output, folders=("figures",), files=_FILES)
     if any((output / name).exists() for name in (RESULTS, FILE)):
         rule = "not be the folder of a run, whose own report would be lost"
         raise ArgumentValueError("--output", rule=rule, got=repr(str(output)), way_out="Name a new folder.")

@@ -20,7 +20,7 @@ _IN_USE = ".in-use"
 
 @contextmanager
 def claimed_folder(output: Path, *, results: Path, waits: bool, preemption: Preemption) -> Iterator[None]:
-    """Have a run's folder for a block alone; half-written files of runs that were killed there are removed.
+    """Have a run's folder for a block alone.
 
     Args:
         output: The folder, made when needed.
@@ -55,7 +55,6 @@ def claimed_folder(output: Path, *, results: Path, waits: bool, preemption: Pree
                 f"the same document: hydra.run.dir=... results={results}",
             ) from held
         try:
-            remove_leftovers(output)
             yield
         finally:
             is_over = True

@@ -18,8 +18,9 @@ from lt_callbacks.apps.config.build import (
 from lt_callbacks.apps.config.checks import check_methods, check_run, check_test_set
 from lt_callbacks.apps.config.errors import named, names_in
 from lt_callbacks.apps.config.train_schemas import DSinkConfig, TeacherConfig, TrainConfig
+from lt_callbacks.apps.shared.places import check_output, check_results_and_store
 from lt_callbacks.apps.train.model_folder import check_model_row
-from lt_callbacks.apps.train.rows import RECIPES
+from lt_callbacks.apps.train.rows import RECIPES, title
 from lt_callbacks.apps.train.training import NUM_ROLES
 from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.teachers import ModuleTeacher, load_checkpoint
@@ -53,6 +54,20 @@ def check_settings(config: TrainConfig) -> None:
     _check_step_teachers(config)
     check_targets("callbacks", config.callbacks)
     check_targets("logger", config.logger)
+
+
+def check_train_places(config: TrainConfig) -> None:
+    """Refuse folders and files that could not be written to when what they are for has been trained."""
+    check_output(config, folders=("phases", *["networks"] * config.save_networks))
+    check_methods(config.methods, RECIPES)
+    roles = {role for method in config.methods for role in RECIPES[method].needs}
+    is_cached = config.teachers == "cached" and any(RECIPES[method].dsink for method in config.methods)
+    keeps_teachers = is_cached or any(getattr(config, f"{role}_teacher").checkpoint is None for role in roles)
+    check_results_and_store(
+        config,
+        titles=[title(method, config) for method in config.methods],
+        store_folders=("jobs", *["predictions"] * is_cached) if keeps_teachers else None,
+    )
 
 
 def check_parts(config: TrainConfig, source: Source) -> LongTailedDataModule:

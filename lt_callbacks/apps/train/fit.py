@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 
+from lt_callbacks._files import remove_leftovers
 from lt_callbacks.apps.config.build import build_targets, build_trainer
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.preemption import Preemption
@@ -29,8 +30,11 @@ def fit(
     progress: Callback,
     preemption: Preemption,
     extra: list[Callback] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train a classifier in place, together with the ranks of this process, from its last checkpoint if it has one.
+
+    What came out is not kept here, see `keep_trained`.
 
     Args:
         config: The run's settings.
@@ -41,6 +45,7 @@ def fit(
         progress: Shows it.
         preemption: Whether to stop.
         extra: Callbacks that come before all others.
+        say: Tells a person what they should know; None: standard error.
 
     Raises:
         Preempted: It was asked to stop, and saved its checkpoint.
@@ -57,14 +62,17 @@ def fit(
         every_seconds=config.checkpoint_every_seconds,
         every_n_steps=config.checkpoint_every_n_steps,
         preemption=preemption,
+        say=say,
     )
+    # What a process that was killed had begun to write.
+    remove_leftovers(training.folder)
     trainer = build_trainer(
         config,
         max_epochs=training.max_epochs,
         callbacks=[*callbacks, history, progress, ExactResume(), unfinished],
         logger=loggers or False,
         enable_checkpointing=True,
-        plugins=[WholeFile()],
+        plugins=[WholeFile(on_failure=unfinished.could_not_save)],
     )
     goes_on = config.ckpt_path is not None and unfinished.path.is_file()
     with compiled(classifier.network, enabled=config.model.compile):

@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.label_facts import what_was_done
 from lt_callbacks.apps.shared.show_table import show_table
 from lt_callbacks.apps.train.rows import PLAIN, meanings, title
+from lt_callbacks.apps.train.shown_samples import shown_samples
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.data import LongTailedDataModule
-from lt_callbacks.dsink import ProxyLabeler
 from lt_callbacks.evaluation import (
     MethodResult,
     TableRow,
@@ -28,13 +26,9 @@ from lt_callbacks.evaluation import (
     transition_figure,
     write_run_report,
 )
-from lt_callbacks.methods import Classifier
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_NUM_SHOWN = 8
-_NUM_ALIKE = 2
 
 
 def table_rows(config: TrainConfig, results: list[MethodResult]) -> list[TableRow]:
@@ -66,8 +60,8 @@ def write_pages(
     curves = _curves(results)
     if curves:
         figures["training_curves"] = training_curves_figure(curves)
-    if study.student is not None:
-        samples = _shown_samples(config, study, study.student)
+    samples = shown_samples(study)
+    if samples is not None:
         figures["proxy_labels"] = proxy_labels_figure(**samples, class_names=names, title=_proxy_title(datamodule))
     write_run_report(
         output,
@@ -141,67 +135,7 @@ def _stacked(records: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     return stacked
 
 
-@torch.no_grad()
-def _shown_samples(config: TrainConfig, study: SeedStudy, student: Classifier) -> dict[str, Any]:
-    """What the models say about some samples of one training batch; the arguments of ``proxy_labels_figure``."""
-    datamodule = study.datamodule
-    images, given, index = next(iter(datamodule.train_dataloader()))
-    noise, imbalance = (teacher.log_probs(images.cpu()) for teacher in study.teachers.live())
-    logits = student.cpu().eval()(images.cpu()).float()
-    proxy = ProxyLabeler(**_labeler_settings(config))(logits, noise, imbalance)
-    true = None if datamodule.true_labels is None else torch.tensor(datamodule.true_labels)[index.cpu()]
-    # Where nobody knows which labels are wrong, those that the proxy label speaks against.
-    other = proxy.labels.argmax(dim=1) if true is None else true
-    rows = _instructive(given.cpu(), other, torch.tensor(datamodule.shot_class_counts))
-    return {
-        "images": _pixels(images.cpu()[rows], study),
-        "sample_names": [_place(datamodule, position) for position in index.cpu()[rows].tolist()],
-        "given_label": given.cpu()[rows].numpy(),
-        "true_label": None if true is None else true[rows].numpy(),
-        "noise_probs": noise[rows].exp().double().numpy(),
-        "imbalance_probs": imbalance[rows].exp().double().numpy(),
-        "student_probs": logits[rows].double().softmax(dim=1).numpy(),
-        "proxy_labels": proxy.labels[rows].double().numpy(),
-    }
-
-
 def _proxy_title(datamodule: LongTailedDataModule) -> str:
     if datamodule.manifest.truth_is_known:
         return "From two weak teachers to proxy labels"
     return "Suspects first: samples whose proxy label speaks against the given label, then some others"
-
-
-def _place(datamodule: LongTailedDataModule, index: int) -> str:
-    """Where a training sample is found: its file with the folder it lies in, or its place in the arrays."""
-    position = int(datamodule.manifest.indices[index])
-    images = datamodule.source.train.images
-    return f"no. {position}" if isinstance(images, Tensor) else "/".join(images[position].parts[-2:])
-
-
-def _labeler_settings(config: TrainConfig) -> dict[str, Any]:
-    """Those of one batch by itself: what was remembered of the training's batches is not in the picture."""
-    settings = {name: value for name, value in vars(config.dsink).items() if name not in ("alpha", "warmup_epochs")}
-    kind = "batch" if config.dsink.class_marginal == "running" else config.dsink.class_marginal
-    return {**settings, "class_marginal": kind, "queue_batches": 0}
-
-
-def _instructive(given: Tensor, other: Tensor, counts: Tensor) -> Tensor:
-    """Positions of the samples to show: most with another label than the given one, from tail to head, some without.
-
-    Args:
-        given: (B,) given labels.
-        other: (B,) true labels or, where nobody knows them, those of the highest proxy probability.
-        counts: (C,) training samples.
-    """
-    rarest_first = counts[other].argsort(stable=True)
-    differs = (given != other)[rarest_first]
-    apart, alike = rarest_first[differs], rarest_first[~differs]
-    num_apart = min(len(apart), _NUM_SHOWN - min(_NUM_ALIKE, len(alike)))
-    evenly = torch.linspace(0, max(len(apart) - 1, 0), num_apart).long()
-    return torch.cat([apart[evenly], alike[: _NUM_SHOWN - num_apart]])
-
-
-def _pixels(images: Tensor, study: SeedStudy) -> np.ndarray:
-    """Normalised images back in [0, 1]."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (study.source.mean, study.source.std))
-    return (images.float() * std + mean).clamp(0, 1).numpy()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,23 +10,21 @@ from typing import Any
 from torch import nn
 
 from lt_callbacks._errors import StateError
-from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
+from lt_callbacks._files import canonical_json, sha256, write_json
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.train.trained_file import take_trained
 from lt_callbacks.apps.train.training import Trained, Training
-from lt_callbacks.models.weights_bytes import weights_bytes
-from lt_callbacks.teachers.weights import load_weights
 
 PHASE = "phase.json"
 STOP = "stop"
-_OUTCOME = "outcome.json"
-_WEIGHTS = "weights.safetensors"
 _LOG = "log.txt"
 
-#: What a phase's first rank prints when an epoch is done.
+#: What a phase's first rank prints when an epoch is done, and before what a person is to read.
 PROGRESS_MARK = "@epoch "
+SAY_MARK = "@say "
 
 
 @dataclass(frozen=True)
@@ -75,22 +72,22 @@ class PhaseRunner:
             Preempted: It was asked to stop.
             RuntimeError: A rank failed.
         """
-        from safetensors.torch import load_file
-
         training = phase.training
         folder = (self.folder / f"{training.method or training.group}-seed{training.seed}").resolve()
-        for name in (_OUTCOME, STOP, _WEIGHTS):
-            (folder / name).unlink(missing_ok=True)
+        (folder / STOP).unlink(missing_ok=True)
         # Another driver may have another working directory.
         placed = replace(phase, training=replace(training, folder=training.folder.resolve()))
         write_json(folder / PHASE, placed.to_dict())
         environment = self.drivers.announce({"folder": str(folder)})
         with self.progress.training(training.name):
-            run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name))
-        outcome = json.loads((folder / _OUTCOME).read_text())
-        load_weights(network, load_file(folder / _WEIGHTS), source=str(folder / _WEIGHTS))
-        (folder / _WEIGHTS).unlink()
-        return Trained(**outcome["trained"])
+            run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name), say=self.progress.say)
+        trained = take_trained(training.folder, network)
+        if trained is None:
+            raise StateError(
+                f"The processes of the training in {str(folder)!r} must leave what they trained in "
+                f"{str(training.folder)!r}; it is not there. Are all processes on one file system?"
+            )
+        return trained
 
     def _show(self, name: str) -> Any:
         return lambda done, total: self.progress.advance(name, done, total)
@@ -108,7 +105,13 @@ def follow(drivers: Drivers, preemption: Preemption) -> None:
 
 
 def run_ranks(
-    folder: Path, environment: Mapping[str, str], preemption: Preemption, *, on_epoch: Any = None, rank: int = 0
+    folder: Path,
+    environment: Mapping[str, str],
+    preemption: Preemption,
+    *,
+    on_epoch: Any = None,
+    say: Any = None,
+    rank: int = 0,
 ) -> None:
     """Start this driver's processes of a phase, and wait for them.
 
@@ -134,6 +137,9 @@ def run_ranks(
                     done, total = line.removeprefix(PROGRESS_MARK).split()
                     if on_epoch is not None:
                         on_epoch(int(done), int(total))
+                elif line.startswith(SAY_MARK):
+                    if say is not None:
+                        say(line.removeprefix(SAY_MARK).rstrip("\n"))
                 else:
                     stream.write(line)
                     stream.flush()
@@ -158,13 +164,6 @@ def _stop(process: subprocess.Popen[str], folder: Path) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def write_outcome(folder: Path, network: nn.Module, trained: Trained) -> None:
-    """Leave the first rank's result for its driver: weights, times, curves."""
-    write_bytes(folder / _WEIGHTS, weights_bytes(network))
-    # Written last: with this file, the other is complete.
-    write_json(folder / _OUTCOME, {"trained": asdict(trained)})
 
 
 def _last_line(log: Path) -> str:

@@ -16,13 +16,15 @@ from lt_callbacks._files import write_json
 from lt_callbacks.apps.config.build import build_datamodule, build_source
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.disk_failure import telling_disk_failures
 from lt_callbacks.apps.shared.parent_watch import end_with_parent
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.train.fit import fit
-from lt_callbacks.apps.train.phase import PHASE, PROGRESS_MARK, STOP, Phase, write_outcome
+from lt_callbacks.apps.train.phase import PHASE, PROGRESS_MARK, SAY_MARK, STOP, Phase
 from lt_callbacks.apps.train.runners import train_fresh, training_facts
 from lt_callbacks.apps.train.teachers import StudyTeachers
+from lt_callbacks.apps.train.trained_file import keep_trained
 from lt_callbacks.apps.train.training import Trained, Training
 from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.methods import Classifier
@@ -51,14 +53,15 @@ def main(folder: Path) -> int:
             )
             dsink = teachers.dsink(training.method)
             classifier, trained = train_fresh(phase.config, training, datamodule, dsink=dsink, runner=runner)
+            if runner.is_first:
+                with telling_disk_failures(phase.config):
+                    keep_trained(training, classifier.network, trained)
     except Preempted:
         # The observer of a launcher takes another rank's exit code for a failure, and kills the first.
         return Preempted.EXIT_CODE if runner.is_first else 0
     except UserError as error:
         print(error, flush=True)  # noqa: T201
         return 1
-    if runner.is_first:
-        write_outcome(folder, classifier.network, trained)
     return 0
 
 
@@ -99,6 +102,7 @@ class _Ranks:
             preemption=self.preemption,
             # The settings one by one: of two hashes nobody can tell what differs.
             extra=[RankAgreement({**settings, **facts}), _RankRecord(self, facts)],
+            say=_say,
         )
 
 
@@ -128,6 +132,10 @@ class _Printed(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
             print(f"{PROGRESS_MARK}{trainer.current_epoch + 1} {trainer.max_epochs}", flush=True)  # noqa: T201
+
+
+def _say(text: str) -> None:
+    print(f"{SAY_MARK}{text}", flush=True)  # noqa: T201
 
 
 class _NoProgress:

@@ -13,20 +13,23 @@ from lt_callbacks.apps.config.interrupts import told
 from lt_callbacks.apps.config.job_record import JobRecord
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.claims import RowClaims, claimed_folder
+from lt_callbacks.apps.shared.disk_failure import telling_disk_failures
 from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.label_facts import label_facts_of_seed
 from lt_callbacks.apps.shared.launcher_variables import forget_batch_script
+from lt_callbacks.apps.shared.places import document_path, remove_leftovers_of_run
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption, requeue
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import command_line, result_settings
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.shared.reused import about_finished, about_store
-from lt_callbacks.apps.train.checks import check_parts, check_settings
+from lt_callbacks.apps.train.checks import check_parts, check_settings, check_train_places
 from lt_callbacks.apps.train.model_folder import keep_model, settle_model
 from lt_callbacks.apps.train.pages import show, table_rows, write_pages
 from lt_callbacks.apps.train.phase import PhaseRunner, follow
 from lt_callbacks.apps.train.rows import RECIPES, num_trainings, title
 from lt_callbacks.apps.train.runners import InPhases, InProcess
+from lt_callbacks.apps.train.shown_samples import keep_shown_samples
 from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.apps.train.sweep_objective import objective_value
 from lt_callbacks.data import LongTailedDataModule
@@ -55,6 +58,7 @@ def run(config: TrainConfig, *, command: str | None = None, is_job: bool = False
     """
     be_quiet()
     forget_batch_script()
+    check_train_places(config)
     check_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -66,22 +70,29 @@ def run(config: TrainConfig, *, command: str | None = None, is_job: bool = False
         if not drivers.is_first:
             follow(drivers, preemption)
             return None
-        output = Path(config.output)
-        results = Path(config.results or output / "metrics.json")
+        stack.enter_context(telling_disk_failures(config))
         with drivers.leading():
-            claim = claimed_folder(output, results=results, waits=is_job, preemption=preemption)
-            stack.enter_context(claim)
+            stack.enter_context(
+                claimed_folder(Path(config.output), results=document_path(config), waits=is_job, preemption=preemption)
+            )
             settings = result_settings(config, datamodule)
-            document = ResultFile(results, command=command or command_line(), settings=settings)
+            document = ResultFile(document_path(config), command=command or command_line(), settings=settings)
+            remove_leftovers_of_run(config)
             shown = _run_seeds(config, datamodule, document, drivers, preemption)
-        rows_shown = _shown_results(config, document.results)
-        rows = table_rows(config, rows_shown)
-        model = settle_model(config, document.path)
-        write_pages(output, config, rows_shown, rows, shown)
-        show(config, rows, output, document.path)
-        if model is not None:
-            sys.stdout.write(f"{model}\n")
-        return objective_value(config, rows_shown)
+        return _compare(config, document, shown)
+
+
+def _compare(config: TrainConfig, document: ResultFile, shown: SeedStudy) -> float | None:
+    """Write and show what the rows are like; returns what a sweeper may choose by."""
+    output = Path(config.output)
+    results = _shown_results(config, document.results)
+    rows = table_rows(config, results)
+    model = settle_model(config, document.path)
+    write_pages(output, config, results, rows, shown)
+    show(config, rows, output, document.path)
+    if model is not None:
+        sys.stdout.write(f"{model}\n")
+    return objective_value(config, results)
 
 
 def run_job(job: JobRecord) -> float | None:
@@ -93,7 +104,7 @@ def run_job(job: JobRecord) -> float | None:
 def _run_seeds(
     config: TrainConfig, first: LongTailedDataModule, document: ResultFile, drivers: Drivers, preemption: Preemption
 ) -> SeedStudy:
-    """Run what each seed lacks; returns the study to show: the first one that trained a D-SINK student.
+    """Run what each seed lacks; returns the study to show, that of the first seed.
 
     Args:
         config: The settings.
@@ -132,16 +143,20 @@ def _run_seeds(
                 if seed != config.seed and not waits:
                     progress.say_if_any(label_facts_of_seed(config, study.datamodule))
                 study.datamodule.manifest.save(Path(config.output) / f"manifest-seed{seed}.json")
-                for method in left:
+                for method in config.methods:
+                    if method not in left:
+                        # Of a run that was killed when its result was safe.
+                        study.finish(method, left=left)
+                for position, method in enumerate(left, 1):
                     with claims.row(title(method, config), seed=seed, waits=waits) as is_open:
                         if is_open:
                             result = study.run(method)
                             # Before the row counts as finished: a run that goes on trains no finished row again.
                             keep_model(study, method, result)
+                            keep_shown_samples(study, method)
                             claims.add(result)
-                            study.finish(method)
-                if shown is None or shown.student is None:
-                    shown = study
+                            study.finish(method, left=left[position:])
+                shown = shown or study
             claims.close()
         except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning turns the first into the second.

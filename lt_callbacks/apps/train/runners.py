@@ -8,6 +8,7 @@ from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.fit import fit
 from lt_callbacks.apps.train.phase import Phase, PhaseRunner
+from lt_callbacks.apps.train.trained_file import keep_trained, take_trained
 from lt_callbacks.apps.train.training import Trained, Training
 from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.methods import Classifier
@@ -47,10 +48,23 @@ class InProcess:
         self, training: Training, classifier: Classifier, datamodule: LongTailedDataModule, *, dsink: DSink | None
     ) -> Trained:
         """Train here, from the training's last checkpoint if it has one; see `Runner`."""
+        taken = _taken(self.config, training, classifier, self.progress)
+        if taken is not None:
+            return taken
+        say = self.progress.say
         with self.progress.training(training.name) as bar:
-            return fit(
-                self.config, training, classifier, datamodule, dsink=dsink, progress=bar, preemption=self.preemption
+            trained = fit(
+                self.config,
+                training,
+                classifier,
+                datamodule,
+                dsink=dsink,
+                progress=bar,
+                preemption=self.preemption,
+                say=say,
             )
+        keep_trained(training, classifier.network, trained, say=say)
+        return trained
 
 
 class InPhases:
@@ -68,8 +82,19 @@ class InPhases:
         self, training: Training, classifier: Classifier, datamodule: LongTailedDataModule, *, dsink: DSink | None
     ) -> Trained:
         """Have ranks train, which make data and teachers for themselves and compare the facts; see `Runner`."""
+        taken = _taken(self.config, training, classifier, self.phases.progress)
+        if taken is not None:
+            return taken
         phase = Phase(config=self.config, training=training, facts=training_facts(datamodule, dsink))
         return self.phases.train(phase, classifier.network)
+
+
+def _taken(config: TrainConfig, training: Training, classifier: Classifier, progress: RunProgress) -> Trained | None:
+    """The training as an earlier run left it, which ended before the row or teacher was safe; None: it left none."""
+    trained = None if config.ckpt_path is None else take_trained(training.folder, classifier.network)
+    if trained is not None:
+        progress.skip(training.name, "trained before")
+    return trained
 
 
 def training_facts(datamodule: LongTailedDataModule, dsink: DSink | None) -> dict[str, Any]:

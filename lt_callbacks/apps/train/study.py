@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lt_callbacks._files import write_bytes
 from lt_callbacks.apps.config.build import build_datamodule
 from lt_callbacks.apps.config.train_schemas import TrainConfig
+from lt_callbacks.apps.shared.places import document_path
 from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.train.rows import RECIPES
@@ -19,6 +22,9 @@ from lt_callbacks.data import LongTailedDataModule, Source
 from lt_callbacks.evaluation import MethodResult
 from lt_callbacks.methods import Classifier
 from lt_callbacks.models.weights_bytes import weights_bytes
+
+# The row whose network `Recipe.needs_student` speaks of.
+_STUDENT = "dsink"
 
 
 @dataclass
@@ -70,16 +76,31 @@ class SeedStudy:
             return self._run_teacher(method, teachers[recipe.teacher])
         return self._run_training(method)
 
-    def finish(self, method: str) -> None:
-        """Forget the checkpoint of a row whose result is safe."""
-        shutil.rmtree(self._training(method).folder, ignore_errors=True)
+    def finish(self, method: str, *, left: Sequence[str] = ()) -> None:
+        """Forget what is kept of the training behind a row whose result is safe.
+
+        Args:
+            method: The row.
+            left: Rows of this seed that are still to be run; one that is made of the same student keeps its network.
+        """
+        row = _STUDENT if RECIPES[method].needs_student else method
+        if row == _STUDENT and any(other == row or RECIPES[other].needs_student for other in left):
+            return
+        used, own = self._training(row).folder, self._own_training(row).folder
+        # Also those of settings that were changed in between: of this row nothing is left to go on with.
+        for folder in (used, *own.parent.glob(f"{row}-seed{self.seed}-*")):
+            shutil.rmtree(folder, ignore_errors=True)
+        for parent in (used.parent, own.parent):
+            # It may hold those of other rows.
+            with suppress(OSError):
+                parent.rmdir()
 
     def _run_matched(self, method: str, teachers: dict[str, SettledTeacher]) -> MethodResult:
         role = RECIPES[method].teacher
         if role is not None:
             classifier = teachers[role].classifier
         else:
-            classifier = self.student if self.student is not None else self._train("dsink")[0]
+            classifier = self.student if self.student is not None else self._train(_STUDENT)[0]
         return score_matched(
             self.config,
             self.datamodule,
@@ -127,9 +148,15 @@ class SeedStudy:
         classifier, trained = train_fresh(
             self.config, self._training(method), self.datamodule, dsink=dsink, runner=self._runner
         )
-        if method == "dsink":
+        if method == _STUDENT:
             self.student = classifier
         return classifier, trained
 
     def _training(self, method: str) -> Training:
+        """The training of a row: in the run's folder, or where the run whose document is continued had begun it."""
+        training = self._own_training(method)
+        earlier = document_path(self.config).parent / training.folder.parent.name / training.folder.name
+        return replace(training, folder=earlier) if earlier.is_dir() and not training.folder.is_dir() else training
+
+    def _own_training(self, method: str) -> Training:
         return row_training(self.config, method, seed=self.seed, manifest_sha256=self.datamodule.manifest.sha256)

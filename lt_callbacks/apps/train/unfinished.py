@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,26 @@ from lightning.pytorch.callbacks import Checkpoint
 from lt_callbacks._errors import DataError
 from lt_callbacks._files import write_bytes
 from lt_callbacks._ranks import all_ranks
+from lt_callbacks.apps.shared.disk_failure import is_disk_failure
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
+
+#: In the folder of a training.
+CHECKPOINT = "last.ckpt"
 
 #: Steps between two looks of several ranks at whether one of them was asked to stop.
 _STEPS_BETWEEN_LOOKS = 10
 
 
 class WholeFile(TorchCheckpointIO):
-    """Checkpoints that are there as a whole or not at all; nothing but tensors and plain values is unpickled."""
+    """Checkpoints that are there as a whole or not at all; nothing but tensors and plain values is unpickled.
+
+    Args:
+        on_failure: Told of a disk that refuses a checkpoint, in place of an error; None: it is an error. Only the rank
+            that writes hears of it, and goes on to where the others wait for it.
+    """
+
+    def __init__(self, *, on_failure: Callable[[OSError], None] | None = None) -> None:
+        self.on_failure = on_failure
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint beside the old file, then put it in its place."""
@@ -29,7 +43,12 @@ class WholeFile(TorchCheckpointIO):
 
         buffer = BytesIO()
         torch.save(checkpoint, buffer)
-        write_bytes(path, buffer.getvalue())
+        try:
+            write_bytes(path, buffer.getvalue())
+        except OSError as error:
+            if self.on_failure is None or not is_disk_failure(error):
+                raise
+            self.on_failure(error)
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The content of a checkpoint, its tensors on the CPU.
@@ -57,6 +76,9 @@ class UnfinishedTraining(Checkpoint):
             only when asked to stop.
         every_n_steps: Also save within epochs that are long; None: no.
         preemption: Whether the training was asked to stop.
+        say: Tells a person; None: standard error.
+
+    A disk that refuses a checkpoint does not end the training, see `could_not_save`.
 
     Attributes:
         seconds: That the training took so far, over all its runs.
@@ -69,8 +91,12 @@ class UnfinishedTraining(Checkpoint):
         every_seconds: float | None,
         every_n_steps: int | None,
         preemption: Preemption,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.folder = folder
+        self.say = say or _to_standard_error
+        self._failure: OSError | None = None
+        self._has_failed = False
         self.every_seconds, self.every_n_steps = every_seconds, every_n_steps
         self.preemption = preemption
         self._seconds_before = 0.0
@@ -79,7 +105,7 @@ class UnfinishedTraining(Checkpoint):
     @property
     def path(self) -> Path:
         """Where the checkpoint is, or would be."""
-        return self.folder / "last.ckpt"
+        return self.folder / CHECKPOINT
 
     @property
     def seconds(self) -> float:
@@ -112,9 +138,24 @@ class UnfinishedTraining(Checkpoint):
     def _is_due_step(self, trainer: Trainer) -> bool:
         return self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
 
+    def could_not_save(self, error: OSError) -> None:
+        """Take note that a checkpoint was refused, and say so the first time; see `WholeFile`.
+
+        The training goes on: it may well reach its end, which needs no checkpoint, and the disk may have room again
+        by the next one. To end it would lose for certain what the checkpoint would have kept.
+        """
+        self._failure = error
+        if not self._has_failed:
+            self._has_failed = True
+            self.say(
+                f"The checkpoint {str(self.path)!r} could not be written: {error.strerror}. The training goes on; if "
+                "it is stopped, it begins again where its last checkpoint was. Make room there."
+            )
+
     def _stop(self, trainer: Trainer) -> None:
         self._save(trainer)
-        raise Preempted(f"asked to stop in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}")
+        lost = "" if self._failure is None else f"; its checkpoint could not be written: {self._failure.strerror}"
+        raise Preempted(f"asked to stop in epoch {trainer.current_epoch + 1}, after step {trainer.global_step}{lost}")
 
     def state_dict(self) -> dict[str, Any]:
         """How long the training took so far, which a checkpoint keeps."""
@@ -125,6 +166,7 @@ class UnfinishedTraining(Checkpoint):
         self._seconds_before, self._started = state_dict["seconds"], time.monotonic()
 
     def _save(self, trainer: Trainer) -> None:
+        self._failure = None
         trainer.save_checkpoint(self.path)
         self._last = time.monotonic()
 
@@ -138,3 +180,7 @@ class UnfinishedTraining(Checkpoint):
         flag = torch.tensor(int(self.preemption.is_requested), device=trainer.strategy.root_device)
         dist.all_reduce(flag, group=group)
         return bool(flag)
+
+
+def _to_standard_error(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

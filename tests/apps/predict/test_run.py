@@ -56,4 +56,6 @@ def test_the_table_that_was_asked_about_is_not_overwritten(tmp_path, folder):
         run(folder, tmp_path / "table.csv", output=tmp_path / "table.csv")
     with pytest.raises(ValueError, match="`output` must be a CSV file of its own"):
         run(folder, tmp_path / "table.csv", output=tmp_path)
+    with pytest.raises(ValueError, match="`output` must lie in a folder; got .*table.csv' is a file"):
+        run(folder, tmp_path / "table.csv", output=tmp_path / "table.csv" / "out.csv")
     assert (tmp_path / "table.csv").read_text() == "path\na.png\n"

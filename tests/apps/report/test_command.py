@@ -203,7 +203,9 @@ def test_folders_without_results_are_an_error_that_lists_the_jobs(tmp_path, caps
     [
         (["missing"], "`DIR` must be folders of finished runs, or result documents; got 'missing', which does not exist."),
         (["sweep", "--group-by", "noise.ration"], "`--group-by` must name settings of the results; got 'noise.ration'. Did you mean 'noise.ratio'?"),
-        (["sweep", "--output", "file"], "`--output` must be a folder; got the file 'file'. Name another."),
+        (["sweep", "--output", "file"], "`--output` must be a folder; got 'file', a file. Name another one."),
+        (["sweep", "--output", "file/report"], "`--output` must lie in a folder; got 'file/report', where '"),
+        (["sweep", "--output", "/proc/report"], "`--output` must be a place where files can be written; got '/proc/report"),
         (["sweep", "--output", "run"], "`--output` must not be the folder of a run, whose own report would be lost"),
     ],
 )  # fmt: skip

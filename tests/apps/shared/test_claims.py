@@ -47,17 +47,15 @@ def test_a_folder_is_given_back_after_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_that_was_killed_keeps_nobody_out_and_its_half_written_files_go(tmp_path):
+def test_a_run_that_was_killed_keeps_nobody_out(tmp_path):
     held = claimed(tmp_path)
     held.__enter__()
     file = tmp_path / ".in-use" / "0"
     # Of a process of this machine that is gone.
     file.write_text(json.dumps({**json.loads(file.read_text()), "born": "0"}))
-    (tmp_path / "networks").mkdir()
-    (tmp_path / "networks" / f".dsink.safetensors.{'0' * 16}.tmp").write_text("half")
     with claimed(tmp_path):
-        assert not list((tmp_path / "networks").iterdir())
-    assert [path.name for path in tmp_path.iterdir()] == ["networks"]
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_job_of_a_sweep_waits_for_the_one_before(tmp_path, capsys):

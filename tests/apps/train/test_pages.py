@@ -7,19 +7,11 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from tiny_run import tiny_config, tiny_study
 
-from lt_callbacks.apps.train.pages import (
-    _curves,
-    _instructive,
-    _pixels,
-    _shown_samples,
-    show,
-    table_rows,
-    write_pages,
-)
+from lt_callbacks.apps.train.pages import _curves, show, table_rows, write_pages
+from lt_callbacks.apps.train.shown_samples import keep_shown_samples
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.evaluation import MethodResult
 
@@ -29,6 +21,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     study = tiny_study(folder, "methods=[ce,dsink]", "test_every_n_epochs=2")
     cells = [study.run(method) for method in study.config.methods]
+    keep_shown_samples(study, "dsink")
     write_pages(folder / "run", study.config, cells, table_rows(study.config, cells), study)
     return folder / "run", study, cells
 
@@ -117,69 +110,3 @@ def test_curves_of_seeds_that_stopped_early_are_filled_up():
     assert list(curves) == ["CE"]
     assert curves["CE"]["epoch"].tolist() == [1, 2, 3]
     np.testing.assert_array_equal(curves["CE"]["train_loss"], [[0.5, np.nan, np.nan], [0.4, 0.3, 0.2]])
-
-
-def test_the_picture_shows_what_each_model_says_of_the_samples(pages):
-    _, study, _ = pages
-    samples = _shown_samples(study.config, study, study.student)
-    source, manifest = study.source, study.datamodule.manifest
-    stored = {image.numpy().tobytes(): position for position, image in enumerate(source.train.images)}
-    positions = [stored[np.rint(255 * image).astype(np.uint8).tobytes()] for image in samples["images"]]
-    assert source.train.labels[positions].tolist() == samples["true_label"].tolist()
-    assert (
-        manifest.given_labels[np.searchsorted(manifest.indices, positions)].tolist() == samples["given_label"].tolist()
-    )
-
-    mean, std = (torch.tensor(values)[:, None, None] for values in (source.mean, source.std))
-    seen = (source.train.images[positions] / 255 - mean) / std
-    noise, imbalance = (teacher.log_probs(seen).exp() for teacher in study.teachers.live())
-    with torch.no_grad():
-        student = study.student.eval()(seen).softmax(dim=1)
-    for name, expected in (("noise_probs", noise), ("imbalance_probs", imbalance), ("student_probs", student)):
-        np.testing.assert_allclose(samples[name], expected.numpy(), atol=1e-5)
-    # Rows are labels, and those of the kernel student * f_N but for the factor of each class and row.
-    proxy = samples["proxy_labels"]
-    np.testing.assert_allclose(proxy.sum(axis=1), 1, atol=1e-5)
-    scaling = np.log(proxy) - 0.5 * np.log(samples["student_probs"]) - 0.5 * np.log(samples["noise_probs"])
-    scaling -= scaling.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(scaling, scaling[:1].repeat(len(scaling), axis=0), atol=1e-3)
-
-
-def shown(given, true, counts):
-    return _instructive(torch.tensor(given), torch.tensor(true), torch.tensor(counts)).tolist()
-
-
-def test_the_picture_shows_wrong_labels_of_rare_classes_first():
-    # Classes 0, 1, 2 have 100, 10 and 1 samples; ten wrong labels, one of them in class 2.
-    true = [0] * 10 + [1] * 5 + [2] + [0, 1]
-    given = [1] * 5 + [0] * 5 + [0] * 4 + [1] + [0] + [0, 1]
-    positions = shown(given, true, [100, 10, 1])
-    is_wrong = [given[position] != true[position] for position in positions]
-    assert is_wrong == [True] * 6 + [False] * 2
-    assert len(set(positions)) == 8
-    # From tail to head.
-    assert positions[0] == 15
-    classes = [true[position] for position in positions[:6]]
-    assert classes == sorted(classes, reverse=True)
-    assert set(classes) == {0, 1, 2}
-
-
-@pytest.mark.parametrize("num_wrong", range(12))
-def test_the_picture_shows_each_sample_once(num_wrong):
-    true = [0] * 12
-    given = [1] * num_wrong + [0] * (12 - num_wrong)
-    positions = shown(given, true, [12, 1])
-    assert len(positions) == len(set(positions)) == 8
-    assert sum(given[position] == 1 for position in positions) == min(num_wrong, 6 if num_wrong <= 10 else 7)
-
-
-@pytest.mark.parametrize(("given", "expected"), [([0], 1), ([1], 1), ([0, 1], 2), ([1] * 9, 8)])
-def test_the_picture_makes_do_with_what_a_small_batch_has(given, expected):
-    assert len(set(shown(given, [0] * len(given), [9, 1]))) == expected
-
-
-def test_pixels_are_what_the_source_holds(pages):
-    _, study, _ = pages
-    images, _, index = next(iter(study.datamodule.predict_dataloader()))
-    stored = study.source.train.images[study.datamodule.manifest.indices[index]]
-    np.testing.assert_allclose(_pixels(images, study), stored.numpy() / 255, atol=1e-6)

@@ -9,17 +9,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import torch
 from commands import environment, phase_folder
 from tiny_run import tiny_config
-from torch import nn
 
 from lt_callbacks.apps.config.from_dict import config_from_dict
 from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.train import phase as phases
-from lt_callbacks.apps.train.phase import PHASE, STOP, Phase, run_ranks, write_outcome
-from lt_callbacks.apps.train.training import Trained, Training
+from lt_callbacks.apps.train.phase import PHASE, STOP, Phase, run_ranks
+from lt_callbacks.apps.train.training import Training
 
 
 @pytest.fixture
@@ -74,10 +72,19 @@ def stand_in(monkeypatch, code):
 
 
 def test_progress_is_shown_and_the_rest_is_kept(tmp_path, monkeypatch):
-    stand_in(monkeypatch, "print('@epoch 1 3'); print('a warning'); print('@epoch 2 3')")
-    seen = []
-    run_ranks(tmp_path, environment(), Preemption(), on_epoch=lambda done, total: seen.append((done, total)))
+    stand_in(
+        monkeypatch, "print('@epoch 1 3'); print('a warning'); print('@epoch 2 3'); print('@say the disk is full')"
+    )
+    seen, said = [], []
+    run_ranks(
+        tmp_path,
+        environment(),
+        Preemption(),
+        on_epoch=lambda done, total: seen.append((done, total)),
+        say=said.append,
+    )
     assert seen == [(1, 3), (2, 3)]
+    assert said == ["the disk is full"]
     assert (tmp_path / "log.txt").read_text() == "a warning\n"
 
 
@@ -111,14 +118,3 @@ def test_an_interrupt_lets_the_ranks_save_first(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run_ranks(tmp_path, environment(), Preemption(), on_epoch=interrupt)
     assert (tmp_path / "saved").exists()
-
-
-def test_the_outcome_is_complete_once_it_is_there(tmp_path):
-    from safetensors.torch import load_file
-
-    network = nn.Linear(2, 3)
-    write_outcome(tmp_path, network, Trained(seconds=1.5, observed={"dsink/sweeps": None}, curves={"epoch": [1.0]}))
-    weights = load_file(tmp_path / "weights.safetensors")
-    assert torch.equal(weights["weight"], network.weight)
-    told = json.loads((tmp_path / "outcome.json").read_text())["trained"]
-    assert Trained(**told) == Trained(seconds=1.5, observed={"dsink/sweeps": None}, curves={"epoch": [1.0]})

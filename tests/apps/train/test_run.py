@@ -11,6 +11,7 @@ from made_results import method_result
 from patience import PATIENCE, wait_until
 from tiny_run import tiny_config, tiny_study, type_command, write_image_files
 
+from lt_callbacks._files import temporary_beside
 from lt_callbacks.apps.config.build import build_source
 from lt_callbacks.apps.config.default_network import with_network_names
 from lt_callbacks.apps.shared.claims import RowClaims, claimed_folder
@@ -18,6 +19,7 @@ from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
 from lt_callbacks.apps.shared.provenance import result_settings
 from lt_callbacks.apps.train.run import run
+from lt_callbacks.apps.train.study import SeedStudy
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.evaluation import ResultFile, read_result, write_result
 
@@ -63,7 +65,7 @@ def test_every_file_of_a_run_is_there(finished):
     names = {path.relative_to(finished / "run").as_posix() for path in (finished / "run").rglob("*") if path.is_file()}
     figures = {"class_counts", "transition", "per_class_accuracy", "training_curves", "proxy_labels"}
     expected = {"metrics.json", "manifest-seed0.json", "report.md", "table.csv"} | {f"figures/{f}.png" for f in figures}
-    expected |= {"model/model.json", "model/weights.safetensors"}
+    expected |= {"model/model.json", "model/weights.safetensors", "figures/proxy_labels.safetensors"}
     assert names == expected
 
 
@@ -226,3 +228,59 @@ def test_a_damaged_test_picture_is_found_before_anything_is_trained(tmp_path, mo
     # What is finished is not looked at again.
     monkeypatch.setattr("lt_callbacks.apps.train.run.check_pictures", lambda source: pytest.fail("read again"))
     assert type_command(monkeypatch, tmp_path, *arguments) == 0
+
+
+def files_of(folder):
+    """Path -> content, without what only this run's place is about."""
+    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: content.replace(str(folder.parent).encode(), b"") for name, content in files.items()}
+
+
+def test_a_run_that_was_killed_before_its_pages_has_all_of_them_after_the_rerun(finished, tmp_path, capsys):
+    """The picture of the proxy labels needed the student, which only the process that trained it had."""
+    folder = copied(finished, tmp_path)
+    run_folder = folder / "run"
+    for path in (run_folder / "report.md", run_folder / "table.csv", *(run_folder / "figures").glob("*.png")):
+        path.unlink()
+    # Nothing is there to be asked again.
+    shutil.rmtree(folder / "store")
+    run(tiny_config(folder))
+    assert "[1/" not in capsys.readouterr().err
+    assert files_of(run_folder) == files_of(finished / "run")
+
+
+class Killed(BaseException):
+    """Like a signal: nothing catches it."""
+
+
+def test_a_run_that_is_killed_when_its_row_is_written_ends_as_the_one_that_was_not(tmp_path, monkeypatch, capsys):
+    settings = ("methods=[dsink]", "trainer.max_epochs=1", "num_seeds=2")
+    with monkeypatch.context() as patched:
+        # After the document has the row.
+        patched.setattr(SeedStudy, "finish", stop)
+        with pytest.raises(Killed):
+            run(tiny_config(tmp_path, *settings))
+    run_folder = tmp_path / "run"
+    assert len(list((run_folder / "unfinished").glob("dsink-seed0-*"))) == 1
+    assert not (run_folder / "report.md").exists()
+    temporary = temporary_beside(run_folder / "report.md")
+    temporary.touch()
+    monkeypatch.setattr("lt_callbacks._files._is_running", lambda process: False)
+    capsys.readouterr()
+    run(tiny_config(tmp_path, *settings))
+    said = capsys.readouterr().err
+    assert "seed 0, D-SINK" not in said
+    names = {path.relative_to(run_folder).as_posix() for path in run_folder.rglob("*") if path.is_file()}
+    figures = {"class_counts", "transition", "per_class_accuracy", "training_curves", "proxy_labels"}
+    assert names - {".metrics.json.lock"} == {
+        *("metrics.json", "manifest-seed0.json", "manifest-seed1.json", "report.md", "table.csv"),
+        *("model/model.json", "model/weights.safetensors", "figures/proxy_labels.safetensors"),
+        *(f"figures/{name}.png" for name in figures),
+    }
+    assert "![Proxy labels](figures/proxy_labels.png)" in (run_folder / "report.md").read_text()
+    # Empty folders are litter too.
+    assert not (run_folder / "unfinished").exists()
+
+
+def stop(*args, **settings):
+    raise Killed

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from disks import full
 from lightning.pytorch import Callback
 from tiny_run import tiny_study
 
@@ -73,9 +75,12 @@ def test_in_this_process_a_training_is_fitted_and_shown(tmp_path, monkeypatch):
 
     monkeypatch.setattr(runners, "fit", fit)
     preemption, dsink, training = Preemption(), dsink_of(study), training_of(study, "dsink")
-    runner = InProcess(study.config, RunProgress(total=1, stream=log), preemption)
-    assert runner.train(training, None, study.datamodule, dsink=dsink).seconds == 2.0
+    progress = RunProgress(total=1, stream=log)
+    runner = InProcess(study.config, progress, preemption)
+    classifier = build_classifier(study.config, study.datamodule, group="objective")
+    assert runner.train(training, classifier, study.datamodule, dsink=dsink).seconds == 2.0
     assert isinstance(given.pop("progress"), Callback)
+    assert given.pop("say") == progress.say
     assert given == {
         "config": study.config,
         "training": training,
@@ -96,9 +101,40 @@ def test_ranks_are_told_the_training_and_its_facts_and_fill_the_network(tmp_path
 
     dsink, training = dsink_of(study) if with_teachers else None, training_of(study)
     classifier = build_classifier(study.config, study.datamodule, group="objective")
-    runner = InPhases(study.config, SimpleNamespace(train=train))
+    runner = InPhases(study.config, SimpleNamespace(train=train, progress=RunProgress(total=1)))
     assert runner.train(training, classifier, study.datamodule, dsink=dsink).seconds == 3.0
     ((phase, network),) = seen
     assert network is classifier.network
     assert (phase.config, phase.training) == (study.config, training)
     assert phase.facts == training_facts(study.datamodule, dsink)
+
+
+def test_what_was_trained_and_not_kept_elsewhere_is_taken_wherever_it_ran(tmp_path, monkeypatch):
+    study, log = tiny_study(tmp_path), io.StringIO()
+    training, progress = training_of(study), RunProgress(total=2, stream=log)
+    trained = Trained(seconds=2.0, observed={"dsink/sweeps": None}, curves={"epoch": [1.0]})
+    monkeypatch.setattr(runners, "fit", lambda *args, **settings: trained)
+    first, *others = (build_classifier(study.config, study.datamodule, group="objective") for _ in range(3))
+    in_process = InProcess(study.config, progress, Preemption())
+    in_process.train(training, first, study.datamodule, dsink=None)
+
+    monkeypatch.setattr(runners, "fit", lambda *args, **settings: pytest.fail("trained again"))
+    in_phases = InPhases(study.config, SimpleNamespace(train=runners.fit, progress=progress))
+    for runner, classifier in zip((in_process, in_phases), others, strict=True):
+        assert runner.train(training, classifier, study.datamodule, dsink=None) == trained
+        pairs = zip(first.network.parameters(), classifier.network.parameters(), strict=True)
+        assert all(torch.equal(one, two) for one, two in pairs)
+    assert log.getvalue().count("trained before") == 2
+
+
+def test_a_network_for_which_there_is_no_room_is_scored_all_the_same(tmp_path, monkeypatch):
+    study, log = tiny_study(tmp_path), io.StringIO()
+    monkeypatch.setattr(runners, "fit", lambda *args, **settings: Trained(seconds=2.0, observed={}, curves={}))
+    classifier = build_classifier(study.config, study.datamodule, group="objective")
+    runner = InProcess(study.config, RunProgress(total=1, stream=log), Preemption())
+    with full(tmp_path / "disk") as place:
+        training = replace(training_of(study), folder=place / "unfinished")
+        assert runner.train(training, classifier, study.datamodule, dsink=None).seconds == 2.0
+    assert log.getvalue().endswith(
+        "  seed 0, CE: the network could not be kept until its result is: No space left on device.\n"
+    )

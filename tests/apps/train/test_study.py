@@ -130,6 +130,8 @@ def test_the_same_seed_gives_the_same_numbers_in_any_order(finished, tmp_path):
     torch.manual_seed(12345)
     first = tiny_study(tmp_path, "test_every_n_epochs=1")
     assert numbers(first.run("dsink")) == numbers(cells["dsink"])
+    # Trained again, not taken.
+    first.finish("dsink")
     again = tiny_study(tmp_path, "test_every_n_epochs=1")
     assert numbers(again.run("dsink")) == numbers(cells["dsink"])
     assert numbers(again.run("ce")) == numbers(cells["ce"])
@@ -185,7 +187,57 @@ def test_a_row_whose_result_is_safe_leaves_no_checkpoint(tmp_path):
     study = tiny_study(tmp_path, "checkpoint_every_seconds=0")
     study.run("ce")
     left = tmp_path / "run" / "unfinished"
-    assert list(left.glob("*/last.ckpt"))
+    # The network in the place of the checkpoint.
+    (folder,) = left.iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["trained.json", "trained.safetensors"]
+    (left / "ce-seed0-of-other-settings").mkdir()
+    (left / "ce-seed01-of-another-seed").mkdir()
     study.finish("ce")
-    assert not list(left.iterdir())
+    assert [path.name for path in left.iterdir()] == ["ce-seed01-of-another-seed"]
+    (left / "ce-seed01-of-another-seed").rmdir()
     study.finish("ce")
+    assert not left.exists()
+
+
+def test_a_network_stays_for_the_rows_that_are_still_to_be_made_of_it(tmp_path):
+    study = tiny_study(tmp_path, "trainer.max_epochs=1")
+    study.run("dsink")
+    study.finish("dsink", left=["ce", "dsink_matched"])
+    log = io.StringIO()
+    later = tiny_study(tmp_path, "trainer.max_epochs=1", progress=RunProgress(total=3, stream=log))
+    later.run("dsink_matched")
+    assert log.getvalue().splitlines()[-1] == "[3/3] seed 0, D-SINK: trained before"
+    later.finish("dsink_matched")
+    assert not (tmp_path / "run" / "unfinished").exists()
+
+
+def test_a_row_whose_result_was_not_written_is_scored_without_being_trained_again(finished, tmp_path):
+    _, cells, _ = finished
+    settings = ("test_every_n_epochs=1",)
+    tiny_study(tmp_path, *settings).run("dsink")
+    log = io.StringIO()
+    later = tiny_study(tmp_path, *settings, progress=RunProgress(total=3, stream=log))
+    assert numbers(later.run("dsink")) == numbers(cells["dsink"])
+    assert "D-SINK: trained before" in log.getvalue()
+    # What is told of the training too, but for the teachers, which were trained before.
+    told, whole = ({**cell.extra, "teachers": None} for cell in (later.run("dsink"), cells["dsink"]))
+    assert told == whole
+
+
+def test_a_run_that_begins_anew_trains_what_is_there(tmp_path):
+    tiny_study(tmp_path, "trainer.max_epochs=1").run("ce")
+    log = io.StringIO()
+    tiny_study(tmp_path, "trainer.max_epochs=1", "ckpt_path=null", progress=RunProgress(total=1, stream=log)).run("ce")
+    assert "trained before" not in log.getvalue()
+
+
+def test_a_run_that_goes_on_in_another_folder_takes_the_network_from_beside_the_document(tmp_path):
+    settings = ("trainer.max_epochs=1",)
+    tiny_study(tmp_path, *settings).run("ce")
+    log = io.StringIO()
+    elsewhere = (f"output={tmp_path / 'later'}", f"results={tmp_path / 'run' / 'metrics.json'}")
+    later = tiny_study(tmp_path, *settings, *elsewhere, progress=RunProgress(total=1, stream=log))
+    later.run("ce")
+    assert "trained before" in log.getvalue()
+    later.finish("ce")
+    assert not (tmp_path / "run" / "unfinished").exists()

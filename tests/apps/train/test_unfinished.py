@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from disks import disk, fill
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
@@ -57,16 +58,25 @@ class Look(Callback):
         self.saved.append((content["epoch"], content["global_step"]))
 
 
-def train(folder: Path, *, ask_at: int | None = None, file: Path | None = None, **settings: Any):
+def train(
+    folder: Path,
+    *,
+    ask_at: int | None = None,
+    file: Path | None = None,
+    extra: tuple[Callback, ...] = (),
+    **settings: Any,
+):
     preemption = Preemption(file=file)
     settings = {"every_seconds": None, "every_n_steps": None, **settings}
-    unfinished = UnfinishedTraining(folder / "unfinished", preemption=preemption, **settings)
+    told: list[str] = []
+    unfinished = UnfinishedTraining(folder / "unfinished", preemption=preemption, say=told.append, **settings)
+    unfinished.told = told
     look = Look(unfinished.path, ask_at=ask_at, preemption=preemption)
     trainer = Trainer(
         max_epochs=EPOCHS,
         accelerator="cpu",
-        callbacks=[unfinished, look],
-        plugins=[WholeFile()],
+        callbacks=[*extra, unfinished, look],
+        plugins=[WholeFile(on_failure=unfinished.could_not_save)],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -193,3 +203,53 @@ def test_a_process_that_is_killed_while_it_saves_leaves_the_old_checkpoint(tmp_p
     assert WholeFile().load_checkpoint(path) == {"step": 1}
     WholeFile().save_checkpoint({"step": 3}, path)
     assert WholeFile().load_checkpoint(path) == {"step": 3}
+
+
+class MakeRoom(Callback):
+    """At the start of an epoch, the disk has room again."""
+
+    def __init__(self, filler: Path, *, epoch: int) -> None:
+        self.filler, self.epoch = filler, epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        if trainer.current_epoch == self.epoch:
+            self.filler.unlink()
+
+
+def test_a_full_disk_does_not_end_the_training_and_is_spoken_of_once(tmp_path):
+    """What a checkpoint guards against may never come; ending the training would be it."""
+    with disk(tmp_path / "disk") as place:
+        filler = fill(place)
+        unfinished, look, trainer = train(place, every_n_steps=1, extra=(MakeRoom(filler, epoch=2),))
+        assert trainer.global_step == EPOCHS * STEPS
+        (told,) = unfinished.told
+        assert told == (
+            f"The checkpoint '{unfinished.path}' could not be written: No space left on device. The training goes on; if "
+            "it is stopped, it begins again where its last checkpoint was. Make room there."
+        )
+        # With room, they are written again.
+        assert [step for _, step in look.saved][0] > 2 * STEPS
+        assert WholeFile().load_checkpoint(unfinished.path)["global_step"] == EPOCHS * STEPS - 1
+
+
+def test_a_request_to_stop_on_a_full_disk_leaves_the_checkpoint_before(tmp_path):
+    with disk(tmp_path / "disk") as place:
+        with pytest.raises(Preempted):
+            train(place, ask_at=2)
+        fill(place)
+        with pytest.raises(
+            Preempted, match="after step 5; its checkpoint could not be written: No space left on device$"
+        ) as stopped:
+            train(place, ask_at=5)
+        assert stopped.value.code == 143
+        assert WholeFile().load_checkpoint(place / "unfinished" / "last.ckpt")["global_step"] == 2
+        assert [path.name for path in (place / "unfinished").iterdir()] == ["last.ckpt"]
+
+
+def test_an_error_that_is_no_disks_is_an_error(tmp_path, monkeypatch):
+    def wrong(*_: object) -> None:
+        raise OSError("not of a disk")
+
+    monkeypatch.setattr("lt_callbacks.apps.train.unfinished.write_bytes", wrong)
+    with pytest.raises(OSError, match="not of a disk"):
+        train(tmp_path, every_n_steps=1)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from made_results import method_result
 
+from lt_callbacks._files import temporary_beside
 from lt_callbacks.evaluation import ResultFile, read_result, write_result
 
 SETTINGS = {"ratio": 0.4, "epochs": (30, 60)}
@@ -91,10 +94,13 @@ def test_a_file_that_nobody_changed_is_not_read_again(tmp_path, monkeypatch):
 
 
 def test_nothing_but_the_document_stays_also_after_a_writer_that_was_killed(tmp_path):
-    (tmp_path / f".digits.json.{'0' * 16}.tmp").write_text("half")
-    (tmp_path / f".other.json.{'0' * 16}.tmp").write_text("of somebody who writes now")
+    # Of processes whose number is none's.
+    names = [temporary_beside(Path(name)).name for name in ("digits.json", "other.json")]
+    killed, another = (name.replace(f"-{os.getpid()}-", "-99999999-") for name in names)
+    for name in (killed, another):
+        (tmp_path / name).write_text("half")
     open_file(tmp_path).append(method_result(seed=0))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".other.json.{'0' * 16}.tmp", "digits.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [another, "digits.json"]
 
 
 def test_many_writers_lose_nothing(tmp_path):
