@@ -9,7 +9,6 @@ import math
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import limit_worker as worker
 import pytest
@@ -57,7 +56,7 @@ def test_no_solve_sweeps_more_often_than_it_may_and_its_numbers_are_those_of_its
         num_solved += 1
         plan, scaling, error, iterations = result
         assert 1 <= int(iterations) <= limit, case
-        assert bool(plan.isfinite().all()) and bool(scaling.isfinite().all()) and bool(error.isfinite()), case
+        assert all(bool(values.isfinite().all()) for values in (plan, scaling, error)), case
         torch.testing.assert_close(plan.sum(1), torch.ones(len(plan)), atol=5e-6, rtol=0, msg=case)
 
         marginal = worker.wide_problem(shape, scale)[1].double()

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.train.rank_processes import SECONDS_TO_END, end_session, said_lines
+from lt_callbacks.apps.train.rank_signs import SECONDS_OF_SILENCE, RankSigns, clear_signs, first_failure
 from lt_callbacks.apps.train.training import Trained, Training
 from lt_callbacks.models.weights_bytes import weights_bytes
 from lt_callbacks.teachers.weights import load_weights
@@ -25,6 +28,9 @@ STOP = "stop"
 _OUTCOME = "outcome.json"
 _WEIGHTS = "weights.safetensors"
 _LOG = "log.txt"
+
+#: Seconds that ranks have for their checkpoint where the command itself is interrupted.
+SECONDS_TO_SAVE = 60.0
 
 #: What a phase's first rank prints when an epoch is done.
 PROGRESS_MARK = "@epoch "
@@ -81,15 +87,17 @@ class PhaseRunner:
         folder = (self.folder / f"{training.method or training.group}-seed{training.seed}").resolve()
         for name in (_OUTCOME, STOP, _WEIGHTS):
             (folder / name).unlink(missing_ok=True)
+        clear_signs(folder)
         # Another driver may have another working directory.
         placed = replace(phase, training=replace(training, folder=training.folder.resolve()))
         write_json(folder / PHASE, placed.to_dict())
         environment = self.drivers.announce({"folder": str(folder)})
         with self.progress.training(training.name):
-            run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name))
+            run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name), say=self.progress.say)
         outcome = json.loads((folder / _OUTCOME).read_text())
         load_weights(network, load_file(folder / _WEIGHTS), source=str(folder / _WEIGHTS))
         (folder / _WEIGHTS).unlink()
+        clear_signs(folder)
         return Trained(**outcome["trained"])
 
     def _show(self, name: str) -> Any:
@@ -108,13 +116,29 @@ def follow(drivers: Drivers, preemption: Preemption) -> None:
 
 
 def run_ranks(
-    folder: Path, environment: Mapping[str, str], preemption: Preemption, *, on_epoch: Any = None, rank: int = 0
+    folder: Path,
+    environment: Mapping[str, str],
+    preemption: Preemption,
+    *,
+    on_epoch: Callable[[int, int], None] | None = None,
+    rank: int = 0,
+    say: Callable[[str], None] | None = None,
+    silence: float = SECONDS_OF_SILENCE,
 ) -> None:
-    """Start this driver's processes of a phase, and wait for them.
+    """Start this driver's processes of a phase, and wait for them; none outlives this call.
+
+    Args:
+        folder: Of the phase.
+        environment: Of the processes.
+        preemption: Whether to stop.
+        on_epoch: Called with epochs done and epochs to do.
+        rank: Of this driver.
+        say: Where to report a rank that was stopped; None: nowhere.
+        silence: Seconds without a sign of life after which it is.
 
     Raises:
         Preempted: They were asked to stop, and did.
-        RuntimeError: One failed.
+        RuntimeError: One failed; names the one that failed first, also where another driver started it.
     """
     log = folder / (_LOG if rank == 0 else f"log-{rank}.txt")
     command = [sys.executable, "-m", "lt_callbacks.apps.train.phase_worker", str(folder)]
@@ -127,9 +151,10 @@ def run_ranks(
         text=True,
         start_new_session=True,
     )
+    signs = RankSigns(folder, say=say, silence=silence)
     try:
         with preemption.passed_on(folder / STOP), log.open("a") as stream:
-            for line in process.stdout or ():
+            for line in said_lines(process, look=signs.look, has_failed=lambda: first_failure(folder) is not None):
                 if line.startswith(PROGRESS_MARK):
                     done, total = line.removeprefix(PROGRESS_MARK).split()
                     if on_epoch is not None:
@@ -137,6 +162,9 @@ def run_ranks(
                 else:
                     stream.write(line)
                     stream.flush()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=SECONDS_TO_END)
+        end_session(process)
         code = process.wait()
     except BaseException:
         _stop(process, folder)
@@ -144,20 +172,17 @@ def run_ranks(
     if code == Preempted.EXIT_CODE:
         raise Preempted("asked to stop")
     if code:
-        raise StateError(
-            f"A process of the training in {str(folder)!r} failed with exit code {code}: {_last_line(log)} The whole "
-            f"story is in {str(log)!r}."
-        )
+        said = f"A process of the training in {str(folder)!r} failed with exit code {code}: {_last_line(log)}"
+        raise StateError(f"{(first_failure(folder) or said).rstrip('.')}. The whole story is in {str(log)!r}.")
 
 
 def _stop(process: subprocess.Popen[str], folder: Path) -> None:
-    """Let the ranks save and end; kill them if they do not."""
+    """Let the ranks save and end; kill those that do not, as a stopped one cannot."""
     (folder / STOP).touch()
-    try:
-        process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=SECONDS_TO_SAVE)
+    end_session(process)
+    process.wait()
 
 
 def write_outcome(folder: Path, network: nn.Module, trained: Trained) -> None:
