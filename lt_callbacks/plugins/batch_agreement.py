@@ -70,13 +70,13 @@ class BatchAgreement(Callback):
 
     def _compare(self, trainer: Trainer) -> None:
         self._is_compared = True
-        self._is_sized = _is_sized(trainer.train_dataloader)
+        self._is_sized = is_sized(trainer.train_dataloader)
         num_batches = trainer.num_training_batches
         known = int(num_batches) if self._is_sized and math.isfinite(num_batches) else _UNKNOWN
         check_same_batches(known, "batches of an epoch", {_UNKNOWN: "an unknown number"})
 
 
-def _is_sized(loaders: Any) -> bool:
+def is_sized(loaders: Any) -> bool:
     """Whether the length of every loader is known; an iterable data set's own word for it is not taken."""
     flattened: Iterable[Any] = CombinedLoader(loaders).flattened
     return all(

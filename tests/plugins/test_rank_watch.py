@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import threading
@@ -9,7 +8,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from patience import PATIENCE, wait_until
-from rank_trouble import start_two_ranks
 
 from lt_callbacks._errors import StateError
 from lt_callbacks.plugins import rank_watch as module
@@ -139,33 +137,3 @@ def test_a_rank_that_is_held_up_is_ended_with_the_message():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (1, TOLD)
-
-
-@pytest.mark.ddp
-def test_a_teacher_that_fails_on_one_rank_ends_the_other_with_its_message(two_ranks):
-    """Both processes end by the error that their fit raised, which nobody catches."""
-    check(two_ranks, 1, "OSError: the teacher's disk is gone")
-
-
-def check(ranks, failed, why):
-    assert [rank.code for rank in ranks] == [1, 1]
-    assert re.search(rf"^(\[rank{failed}\]: )?{re.escape(why)}", ranks[failed].said, re.MULTILINE)
-    told = f"Rank {failed} of this training failed, and the others end with it: {why}"
-    assert told in ranks[1 - failed].said
-    assert told not in ranks[failed].said
-
-
-@pytest.mark.ddp
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("what", "rank", "why"),
-    [
-        ("teacher", 0, "OSError: the teacher's disk is gone"),
-        ("step", 1, "ArithmeticError: the step went wrong"),
-        ("step", 0, "ArithmeticError: the step went wrong"),
-        ("loader", 1, "EOFError: the file ends here"),
-        ("optimiser", 0, "LookupError: the optimiser lost its place"),
-    ],
-)
-def test_so_does_whatever_fails_on_whichever_rank(tmp_path, what, rank, why):
-    check(start_two_ranks(tmp_path, "failure", what, str(rank)), rank, why)

@@ -42,34 +42,31 @@ def wide_problem(shape: tuple[int, int], scale: float) -> tuple[Tensor, Tensor]:
     return log_kernel.float(), marginal.float().clamp_min(1e-3)
 
 
-def sweeps(log_kernel: Tensor, marginal: Tensor, *, stop_early: bool, **settings: Any) -> SinkhornResult:
-    return solve_in_log_domain(log_kernel, marginal, stop_early=stop_early, accelerate=True, **settings)
+def in_logs(*, stop_early: bool, accelerate: bool = True) -> Solve:
+    def solve(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult:
+        return solve_in_log_domain(log_kernel, marginal, stop_early=stop_early, accelerate=accelerate, **settings)
+
+    return solve
 
 
-def by_sweeps(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult:
-    return sweeps(log_kernel, marginal, stop_early=True, **settings)
+def by_exponential(*, accelerate: bool) -> Solve:
+    def solve(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult | None:
+        return solve_exponentiated(log_kernel, share_of(log_kernel, marginal), accelerate=accelerate, **settings)
+
+    return solve
 
 
-def by_products(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult:
-    return sweeps(log_kernel, marginal, stop_early=False, **settings)
+def compiled(*, accelerate: bool) -> Solve:
+    def solve(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult | None:
+        from lt_callbacks.transport.compiled import solve_compiled
+
+        return solve_compiled(log_kernel, share_of(log_kernel, marginal), accelerate=accelerate, **settings)
+
+    return solve
 
 
 def share_of(log_kernel: Tensor, marginal: Tensor) -> Any:
     return (marginal * (len(log_kernel) / marginal.sum())).numpy()
-
-
-def by_exponential(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult | None:
-    return solve_exponentiated(log_kernel, share_of(log_kernel, marginal), accelerate=True, **settings)
-
-
-def by_exponential_plain(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult | None:
-    return solve_exponentiated(log_kernel, share_of(log_kernel, marginal), accelerate=False, **settings)
-
-
-def compiled(log_kernel: Tensor, marginal: Tensor, **settings: Any) -> SinkhornResult | None:
-    from lt_callbacks.transport.compiled import solve_compiled
-
-    return solve_compiled(log_kernel, share_of(log_kernel, marginal), accelerate=True, **settings)
 
 
 def called(**chosen: Any) -> Solve:
@@ -80,17 +77,21 @@ def called(**chosen: Any) -> Solve:
 
 
 def ways(group: Any) -> Iterator[tuple[str, Solve]]:
-    yield "sweeps", by_sweeps
-    yield "products", by_products
-    yield "exponential", by_exponential
-    yield "exponential_plain", by_exponential_plain
+    """Those whose name ends with "plain" make nothing but sweeps g <- g + log(b / c)."""
+    yield "logs", in_logs(stop_early=True)
+    yield "logs_plain", in_logs(stop_early=True, accelerate=False)
+    yield "products", in_logs(stop_early=False)
+    yield "exponential", by_exponential(accelerate=True)
+    yield "exponential_plain", by_exponential(accelerate=False)
     yield "auto", called()
     yield "rank_sums", called(process_group=group)
     if importlib.util.find_spec("numba") is not None:
-        yield "compiled", compiled
+        yield "compiled", compiled(accelerate=True)
+        yield "compiled_plain", compiled(accelerate=False)
         yield "numba", called(backend="numba")
     if fused.has_triton():
         yield "triton", called(backend="triton")
+        yield "triton_plain", called(backend="triton", accelerate=False)
 
 
 def main(file: Path) -> None:
@@ -102,7 +103,7 @@ def main(file: Path) -> None:
             for shape, scale in itertools.product(SHAPES, SCALES):
                 log_kernel, marginal = wide_problem(shape, scale)
                 for limit, criterion, tolerance in itertools.product(LIMITS, CRITERIA, TOLERANCES):
-                    if name == "triton" and (shape != SHAPES[0] or tolerance != TOLERANCES[1]):
+                    if name.startswith("triton") and (shape != SHAPES[0] or tolerance != TOLERANCES[1]):
                         continue  # the interpreter takes its time
                     settings = {"tolerance": tolerance, "max_iterations": limit}
                     result = solve(log_kernel, marginal, relative=criterion == "relative", **settings)

@@ -57,6 +57,7 @@ def with_trouble(folder: Path, *, rank: int, file: Path | None) -> dict[str, str
     return environment(PYTHONPATH=os.pathsep.join(filter(None, path)))
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
 def test_a_stopped_rank_is_reported_and_goes_on_and_one_that_fails_ends_all_with_its_message(tmp_path):
     folder, file = phase_folder(tmp_path / "phase"), tmp_path / "fail_now"
