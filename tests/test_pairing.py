@@ -36,6 +36,7 @@ ELSEWHERE = {
 # Test files about several files of a room at once.
 ACROSS = {
     "plugins/test_no_host_reads.py",
+    "plugins/test_rank_trouble.py",
     "plugins/dsink/test_ddp.py",
     "dsink/test_one_launch.py",
     "dsink/test_over_ranks.py",

@@ -34,6 +34,10 @@ class NonfiniteReport:
             self._copied.record()
         self._pending = (count, is_nonfinite, index)
 
+    def forget(self) -> None:
+        """Leave the step noted last unreported: it was one of another training."""
+        self._pending = self._copied = None
+
     def check(self) -> None:
         """Report the step noted last, if a teacher was not finite in it."""
         if self._pending is None:

@@ -70,6 +70,14 @@ def store_events(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted((folder / "store" / "jobs" / "log").glob("*.json"))]
 
 
+def is_alive(number: int) -> bool:
+    """Whether a process runs or is stopped; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

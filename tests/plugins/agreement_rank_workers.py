@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import small_modules as m
+
 from lt_callbacks.plugins import RankAgreement
+from lt_callbacks.plugins.batch_agreement import check_same_batches
 
 #: Name -> what each of two ranks was told.
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -22,13 +25,24 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+#: Name -> what each of two ranks says of its batches.
+BATCHES = {"same": (3, 3), "more": (3, 5), "fewer": (5, 3), "unknown": (-1, 4), "both_unknown": (-1, -1)}
+
+
 def agreement_worker(rank: int, folder: Path) -> None:
     found = {}
     for name, facts in CASES.items():
         try:
-            RankAgreement(facts[rank]).setup(None, None, "fit")
+            RankAgreement(facts[rank]).setup(m.trainer(), None, "fit")
         except ValueError as error:
             found[name] = str(error)
         else:
             found[name] = None
+    for name, said in BATCHES.items():
+        try:
+            check_same_batches(said[rank], "batches of an epoch", {-1: "an unknown number"})
+        except ValueError as error:
+            found[f"batches_{name}"] = str(error)
+        else:
+            found[f"batches_{name}"] = None
     (folder / f"{rank}.json").write_text(json.dumps(found))

@@ -86,6 +86,26 @@ def test_what_differs_is_named_with_both_values_on_both_ranks(ranks, case, told)
     )
 
 
+@pytest.mark.ddp
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [
+        ("more", "3 on rank 0, 5 on rank 1"),
+        ("fewer", "5 on rank 0, 3 on rank 1"),
+        ("unknown", "an unknown number on rank 0, 4 on rank 1"),
+    ],
+)
+def test_numbers_of_batches_that_differ_are_told_on_both_ranks(ranks, case, told):
+    text = (
+        "`train_dataloader` must give as many batches to every rank, since ranks exchange gradients in each step; got "
+    )
+    for rank in ranks:
+        assert rank[f"batches_{case}"].startswith(
+            f"{text}batches of an epoch: {told}. Set `Trainer(limit_train_batches=N)`"
+        )
+        assert rank["batches_same"] is rank["batches_both_unknown"] is None
+
+
 def fit_on_two_ranks(folder: Path, form: str, differs: str) -> list[dict]:
     script = Path(__file__).with_name("agreement_ddp_script.py")
     command = [sys.executable, str(script), form, differs, str(folder)]

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from lt_callbacks.apps.config.train_schemas import TrainConfig
 from lt_callbacks.apps.shared.drivers import Drivers
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.progress import RunProgress
+from lt_callbacks.apps.train.rank_processes import SECONDS_TO_END, end_session, said_lines
+from lt_callbacks.apps.train.rank_signs import SECONDS_OF_SILENCE, RankSigns, clear_signs, first_failure
 from lt_callbacks.apps.train.trained_file import take_trained
 from lt_callbacks.apps.train.training import Trained, Training
 
 PHASE = "phase.json"
 STOP = "stop"
 _LOG = "log.txt"
+
+#: Seconds that ranks have for their checkpoint where the command itself is interrupted.
+SECONDS_TO_SAVE = 60.0
 
 #: What a phase's first rank prints when an epoch is done, and before what a person is to read.
 PROGRESS_MARK = "@epoch "
@@ -75,12 +81,14 @@ class PhaseRunner:
         training = phase.training
         folder = (self.folder / f"{training.method or training.group}-seed{training.seed}").resolve()
         (folder / STOP).unlink(missing_ok=True)
+        clear_signs(folder)
         # Another driver may have another working directory.
         placed = replace(phase, training=replace(training, folder=training.folder.resolve()))
         write_json(folder / PHASE, placed.to_dict())
         environment = self.drivers.announce({"folder": str(folder)})
         with self.progress.training(training.name):
             run_ranks(folder, environment, self.preemption, on_epoch=self._show(training.name), say=self.progress.say)
+        clear_signs(folder)
         trained = take_trained(training.folder, network)
         if trained is None:
             raise StateError(
@@ -109,15 +117,25 @@ def run_ranks(
     environment: Mapping[str, str],
     preemption: Preemption,
     *,
-    on_epoch: Any = None,
-    say: Any = None,
+    on_epoch: Callable[[int, int], None] | None = None,
     rank: int = 0,
+    say: Callable[[str], None] | None = None,
+    silence: float = SECONDS_OF_SILENCE,
 ) -> None:
-    """Start this driver's processes of a phase, and wait for them.
+    """Start this driver's processes of a phase, and wait for them; none outlives this call.
+
+    Args:
+        folder: Of the phase.
+        environment: Of the processes.
+        preemption: Whether to stop.
+        on_epoch: Called with epochs done and epochs to do.
+        rank: Of this driver.
+        say: Where to report a rank that was stopped; None: nowhere.
+        silence: Seconds without a sign of life after which it is.
 
     Raises:
         Preempted: They were asked to stop, and did.
-        RuntimeError: One failed.
+        RuntimeError: One failed; names the one that failed first, also where another driver started it.
     """
     log = folder / (_LOG if rank == 0 else f"log-{rank}.txt")
     command = [sys.executable, "-m", "lt_callbacks.apps.train.phase_worker", str(folder)]
@@ -130,9 +148,10 @@ def run_ranks(
         text=True,
         start_new_session=True,
     )
+    signs = RankSigns(folder, say=say, silence=silence)
     try:
         with preemption.passed_on(folder / STOP), log.open("a") as stream:
-            for line in process.stdout or ():
+            for line in said_lines(process, look=signs.look, has_failed=lambda: first_failure(folder) is not None):
                 if line.startswith(PROGRESS_MARK):
                     done, total = line.removeprefix(PROGRESS_MARK).split()
                     if on_epoch is not None:
@@ -143,6 +162,9 @@ def run_ranks(
                 else:
                     stream.write(line)
                     stream.flush()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=SECONDS_TO_END)
+        end_session(process)
         code = process.wait()
     except BaseException:
         _stop(process, folder)
@@ -150,20 +172,17 @@ def run_ranks(
     if code == Preempted.EXIT_CODE:
         raise Preempted("asked to stop")
     if code:
-        raise StateError(
-            f"A process of the training in {str(folder)!r} failed with exit code {code}: {_last_line(log)} The whole "
-            f"story is in {str(log)!r}."
-        )
+        said = f"A process of the training in {str(folder)!r} failed with exit code {code}: {_last_line(log)}"
+        raise StateError(f"{(first_failure(folder) or said).rstrip('.')}. The whole story is in {str(log)!r}.")
 
 
 def _stop(process: subprocess.Popen[str], folder: Path) -> None:
-    """Let the ranks save and end; kill them if they do not."""
+    """Let the ranks save and end; kill those that do not, as a stopped one cannot."""
     (folder / STOP).touch()
-    try:
-        process.communicate(timeout=60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=SECONDS_TO_SAVE)
+    end_session(process)
+    process.wait()
 
 
 def _last_line(log: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 from lt_callbacks.apps.shared.quiet import be_quiet
 from lt_callbacks.apps.train.fit import fit
 from lt_callbacks.apps.train.phase import PHASE, PROGRESS_MARK, SAY_MARK, STOP, Phase
+from lt_callbacks.apps.train.rank_signs import LifeSigns, leave_failure
 from lt_callbacks.apps.train.runners import train_fresh, training_facts
 from lt_callbacks.apps.train.teachers import StudyTeachers
 from lt_callbacks.apps.train.trained_file import keep_trained
@@ -40,9 +42,10 @@ def main(folder: Path) -> int:
     phase = Phase(config=config_from_dict(TrainConfig, content["config"]), training=training, facts=content["facts"])
     if phase.config.threads is not None:
         torch.set_num_threads(phase.config.threads)
+    preemption = Preemption(file=folder / STOP)
+    runner = _Ranks(phase, folder, preemption)
     try:
-        with Preemption(file=folder / STOP).listening() as preemption:
-            runner = _Ranks(phase, folder, preemption)
+        with preemption.listening():
             datamodule = build_datamodule(phase.config, build_source(phase.config.data), seed=training.seed)
             teachers = StudyTeachers(
                 phase.config,
@@ -61,7 +64,15 @@ def main(folder: Path) -> int:
         return Preempted.EXIT_CODE if runner.is_first else 0
     except UserError as error:
         print(error, flush=True)  # noqa: T201
+        leave_failure(folder, rank=runner.rank, error=str(error))
         return 1
+    except Exception as error:
+        traceback.print_exc()
+        leave_failure(folder, rank=runner.rank, error=f"{type(error).__name__}: {error}")
+        return 1
+    finally:
+        if runner.life is not None:
+            runner.life.stop()
     return 0
 
 
@@ -86,6 +97,9 @@ class _Ranks:
     def __init__(self, phase: Phase, folder: Path, preemption: Preemption) -> None:
         self.phase, self.folder, self.preemption = phase, folder, preemption
         self.is_first = True
+        # Known once the ranks have met.
+        self.rank: int | None = None
+        self.life: LifeSigns | None = None
 
     def train(
         self, training: Training, classifier: Classifier, datamodule: LongTailedDataModule, *, dsink: DSink | None
@@ -101,9 +115,21 @@ class _Ranks:
             progress=_Printed(),
             preemption=self.preemption,
             # The settings one by one: of two hashes nobody can tell what differs.
-            extra=[RankAgreement({**settings, **facts}), _RankRecord(self, facts)],
+            extra=[_RankNumber(self), RankAgreement({**settings, **facts}), _RankRecord(self, facts)],
             say=_say,
         )
+
+
+class _RankNumber(Callback):
+    """Notes which rank this is once the ranks have met, and gives signs of life from then on."""
+
+    def __init__(self, runner: _Ranks) -> None:
+        self.runner = runner
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.runner.is_first, self.runner.rank = trainer.is_global_zero, trainer.global_rank
+        self.runner.life = LifeSigns(self.runner.folder, rank=trainer.global_rank)
+        self.runner.life.start()
 
 
 class _RankRecord(Callback):
@@ -113,7 +139,6 @@ class _RankRecord(Callback):
         self.runner, self.facts = runner, facts
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.runner.is_first = trainer.is_global_zero
         for name, expected in self.runner.phase.facts.items():
             if self.facts[name] != expected:
                 raise ArgumentValueError(

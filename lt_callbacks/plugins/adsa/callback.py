@@ -19,6 +19,7 @@ from lt_callbacks.distilled_set.live_labels import in_eval_mode
 from lt_callbacks.plugins.adsa.network import TrainedNetwork, share_buffers, trained_source
 from lt_callbacks.plugins.adsa.ranks import TrainerRanks
 from lt_callbacks.plugins.adsa.report import ViewLines, log_report, metrics_of
+from lt_callbacks.plugins.rank_agreement import watch_ranks
 from lt_callbacks.relabel import RelabelledFolder, RelabelSettings, RelabelTask, relabel
 from lt_callbacks.relabel.folder import LABELS
 from lt_callbacks.relabel.network import check_network
@@ -151,6 +152,7 @@ class ADSACallback(Callback):
         if stage != "fit":
             return
         _check_trainer(trainer, self)
+        watch_ranks(trainer)
         RelabelledFolder(self.output).check(self.distilled)
         distilled, stored = _load(self.distilled)
         prior = self.class_prior

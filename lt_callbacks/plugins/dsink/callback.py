@@ -99,11 +99,13 @@ class DSinkCallback(Callback):
             check_submodule(pl_module, self.dsink)
         check_training_agrees(self.dsink, trainer)
         # Before the finders of learning rate and batch size, which train when the fit starts.
+        others = [callback for callback in trainer.callbacks if callback is not self]  # type: ignore[attr-defined]
         trainer.callbacks = [self, *others]  # type: ignore[attr-defined]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wraps the module's ``forward`` and ``training_step`` on the instance."""
         check_submodule(pl_module, self.dsink)
+        self.dsink.start()
         self._capture = capture = Capture(dsink=self.dsink)
         self._module = pl_module
         self._put("_dsink_capture", capture)

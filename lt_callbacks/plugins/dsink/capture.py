@@ -28,6 +28,7 @@ class Capture:
         self.num_batches_this_epoch = 0
         self._is_armed = False
         self._was_added = False
+        self._num_added = 0
         self._calls: list[tuple[Any, Any]] = []
         self._inputs: list[Any] = []
         self.start_fit()
@@ -44,7 +45,10 @@ class Capture:
         self, module: nn.Module, step: Callable[..., Any], batch: Any, args: Sequence[Any], kwargs: Any
     ) -> Any:
         """``step(batch, *args)`` with D-SINK's loss added to what it returns."""
-        self._is_armed, self._was_added, self._calls, self._inputs = True, False, [], []
+        self._is_armed, self._was_added, self._num_added = True, False, 0
+        self._calls, self._inputs = [], []
+        # A monitor must not take what an earlier step left for this one's, if this one is skipped or fails.
+        self.dsink.last_step = None
         try:
             output = step(batch, *args, **kwargs)
         finally:
@@ -60,7 +64,8 @@ class Capture:
     ) -> Any:
         self.num_steps_this_epoch += 1
         if self._was_added:
-            self.num_added_this_epoch += 1
+            # A step may catch the error of `add_dsink`, and goes without then.
+            self.num_added_this_epoch += min(self._num_added, 1)
             return output
         if not getattr(module, "automatic_optimization", True):
             if not self._has_added:
@@ -98,9 +103,12 @@ class Capture:
         """``base_loss`` with D-SINK's loss added, for logits and images that the user names."""
         self._was_added = self._has_added = True
         self._look(None, logits)
-        if not self._is_armed:
+        loss = base_loss + self._extra_loss(module, logits, images, index)
+        if self._is_armed:
+            self._num_added += 1
+        else:
             self.num_added_this_epoch += 1
-        return base_loss + self._extra_loss(module, logits, images, index)
+        return loss
 
     def start_epoch(self) -> None:
         """Count steps and batches from 0 again."""
@@ -119,7 +127,7 @@ class Capture:
         if self.num_steps_this_epoch:
             raise StateError(
                 f"D-SINK must run in training; in epoch {epoch} it did not run in any of {self.num_steps_this_epoch} "
-                "steps: each returned None. Return the loss of `training_step`."
+                "steps: each returned None, or caught the error of `add_dsink`. Return the loss of `training_step`."
             )
 
     def _extra_loss(self, module: nn.Module, logits: Tensor, images: Tensor, index: Tensor | None) -> Tensor:

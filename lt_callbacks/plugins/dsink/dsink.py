@@ -211,6 +211,11 @@ class DSink:
             "imbalance_teacher": self.imbalance_teacher.sha256(),
         }
 
+    def start(self) -> None:
+        """Begin a fit: forget the last step of one before, which may have failed in the middle of it."""
+        self.last_step = None
+        self._nonfinite.forget()
+
     def finish(self) -> None:
         """End a fit: report a teacher that was not finite in the last step, and give device memory back."""
         self.last_step = None

@@ -13,7 +13,7 @@ from lt_callbacks._errors import ArgumentTypeError, StateError
 from lt_callbacks._ranks import all_ranks
 from lt_callbacks.plugins.dsink.capture import Capture, check_submodule
 from lt_callbacks.plugins.dsink.dsink import DSink
-from lt_callbacks.plugins.rank_agreement import check_ranks_agree
+from lt_callbacks.plugins.rank_agreement import check_ranks_agree, watch_ranks
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
@@ -124,6 +124,7 @@ class DSinkMixin(Base):
         super().on_fit_start()
         if self._dsink_capture is not None:
             self._dsink_capture.start_fit()
+            self._dsink_capture.dsink.start()
             check_training_agrees(self._dsink_capture.dsink, self.trainer)  # type: ignore[attr-defined]
             forget_compiled_code(self)
 
@@ -200,10 +201,14 @@ def see_forward(capture: Capture, images: Any, output: Any) -> None:
 
 
 def check_training_agrees(dsink: DSink, trainer: Any) -> None:
-    """Raise on all ranks alike where they would train with other settings, teachers or labels than each other."""
+    """Raise on all ranks alike where they would train with other settings, teachers or labels than each other.
+
+    From then on they stop together, see `watch_ranks`.
+    """
     if all_ranks() is not None:
         manifest = getattr(getattr(trainer, "datamodule", None), "manifest", None)
         check_ranks_agree({"dsink": dsink.facts(), "manifest": getattr(manifest, "sha256", None)})
+        watch_ranks(trainer)
 
 
 def forget_compiled_code(module: Any) -> None:

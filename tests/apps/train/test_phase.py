@@ -9,7 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from commands import environment, phase_folder
+from commands import environment, is_alive, phase_folder
+from patience import wait_until
 from tiny_run import tiny_config
 
 from lt_callbacks.apps.config.from_dict import config_from_dict
@@ -54,7 +55,9 @@ def test_what_a_rank_says_when_it_fails_is_told(tmp_path):
     content["config"]["trainer"]["accelerator"] = "abacus"
     (folder / PHASE).write_text(json.dumps(content))
     with pytest.raises(
-        RuntimeError, match=r"failed with exit code 1: `trainer` must be what lightning\.Trainer accepts"
+        RuntimeError,
+        match=r"^A rank that had not met the others yet of the training in '.*' failed: `trainer` must be what "
+        r"lightning\.Trainer accepts.* The whole story is in '.*log\.txt'\.$",
     ):
         run_ranks(folder, environment(), Preemption())
     assert "abacus" in (folder / "log.txt").read_text()
@@ -118,3 +121,32 @@ def test_an_interrupt_lets_the_ranks_save_first(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run_ranks(tmp_path, environment(), Preemption(), on_epoch=interrupt)
     assert (tmp_path / "saved").exists()
+
+
+def test_ranks_that_do_not_save_are_ended_with_those_that_are_stopped(tmp_path, monkeypatch):
+    """After Ctrl-C the first rank was killed, and a stopped one stayed for ever."""
+    monkeypatch.setattr(phases, "SECONDS_TO_SAVE", 0.5)
+    waits = (
+        "import os, signal, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(10_000)'])\n"
+        "child.send_signal(signal.SIGSTOP)\nprint('@epoch', child.pid, 2, flush=True)\nchild.wait()"
+    )
+    stand_in(monkeypatch, waits)
+    children = []
+
+    def interrupt(done, total):
+        children.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_ranks(tmp_path, environment(), Preemption(), on_epoch=interrupt)
+    wait_until(lambda: not is_alive(children[0]))
+
+
+def test_a_process_that_says_nothing_of_its_failure_is_told_by_its_last_line(tmp_path, monkeypatch):
+    stand_in(monkeypatch, "import os; print('a warning'); print('Killed.', flush=True); os._exit(9)")
+    text = (
+        rf"^A process of the training in '{tmp_path}' failed with exit code 9: Killed\. The whole story is in '.*'\.$"
+    )
+    with pytest.raises(RuntimeError, match=text):
+        run_ranks(tmp_path, environment(), Preemption())

@@ -35,7 +35,10 @@ CASES = {
     "logit_adjustment": {},
     "cross_entropy+dsink": {},
     "elr+class_balanced": {},
+    # What begins at an epoch: the weights of the classes, and D-SINK after its warm-up.
+    "ldam_drw+thresholds": {"drw_start": 0.4},
 }
+WARMUP_EPOCHS = 3
 
 
 def images_and_labels(num_images, seed):
@@ -93,7 +96,7 @@ class Tested(Classifier):
     def prepare_metrics(self, made):
         self.shots = ShotAccuracy(class_counts=made.true_class_counts)
         self.tau = TauEstimator(np.maximum(made.class_counts, 1))
-        self.sizes, self.logged = [], []
+        self.sizes, self.logged, self.begun = [], [], []
 
     def on_train_epoch_end(self):
         self.logged.append({key: float(value) for key, value in self.trainer.callback_metrics.items()})
@@ -101,6 +104,11 @@ class Tested(Classifier):
     def training_step(self, batch, batch_idx):
         self.sizes.append(len(batch[0]))
         return super().training_step(batch, batch_idx)
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        capture = getattr(self, "_dsink_capture", None)
+        alpha = None if capture is None else capture.dsink.last_step.alpha
+        self.begun.append([self.current_epoch, self.objective.weights(batch[1]) is not None, alpha])
 
     def test_step(self, batch, batch_idx):
         images, label, index = batch
@@ -123,9 +131,12 @@ def run(case, num_ranks, *, is_parallel):
         optimisation=Optimisation(learning_rate=0.01 if objective.head == "cosine" else 0.1),
     )
     callbacks = []
-    if extra == "dsink":
+    if extra in ("dsink", "thresholds"):
+        warmup_epochs = WARMUP_EPOCHS if extra == "thresholds" else 0
         teachers = {"noise_teacher": small_network("linear"), "imbalance_teacher": small_network("linear")}
-        callbacks.append(DSinkCallback(DSink(**teachers, alpha=2.0, tolerance=0.0, max_iterations=200)))
+        callbacks.append(
+            DSinkCallback(DSink(**teachers, alpha=2.0, warmup_epochs=warmup_epochs, tolerance=0.0, max_iterations=200))
+        )
     made = data(1 if is_parallel else num_ranks, "class_balanced" if extra == "class_balanced" else "shuffled")
     module.prepare_metrics(made)
     quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
@@ -147,6 +158,7 @@ def run(case, num_ranks, *, is_parallel):
     return {
         "steps": trainer.global_step,
         "sizes": module.sizes,
+        "begun": module.begun,
         "weights": {key: value.clone() for key, value in module.network.state_dict().items()},
         "memory": objective.memory.clone() if name == "elr" else torch.zeros(1),
         "logged": module.logged,
@@ -176,6 +188,7 @@ def main(num_ranks, cases):
         differences[case] = {
             "steps": [found["steps"], alone["steps"]],
             "uneven": sum(len(set(sizes)) > 1 for sizes in zip(*(own[case]["sizes"] for own in ranks), strict=True)),
+            "begun": [*(own[case]["begun"] for own in ranks), alone["begun"]],
             "batches": [sum(sizes) for sizes in zip(*(own[case]["sizes"] for own in ranks), strict=True)]
             == alone["sizes"],
             "weights": max(distance(own[case]["weights"], alone["weights"]) for own in ranks),

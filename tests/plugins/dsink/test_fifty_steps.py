@@ -37,9 +37,32 @@ def check(case, found):
     assert case.startswith("ldam") or -1 < found["tau"][1] < 4
 
 
+@pytest.fixture(scope="module")
+def two_ranks():
+    return differences(2, "elr", "ldam_drw+thresholds")
+
+
 @pytest.mark.ddp
-def test_two_ranks_end_where_one_process_does():
-    check("elr", differences(2, "elr")["elr"])
+def test_two_ranks_end_where_one_process_does(two_ranks):
+    check("elr", two_ranks["elr"])
+
+
+def check_thresholds(found, *, num_epochs, first_weighted):
+    """In each step, on each rank as in one process: whether classes are weighted, and D-SINK's alpha."""
+    assert len({json.dumps(begun) for begun in found["begun"]}) == 1
+    by_epoch = {epoch: (is_weighted, alpha) for epoch, is_weighted, alpha in found["begun"][0]}
+    assert len(found["begun"][0]) == 50
+    # alpha = 2 after three epochs in which it rises.
+    alphas = [0.0, pytest.approx(2 / 3), pytest.approx(4 / 3), *[2.0] * (num_epochs - 3)]
+    assert by_epoch == {epoch: (epoch >= first_weighted, alphas[epoch]) for epoch in range(num_epochs)}
+
+
+@pytest.mark.ddp
+def test_what_begins_at_an_epoch_begins_at_that_one_on_two_ranks_as_on_one(two_ranks):
+    found = two_ranks["ldam_drw+thresholds"]
+    check("ldam_drw+thresholds", found)
+    # 9 epochs of 6 steps; the weights act after 0.4 of them, 3.6.
+    check_thresholds(found, num_epochs=9, first_weighted=4)
 
 
 @pytest.mark.ddp
@@ -54,6 +77,9 @@ def test_every_kind_of_training_ends_where_one_process_does(num_ranks):
         "logit_adjustment",
         "cross_entropy+dsink",
         "elr+class_balanced",
+        "ldam_drw+thresholds",
     }
     for case, values in found.items():
         check(case, values)
+    epochs = {2: (9, 4), 3: (13, 5)}[num_ranks]
+    check_thresholds(found["ldam_drw+thresholds"], num_epochs=epochs[0], first_weighted=epochs[1])
