@@ -12,6 +12,7 @@ from lt_callbacks.apps.config.errors import CommandError, named, without_trace
 _NAMES = {
     "folder": "MODEL",
     "images": "IMAGES",
+    "root": "--root",
     "top": "--top",
     "device": "--device",
     "batch_size": "--batch-size",
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.model,
                 arguments.images,
                 output=arguments.output,
+                root=arguments.root,
                 top=arguments.top,
                 has_all=arguments.all,
                 batch_size=arguments.batch_size,
@@ -64,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         default=Path("predictions.csv"),
         help="CSV file of path, class, probability (default: predictions.csv)",
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        metavar="FOLDER",
+        help="what relative paths in a CSV file start from (default: its own folder, which they may then not leave)",
     )
     parser.add_argument(
         "--top", type=int, metavar="K", default=1, help="classes of each picture, the likeliest first (default: 1)"
