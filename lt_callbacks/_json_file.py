@@ -32,6 +32,7 @@ class Each(NamedTuple):
 #: Names of entries, and what each must be: a kind, a list of one, or an object with entries of its own.
 Fields = Mapping[str, "Kind | Each | Fields"]
 
+ANYTHING = Kind("anything", lambda value: True)
 TEXT = Kind("text", lambda value: isinstance(value, str))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 INTEGER = Kind("an integer", lambda value: isinstance(value, int) and not isinstance(value, bool))

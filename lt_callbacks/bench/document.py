@@ -24,7 +24,7 @@ _ENTRIES: Fields = {
     "kind": TEXT,
     "command": TEXT,
     "settings": OBJECT,
-    "hardware": {"cpu": TEXT, "num_cores": COUNT, "gpus": TEXTS, "threads": INTEGER},
+    "hardware": {"cpu": TEXT, "num_cores": COUNT, "system": TEXT, "gpus": TEXTS, "threads": INTEGER},
     "versions": VERSIONS,
     "missing": TEXTS,
     _MEASUREMENTS: OBJECT,

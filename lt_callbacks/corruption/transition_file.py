@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lt_callbacks._array_file import read_npy
 from lt_callbacks._checks import as_path, one_of
-from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
+from lt_callbacks._errors import ArgumentError, ArgumentFileError, ArgumentValueError
 from lt_callbacks.corruption.transitions import checked_transition
 
 SUFFIXES = (".npy", ".csv")
@@ -52,4 +52,9 @@ def load_transition(path: str | os.PathLike[str], *, num_classes: int, num_sampl
             got=f"shape {matrix.shape} in {path.name!r}",
             way_out="Entry (i, j) is the probability of given label j for row i.",
         )
-    return checked_transition(matrix, num_samples=num_samples, name="transition_file")
+    try:
+        return checked_transition(matrix, num_samples=num_samples, name="transition_file")
+    except ArgumentError as error:
+        raise type(error)(
+            error.argument, rule=error.rule, got=f"{error.got} in {path.name!r}", way_out=error.way_out
+        ) from error

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lt_callbacks._checks import integer
 from lt_callbacks._errors import ArgumentError, ArgumentTypeError
-from lt_callbacks._json_file import COUNT, OBJECT, TEXT, Fields, optional
+from lt_callbacks._json_file import ANYTHING, COUNT, OBJECT, TEXT, Fields, optional
 from lt_callbacks.distilled_set.compact_labels import checked_top_k
 from lt_callbacks.distilled_set.facts_file import facts_checksum, json_values, read_facts, refusal, write_facts
 from lt_callbacks.distilled_set.view_settings import ViewSettings
@@ -99,7 +99,8 @@ class LabelFacts:
                 **{name: found[name] for name in _PLAIN},
             )
         except ArgumentError as error:
-            reason = f"has in `{error.argument}` what must {error.rule}: {error.got}"
+            name = "views" if error.argument == "values" else error.argument
+            reason = f"has in `{name}` what must {error.rule}: {error.got}"
             raise refusal(path, KIND, reason, WAY_OUT) from error
         # What is missing would have been filled in.
         other = next((name for name, value in made.to_dict().items() if found.get(name) != value), None)
@@ -113,7 +114,7 @@ _ENTRIES: Fields = {
     "num_images": COUNT,
     "num_classes": COUNT,
     "num_views": COUNT,
-    "views": OBJECT,
+    "views": {field.name: ANYTHING for field in fields(ViewSettings)},
     "form": {"kind": TEXT},
     "calibration": optional(OBJECT),
 }

@@ -152,7 +152,7 @@ class TeacherStore:
         if facts["weights_sha256"] != sha256(content):
             raise _damaged(folder, f"{_WEIGHTS} does not fit its checksum in {_FACTS}")
         if self.key(facts["settings"], facts["data"]) != folder.name:
-            raise _damaged(folder, f"{_FACTS} is of another teacher")
+            raise _damaged(folder, f"{_FACTS} has the `settings` or the `data` of another teacher")
         try:
             state = load(content)
         except SafetensorError as error:

@@ -90,7 +90,11 @@ class ModelFacts:
         except (AttributeError, KeyError, TypeError) as error:
             raise DataError(f"`model.json` must have the entries of a trained network ({error}).") from error
         if not fits:
-            raise DataError("`model.json` must have channels, mean, deviation and image size that fit each other.")
+            raise DataError(
+                "`model.json` must have channels, mean, deviation and image size that fit each other: "
+                f"{channels} in `in_channels`, {len(facts.mean)} in `mean`, {len(facts.std)} in `std`, "
+                f"{len(facts.image_size)} in `image_size`."
+            )
         return facts
 
 

@@ -140,7 +140,8 @@ def _built(facts: ModelFacts, place: Path) -> nn.Module:
     # Such as a width that no memory holds.
     except (UserError, RuntimeError, MemoryError, OverflowError) as error:
         why = str(error).splitlines()[0].rstrip(".")
-        raise refusal(place / FACTS_FILE, _KIND, f"names a network that cannot be built: {why}", _WAY_OUT) from error
+        reason = f"describes in `network`, `class_names` and `mean` what cannot be built: {why}"
+        raise refusal(place / FACTS_FILE, _KIND, reason, _WAY_OUT) from error
 
 
 def _read(place: Path) -> tuple[ModelFacts, str]:

@@ -37,8 +37,8 @@ def find_results(places: Iterable[str | os.PathLike[str]]) -> dict[Path, ResultD
 
 
 def files_below(folder: Path, name: str) -> list[Path]:
-    """All files called ``name`` below ``folder``, at any depth."""
-    return [Path(place) / name for place, _, names in os.walk(folder) if name in names]
+    """All files called ``name`` below ``folder``, at any depth; folders too, which whoever reads them will refuse."""
+    return [Path(place) / name for place, folders, names in os.walk(folder) if name in names or name in folders]
 
 
 def _read(path: Path) -> ResultDocument:

@@ -156,7 +156,9 @@ def _result(source: Path, place: int, entry: Mapping[str, Any]) -> MethodResult:
     except ArgumentError as error:
         # What is an argument there is an entry here.
         is_whole = error.argument == "values"
-        name = f"cells[{place}]" + ("" if is_whole else f".{error.argument}")
+        # As it is called on disk.
+        field = {"setting": "cell"}.get(error.argument, error.argument)
+        name = f"cells[{place}]" + ("" if is_whole else f".{field}")
         why = f"lacks or has too much in `{name}`" if is_whole else f"has {error.got} as its entry `{name}`"
         raise _refused(source, f"{why}, which must {error.rule}{f': {error.got}' if is_whole else ''}") from error
 
