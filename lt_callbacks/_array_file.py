@@ -81,6 +81,8 @@ def _array(stream: IO[bytes], num_bytes: int) -> np.ndarray:
         # Written for tables with columns only.
         raise DataError(f"it is of NumPy's format version {version[0]}.{version[1]}, which holds no plain array")
     shape, is_fortran, dtype = readers[version](stream)
+    if any(length < 0 for length in shape):
+        raise DataError(f"its header says shape {shape}, with a length below 0")
     if dtype.hasobject:
         raise DataError("it holds objects, which would have to be unpickled")
     declared, held = math.prod(shape) * dtype.itemsize, num_bytes - stream.tell()

@@ -63,7 +63,8 @@ def as_path(name: str, value: object, *, hint: str = "") -> Path:
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
         # Of a list or a table only the kind: its content would hide the message.
-        got = repr(value) if isinstance(value, bool | int | float | bytes | None) else type(value).__name__
+        shown = isinstance(text, bool | int | float | bytes | None)
+        got = repr(text) if shown else type(text).__name__
         raise ArgumentTypeError(name, rule=rule, got=got, way_out=hint)
     if not text or "\0" in text:
         way_out = hint or ("" if text else "Write '.' for the working directory.")

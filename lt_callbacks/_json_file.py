@@ -68,7 +68,7 @@ def read_json(path: Path) -> Any:
         ValueError: The file cannot be read as JSON; the message says why and leaves naming the file to the caller.
     """
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant, parse_float=_finite)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}") from error
     except RecursionError as error:
@@ -112,6 +112,13 @@ def _mistyped(value: Any, words: str, name: str) -> str:
     shown = json.dumps(value)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     return f"has {shown} as its entry `{name}`, which must be {words}" if name else f"is {shown}, which must be {words}"
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise DataError(f"{text} is no finite number")
+    return number
 
 
 def _refuse_constant(name: str) -> Any:

@@ -255,7 +255,7 @@ def _checksum_fits(content: Mapping[str, Any]) -> bool:
     body = {name: value for name, value in content.items() if name != "checksum"}
     try:
         return sha256(canonical_json(body)) == content.get("checksum")
-    except ValueError:  # NaN or infinity, which `save` never writes
+    except (ValueError, RecursionError):  # what `save` never writes
         return False
 
 

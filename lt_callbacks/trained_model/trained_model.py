@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -60,7 +60,7 @@ class TrainedModel(nn.Module):
             ValueError: A picture cannot be read, or there is none.
         """
         integer("batch_size", batch_size, at_least=1)
-        is_one = isinstance(pictures, str | bytes | os.PathLike | Image.Image | Tensor)
+        is_one = isinstance(pictures, str | bytes | os.PathLike | Mapping | Image.Image | Tensor)
         given: Any = [pictures] if is_one or not isinstance(pictures, Iterable) else list(pictures)
         if not given:
             raise ArgumentValueError("pictures", rule="hold at least one", got="none", way_out="Pass paths of files.")

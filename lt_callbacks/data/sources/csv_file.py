@@ -66,13 +66,14 @@ def csv_file(
             another spelling of its path, or a link), or a test label does not occur in training; with the line.
     """
     root = None if root is None else as_path("root", root)
+    test_file = None if test_csv is None else as_path("test_csv", test_csv)
     table = read_csv_table("train_csv", as_path("train_csv", train_csv))
-    train_rows, test_rows = _split_rows(table, has_test_csv=test_csv is not None)
+    train_rows, test_rows = _split_rows(table, has_test_csv=test_file is not None)
     classes = CsvClasses(table, train_rows)
     train = _part(table, train_rows, root)
     test = None
-    if test_csv is not None:
-        test_table = read_csv_table("test_csv", as_path("test_csv", test_csv))
+    if test_file is not None:
+        test_table = read_csv_table("test_csv", test_file)
         if test_table.splits is not None:
             raise _two_test_sets("test_csv", test_table)
         test = _part(test_table, np.arange(len(test_table.paths)), root)
