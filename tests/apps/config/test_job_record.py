@@ -5,7 +5,17 @@ from dataclasses import asdict
 
 import pytest
 
-from lt_callbacks.apps.config.job_record import DONE, FAILED, FILE, NOT_A_JOBS, RUNNING, JobRecord, job_hash, read_job
+from lt_callbacks.apps.config.job_record import (
+    DONE,
+    FAILED,
+    FILE,
+    NOT_A_JOBS,
+    RUNNING,
+    JobRecord,
+    job_fault,
+    job_hash,
+    read_job,
+)
 
 SETTINGS = {"seed": 1, "noise": {"kind": "symmetric", "ratio": 0.2}, "methods": ["ce"], "output": "a", "threads": None}
 
@@ -119,3 +129,16 @@ def test_the_config_of_an_earlier_release_has_todays_names(tmp_path):
 def test_a_setting_that_was_renamed_keeps_its_place_in_the_hash():
     assert job_hash("lt-train", {**SETTINGS, "setting": "x"}) == job_hash("lt-train", {**SETTINGS, "cell": "x"})
     assert job_hash("lt-train", {**SETTINGS, "setting": "x"}) != job_hash("lt-train", {**SETTINGS, "setting": "y"})
+
+
+def test_what_is_wrong_with_a_record_is_said(tmp_path):
+    assert job_fault(tmp_path) == "is damaged or truncated: cannot be read: No such file or directory"
+    record().write(tmp_path)
+    assert job_fault(tmp_path) is None
+    for changes, fault in (
+        ({"seconds": "1"}, 'has "1" as its entry `seconds`, which must be a finite number or null'),
+        ({"value": True}, "has true as its entry `value`, which must be a finite number or null"),
+    ):
+        (tmp_path / FILE).write_text(json.dumps({"format": 1, **asdict(record(**changes))}))
+        assert job_fault(tmp_path) == fault
+        assert read_job(tmp_path) is None
