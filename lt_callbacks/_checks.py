@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
@@ -50,6 +52,32 @@ def integer(
     if not _inside(int(value), at_least, None, at_most, None):
         raise ArgumentValueError(name, rule=rule, got=repr(value), way_out=hint)
     return int(value)
+
+
+def as_path(name: str, value: object, *, hint: str = "") -> Path:
+    """Return ``value`` as a ``Path``; what is no text or path, bytes included, is a ``TypeError`` under its name.
+
+    The empty text, which Python takes for the working directory, and one with a zero byte are refused too.
+    """
+    rule = "be a path: a str, or an object with one such as pathlib.Path"
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str):
+        # Of a list or a table only the kind: its content would hide the message.
+        shown = isinstance(text, bool | int | float | bytes | None)
+        got = repr(text) if shown else type(text).__name__
+        raise ArgumentTypeError(name, rule=rule, got=got, way_out=hint)
+    if not text or "\0" in text:
+        way_out = hint or ("" if text else "Write '.' for the working directory.")
+        raise ArgumentValueError(name, rule=rule, got=repr(text), way_out=way_out)
+    return Path(text)
+
+
+def as_paths(name: str, values: object) -> list[Path]:
+    """Return ``values`` as a list of ``Path``; one text or path alone, whose letters would count, is refused."""
+    if isinstance(values, str | bytes | os.PathLike) or not isinstance(values, Iterable):
+        got = repr(values) if isinstance(values, str | bytes | int | float | None) else type(values).__name__
+        raise ArgumentTypeError(name, rule="be a list of paths", got=got, way_out="Put a single one into a list.")
+    return [as_path(f"{name}[{position}]", value) for position, value in enumerate(values)]
 
 
 def class_range_hint(least: int, greatest: int, num_classes: int, *, otherwise: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,35 @@ def read_csv_table(argument: str, file: Path, *, needs_label: bool = True) -> Cs
             got=f"{file}, which is not, in line {_undecodable_line(file, encoding)} ({error.reason})",
             way_out="Save it again with that encoding.",
         ) from error
+
+
+def check_inside(table: CsvTable, *, permission: str) -> None:
+    """Refuse a path that leads out of the file's folder, by ``..`` or as an absolute one, as it is written.
+
+    Links are not followed: where those in the folder lead is up to whom it belongs to.
+
+    Args:
+        table: The file.
+        permission: The option that allows such paths, for the message.
+
+    Raises:
+        ValueError: With the line of the first.
+    """
+    folder = table.file.parent
+    # The folder may be named by a link itself.
+    inside = tuple(os.path.join(name, "") for name in (os.path.abspath(folder), os.path.realpath(folder)))  # noqa: PTH100, PTH118
+    for row, path in enumerate(table.paths):
+        has_dots = ".." in path
+        if has_dots or (os.path.isabs(path) and not path.startswith(inside)):  # noqa: PTH117
+            place = os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118
+            if not place.startswith(inside):
+                raise ArgumentValueError(
+                    table.argument,
+                    rule=f"name files in its own folder, or be given together with {permission}",
+                    got=f"{path!r} in {table.where(row)}, which leads out of {folder}",
+                    way_out=f"If that is meant, pass {permission}, the folder that relative paths start from; paths "
+                    f"may then lead anywhere. Here it was {str(folder)!r}.",
+                )
 
 
 def _encoding(argument: str, file: Path) -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from lt_callbacks._errors import DataError
+from lt_callbacks._errors import ArgumentValueError, DataError
 
 _Path = str | os.PathLike[str]
 
 #: Grey value that shows where a picture is transparent: white, as on a page.
 BACKGROUND = 255
+
+#: Environment variable that sets ``PIL.Image.MAX_IMAGE_PIXELS``, in workers and ranks too.
+MAX_PIXELS_VARIABLE = "LT_CALLBACKS_MAX_IMAGE_PIXELS"
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,9 +58,9 @@ def read_picture(path: _Path, *, keep_grey: bool = False) -> Image.Image:
         keep_grey: Whether a file that by its mode holds no colours is given as ``"L"``: one channel of 8 bits.
 
     Raises:
-        ValueError: Pillow cannot decode the file, it has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS``, or nothing
-            says which of its values are black and white (32-bit or signed integers, floats outside [0, 1]). The
-            message has the path.
+        ValueError: Pillow cannot decode the file, it has more pixels than ``PIL.Image.MAX_IMAGE_PIXELS`` (which
+            ``LT_CALLBACKS_MAX_IMAGE_PIXELS`` in the environment sets), or nothing says which of its values are black
+            and white (32-bit or signed integers, floats outside [0, 1]). The message has the path.
     """
     with _named(path), Image.open(path) as image:
         return picture_as_seen(image, keep_grey=keep_grey, name=path)
@@ -116,11 +119,13 @@ def warn_of_frames(paths: Iterable[Path]) -> None:
 @contextmanager
 def _named(path: _Path) -> Iterator[None]:
     """Whatever goes wrong inside becomes an error that names the file."""
+    _set_limit()
     try:
         yield
     except DataError:
         raise
-    except Image.DecompressionBombError as error:
+    # A warning is one where warnings are errors.
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _refusal(path, _FEW_PIXELS, f"the error: {str(error).rstrip('.')}", _FEWER_PIXELS) from error
     except UnidentifiedImageError as error:
         raise _refusal(path, _AN_IMAGE, "something else", _REPLACE) from error
@@ -132,7 +137,18 @@ def _named(path: _Path) -> Iterator[None]:
 _AN_IMAGE = "be an image file that Pillow can decode"
 _REPLACE = "Replace it, or remove it from the data set."
 _FEW_PIXELS = "have no more pixels than Pillow takes for safe"
-_FEWER_PIXELS = "Make it smaller or, if you trust it, raise `PIL.Image.MAX_IMAGE_PIXELS` before it is read."
+_FEWER_PIXELS = (
+    "Make it smaller or, if you trust it, raise `PIL.Image.MAX_IMAGE_PIXELS` before it is read, or set "
+    f"{MAX_PIXELS_VARIABLE} in the environment."
+)
+
+
+def _set_limit() -> None:
+    text = os.environ.get(MAX_PIXELS_VARIABLE)
+    if text:
+        if not (text.isascii() and text.isdecimal() and int(text) > 0):
+            raise ArgumentValueError(MAX_PIXELS_VARIABLE, rule="be a number of pixels > 0", got=repr(text))
+        Image.MAX_IMAGE_PIXELS = int(text)
 
 
 def _check_num_pixels(path: _Path, image: Image.Image) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 
-from lt_callbacks._checks import class_range_hint, integer, one_of, real
+from lt_callbacks._checks import as_path, as_paths, class_range_hint, integer, one_of, real
 
 
 def test_values_inside_their_bounds_come_back():
@@ -92,3 +94,40 @@ def test_what_is_no_integer_is_a_type_error(value):
 def test_only_labels_from_one_to_the_number_of_classes_count_from_one(labels):
     assert class_range_hint(*labels, 3, otherwise="Name it.") == "Name it."
     assert class_range_hint(1, 3, 3, otherwise="Name it.") == "They count from 1: subtract 1."
+
+
+class PathOfBytes:
+    def __fspath__(self):
+        return b"x"
+
+
+@pytest.mark.parametrize("value", ["a/b", Path("a/b"), PurePosixPath("a/b")])
+def test_text_and_path_objects_are_paths(value):
+    assert as_path("folder", value) == Path("a/b")
+    assert as_paths("places", [value, value]) == [Path("a/b")] * 2
+    assert as_paths("places", iter((value,))) == [Path("a/b")]
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [(None, "None"), (3, "3"), (b"a", "b'a'"), (["a"], "list"), (PathOfBytes(), "b'x'"), (True, "True"), ({}, "dict")],
+)
+def test_what_is_no_path_is_refused_by_name(value, got):
+    rule = "`folder` must be a path: a str, or an object with one such as pathlib.Path"
+    with pytest.raises(TypeError, match=f"^{re.escape(rule)}; got {re.escape(got)}. Name it"):
+        as_path("folder", value, hint="Name it.")
+
+
+def test_an_empty_path_is_not_the_working_directory():
+    with pytest.raises(ValueError, match="^`folder` must be a path: .*; got ''. Write '.' for the working directory"):
+        as_path("folder", "")
+    with pytest.raises(ValueError, match=r"^`folder` must be a path: .*; got 'a\\x00b'\.$"):
+        as_path("folder", "a\0b")
+
+
+@pytest.mark.parametrize("value", ["abc", b"abc", Path("abc"), None, 3])
+def test_one_path_alone_is_no_list_of_its_letters(value):
+    with pytest.raises(TypeError, match="^`places` must be a list of paths; got .* Put a single one into a list"):
+        as_paths("places", value)
+    with pytest.raises(TypeError, match=r"^`places\[1\]` must be a path: .*; got 3"):
+        as_paths("places", ["a", 3])

@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from test_pictures import as_bytes, noise, write_png
 
 from lt_callbacks._errors import DataError
-from lt_callbacks._pictures import read_picture, warn_of_frames
+from lt_callbacks._pictures import MAX_PIXELS_VARIABLE, read_picture, warn_of_frames
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"])
@@ -132,3 +132,29 @@ def test_frames_of_a_file_that_is_no_image_are_not_counted(tmp_path: Path):
     (tmp_path / "x.gif").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"x.gif must be an image file that Pillow can decode"):
         warn_of_frames([tmp_path / "x.gif"])
+
+
+def test_the_environment_sets_the_limit_of_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "large.png"
+    Image.new("RGB", (20, 10)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with pytest.raises(DataError, match=f"or set {MAX_PIXELS_VARIABLE} in the environment"):
+        read_picture(path)
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "200")
+    assert read_picture(path).size == (20, 10)
+    monkeypatch.setenv(MAX_PIXELS_VARIABLE, "199")
+    with pytest.raises(DataError, match="got 20 x 10, where the limit is 199"):
+        read_picture(path)
+    for text in ("many", "-1", "0", "1.5", "²"):
+        monkeypatch.setenv(MAX_PIXELS_VARIABLE, text)
+        with pytest.raises(ValueError, match=f"`{MAX_PIXELS_VARIABLE}` must be a number of pixels > 0; got '{text}'"):
+            read_picture(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_picture_is_named_also_where_warnings_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "large.png"
+    Image.new("RGB", (20, 10)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 150)
+    with pytest.raises(DataError, match="large.png must have no more pixels than Pillow takes for safe; got"):
+        read_picture(path)

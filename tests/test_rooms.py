@@ -78,18 +78,21 @@ AT_ONCE = {
 
 # Imported by all rooms; they import the standard library only, or what is named here.
 LEAVES = {
+    "_array_file": {"numpy"},
     "_errors": set(),
     "_checks": set(),
     "_counter_random": {"torch"},
     "_covering_size": set(),
     "_files": set(),
     "_writable": set(),
+    "_json_file": set(),
     "_ranks": {"torch"},
     "_lease": set(),
     "_folder_lock": {"filelock"},
     "_class_folders": set(),
     "_csv_table": {"numpy"},
     "_pictures": {"numpy", "PIL"},
+    "_tensor_file": {"torch"},
 }
 
 ON_USE = {"matplotlib", "sklearn", "scipy", "triton", "numba", "timm", "rich", "safetensors", "jinja2"}

@@ -204,7 +204,18 @@ def _plot(arguments: argparse.Namespace, typed: list[str]) -> None:
     from lt_callbacks.bench.show import show
 
     for path in arguments.files:
-        show(read_bench(path), arguments.output or path.parent)
+        content = read_bench(path)
+        try:
+            show(content, arguments.output or path.parent)
+        # Measurements have entries of their own for each kind, which only its tables and figures know.
+        except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            why = f"{type(error).__name__}: {error}"
+            raise ArgumentValueError(
+                "FILE",
+                rule="hold whole measurements of a kind that lt-bench makes",
+                got=f"{path} of kind {content['kind']!r}, whose tables cannot be made ({why})",
+                way_out="Restore it, or measure again.",
+            ) from error
 
 
 def _finish(document: BenchDocument) -> None:

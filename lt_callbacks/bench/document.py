@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lt_callbacks import _files
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._errors import ArgumentValueError, DataError
+from lt_callbacks._json_file import COUNT, INTEGER, OBJECT, TEXT, TEXTS, VERSIONS, Fields, read_json, wrong_entry
 from lt_callbacks.bench.threads import threads_in_use
 from lt_callbacks.evaluation import hardware
 
@@ -18,6 +19,16 @@ FORMAT_VERSION = 1
 # The keys of a file stay as they are: `cells` was the word for measurements, and the kind of trainings was `cell`.
 _MEASUREMENTS = "cells"
 _FORMER_KINDS = {"cell": "training"}
+
+_ENTRIES: Fields = {
+    "kind": TEXT,
+    "command": TEXT,
+    "settings": OBJECT,
+    "hardware": {"cpu": TEXT, "num_cores": COUNT, "system": TEXT, "gpus": TEXTS, "threads": INTEGER},
+    "versions": VERSIONS,
+    "missing": TEXTS,
+    _MEASUREMENTS: OBJECT,
+}
 
 #: Distribution -> how tables call it; those that are not installed are named as missing.
 LIBRARIES = {
@@ -93,11 +104,12 @@ def read_bench(path: Path) -> dict[str, Any]:
     """The document in a file, also one that a former version of the command wrote.
 
     Raises:
-        ValueError: The file is no document of lt-bench, or is of another format version.
+        ValueError: The file is no document of lt-bench, is of another format version, or lacks an entry or has one of
+            another kind, which is named.
     """
     try:
-        content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = read_json(path)
+    except DataError as error:
         raise _not_a_document(f"{path}, which cannot be read: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _not_a_document(f"{path}, which is something else")
@@ -108,6 +120,9 @@ def read_bench(path: Path) -> dict[str, Any]:
             got=f"{content.get('format_version')!r} in {path}",
             way_out="Measure anew, or use the release that wrote it.",
         )
+    wrong = wrong_entry(content, _ENTRIES)
+    if wrong:
+        raise _not_a_document(f"{path}, which {wrong}")
     return {**content, "kind": _FORMER_KINDS.get(content["kind"], content["kind"])}
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import codecs
-import io
 import os
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lt_callbacks._checks import one_of
-from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
+from lt_callbacks._array_file import read_npy, read_npz
+from lt_callbacks._checks import as_path, one_of
+from lt_callbacks._errors import ArgumentFileError, ArgumentValueError, DataError
 from lt_callbacks.corruption.labels import checked_labels
 
 SUFFIXES = (".npy", ".npz", ".pt", ".txt")
@@ -24,7 +25,21 @@ SUFFIXES = (".npy", ".npz", ".pt", ".txt")
 CLEAN_KEYS = ("clean_label", "clean_labels", "true_label", "true_labels")
 ORDER_KEYS = ("index", "indices")
 
-READ_ERRORS = (OSError, EOFError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile)
+# Of torch and of numpy, beside those that say what is wrong.
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 def load_given_labels(
@@ -54,7 +69,7 @@ def load_given_labels(
         ValueError: The file cannot be read, ``key`` does not fit, the length is wrong, a label is out of range, or the
             file is of data in another order.
     """
-    path = Path(path)
+    path = as_path("given_labels_file", path)
     one_of("given_labels_file", path.suffix, SUFFIXES, hint=f"The kind of {path.name!r} is told from its suffix.")
     if not path.is_file():
         raise ArgumentFileError("given_labels_file", rule="be a file", got=repr(str(path)), way_out="Check the path.")
@@ -126,22 +141,30 @@ def _agree_by_chance(labels: NDArray[np.int64], clean_labels: NDArray[np.int64],
 def _read(path: Path) -> Any:
     """An array, or a dictionary of arrays."""
     if path.suffix == ".txt":
-        return np.array([int(word) for word in path.read_text().split()], dtype=np.int64)
+        return np.array([_number(word) for word in path.read_text().split()], dtype=np.int64)
     if path.suffix == ".pt":
         return _read_torch(path)
-    return np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    return read_npy(path) if path.suffix == ".npy" else read_npz(path)
+
+
+def _number(word: str) -> int:
+    # Python also takes underscores and the digits of other scripts.
+    if not _NUMBER.fullmatch(word):
+        raise DataError(f"{word!r} is no integer")
+    return int(word)
 
 
 def _read_torch(path: Path) -> Any:
     # Imported here: the rest of the room needs numpy only.
-    import torch
     from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
+
+    from lt_callbacks._tensor_file import read_torch_file
 
     # A copy: torch 2.4 gives out its own list.
     before = list(get_safe_globals())
     add_safe_globals(_numpy_globals())
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_torch_file(path)
     finally:
         clear_safe_globals()
         add_safe_globals(before)

@@ -10,14 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lt_callbacks._checks import integer
-from lt_callbacks._errors import ArgumentFileError, ArgumentTypeError, ArgumentValueError
+from lt_callbacks._checks import as_path, integer
+from lt_callbacks._errors import ArgumentError, ArgumentFileError, ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json, sha256, write_bytes
+from lt_callbacks._json_file import INTEGER, INTEGERS, OBJECT, TEXT, read_json, wrong_entry
 from lt_callbacks.corruption.labels import checked_labels, integer_array
 
 FORMAT = "lt_callbacks.manifest"
 #: Where the true labels are known, and where nobody knows them.
 FORMAT_VERSIONS = {"true_labels": 1, "source_labels": 2}
+
+_ENTRIES = {
+    "dataset": TEXT,
+    "num_classes": INTEGER,
+    "settings": OBJECT,
+    "indices": INTEGERS,
+    "given_labels": INTEGERS,
+}
 
 # Where a file lay is not part of what was done to the labels; what it held shows in the given labels.
 LOCATIONS = ("given_labels_file", "given_labels_key", "transition_file")
@@ -161,10 +170,11 @@ class Manifest:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the manifest as one JSON file, whole or not at all; returns its path."""
+        target = as_path("path", path)
         content = self._content()
         content["checksum"] = sha256(canonical_json(content))
         lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
-        return write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+        return write_bytes(target, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Manifest:
@@ -174,11 +184,11 @@ class Manifest:
             FileNotFoundError: There is no such file.
             ValueError: The file is not a manifest, is truncated, was edited, or has another format version.
         """
-        path = Path(path)
+        path = as_path("path", path)
         if not path.is_file():
             raise ArgumentFileError("path", rule="be a manifest file", got=repr(str(path)), way_out="Check the path.")
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json(path)
         except ValueError as error:
             raise _refusal(path, f"is damaged or truncated ({error})") from error
         if not isinstance(content, Mapping) or content.get("format") != FORMAT:
@@ -189,13 +199,20 @@ class Manifest:
             raise _refusal(
                 path, f"has format version {content.get('format_version')!r} where this release reads {read}"
             )
+        # Before the checksum, which says less.
+        entries = {**_ENTRIES, original: INTEGERS}
+        wrong = wrong_entry(content, {**entries, "sha256": TEXT})
+        if wrong:
+            raise _refusal(path, wrong)
         if not _checksum_fits(content):
             raise _refusal(path, "was edited or damaged: its checksum does not fit its content")
-        fields = ("dataset", "num_classes", "settings", "indices", original, "given_labels")
-        missing = [name for name in fields if name not in content]
-        if missing:
-            raise _refusal(path, f"lacks {', '.join(missing)}")
-        return cls(**{name: content[name] for name in fields})
+        try:
+            found = cls(**{name: content[name] for name in entries})
+        except ArgumentError as error:
+            raise _refusal(path, f"has in `{error.argument}` what must {error.rule}: {error.got}") from error
+        if found.sha256 != content["sha256"]:
+            raise _refusal(path, "has another `sha256` than its content")
+        return found
 
     @property
     def _original(self) -> str:
@@ -238,7 +255,7 @@ def _checksum_fits(content: Mapping[str, Any]) -> bool:
     body = {name: value for name, value in content.items() if name != "checksum"}
     try:
         return sha256(canonical_json(body)) == content.get("checksum")
-    except ValueError:  # NaN or infinity, which `save` never writes
+    except (ValueError, RecursionError):  # what `save` never writes
         return False
 
 

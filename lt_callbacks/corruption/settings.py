@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lt_callbacks._checks import integer, one_of, real
+from lt_callbacks._checks import as_path, integer, one_of, real
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption.counts import checked_profile
 from lt_callbacks.corruption.transitions import TRANSITION_KINDS
@@ -102,7 +102,7 @@ class Noise:
                     way_out="Set both or none.",
                 )
             if path is not None:
-                object.__setattr__(self, name, os.fspath(path))
+                object.__setattr__(self, name, str(as_path(name, path)))
         if self.given_labels_key is not None and self.kind != "human":
             raise ArgumentValueError(
                 "given_labels_key",

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lt_callbacks._checks import one_of
-from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
+from lt_callbacks._array_file import read_npy
+from lt_callbacks._checks import as_path, one_of
+from lt_callbacks._errors import ArgumentError, ArgumentFileError, ArgumentValueError
 from lt_callbacks.corruption.transitions import checked_transition
 
 SUFFIXES = (".npy", ".csv")
@@ -28,7 +28,7 @@ def load_transition(path: str | os.PathLike[str], *, num_classes: int, num_sampl
         FileNotFoundError: There is no such file.
         ValueError: The file cannot be read, or what it holds is not such a transition.
     """
-    path = Path(path)
+    path = as_path("transition_file", path)
     one_of("transition_file", path.suffix, SUFFIXES, hint=f"The kind of {path.name!r} is told from its suffix.")
     if not path.is_file():
         raise ArgumentFileError("transition_file", rule="be a file", got=repr(str(path)), way_out="Check the path.")
@@ -37,9 +37,8 @@ def load_transition(path: str | os.PathLike[str], *, num_classes: int, num_sampl
             rows = [line.split(",") for line in path.read_text().splitlines() if line.strip()]
             matrix = np.array(rows, dtype=np.float64)
         else:
-            with path.open("rb") as stream:
-                matrix = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
-    except (OSError, EOFError, ValueError) as error:
+            matrix = read_npy(path).astype(np.float64)
+    except (OSError, TypeError, ValueError) as error:
         raise ArgumentValueError(
             "transition_file",
             rule="hold a matrix of numbers",
@@ -53,4 +52,9 @@ def load_transition(path: str | os.PathLike[str], *, num_classes: int, num_sampl
             got=f"shape {matrix.shape} in {path.name!r}",
             way_out="Entry (i, j) is the probability of given label j for row i.",
         )
-    return checked_transition(matrix, num_samples=num_samples, name="transition_file")
+    try:
+        return checked_transition(matrix, num_samples=num_samples, name="transition_file")
+    except ArgumentError as error:
+        raise type(error)(
+            error.argument, rule=error.rule, got=f"{error.got} in {path.name!r}", way_out=error.way_out
+        ) from error

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import integer, real
+from lt_callbacks._checks import as_path, integer, real
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 #: Channels of images that are read from files: always decoded to RGB.
@@ -203,7 +203,7 @@ def _checked_images(images: object) -> Tensor | tuple[Path, ...]:
     if isinstance(images, Sequence) and not isinstance(images, str):
         wrong = next((path for path in images if not isinstance(path, str | os.PathLike)), None)
         if wrong is None:
-            return tuple(Path(path) for path in images)
+            return tuple(as_path("images", path) for path in images)
         images = wrong
     raise ArgumentTypeError(
         "images",

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
+from lt_callbacks._checks import as_path
 from lt_callbacks.data import LongTailedDataModule
 from lt_callbacks.dataset_distillation.distiller import Distiller, OnStep
 from lt_callbacks.dataset_distillation.ensemble import MeanLogits
@@ -94,7 +95,7 @@ def distill_dataset(
             output="distilled-adsa",
         )
     """
-    settings, folder = relabelling or RelabelSettings(), RelabelledFolder(output)
+    settings, folder = relabelling or RelabelSettings(), RelabelledFolder(as_path("output", output))
     folder.check()
 
     with isolated_seed(seed):

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import class_range_hint, real
-from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks._checks import as_path, class_range_hint, real
+from lt_callbacks._errors import ArgumentError, ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json
 from lt_callbacks.distilled_set import set_folder
 from lt_callbacks.distilled_set.facts_file import json_values
@@ -108,7 +108,7 @@ class DistilledSet:
             ValueError: The folder holds another distilled set, a damaged one, or other images.
         """
         return set_folder.write_set(
-            Path(folder),
+            as_path("folder", folder),
             content_sha256=self.sha256,
             tensors={"images": self.images, "intended_class": self.intended_class},
             facts={
@@ -131,17 +131,22 @@ class DistilledSet:
             FileNotFoundError: A file is missing.
             ValueError: A file is truncated, was edited or is of another format version.
         """
-        facts, tensors = set_folder.read_set(Path(folder))
-        found = cls(
-            images=tensors["images"],
-            intended_class=tensors["intended_class"],
-            class_names=facts["class_names"],
-            mean=facts["mean"],
-            std=facts["std"],
-            provenance=facts["provenance"],
-        )
+        place = as_path("folder", folder)
+        facts, tensors = set_folder.read_set(place)
+        try:
+            found = cls(
+                images=tensors["images"],
+                intended_class=tensors["intended_class"],
+                class_names=facts["class_names"],
+                mean=facts["mean"],
+                std=facts["std"],
+                provenance=facts["provenance"],
+            )
+        except ArgumentError as error:
+            reason = f"or {set_folder.IMAGES} has in `{error.argument}` what must {error.rule}: {error.got}"
+            raise set_folder.damaged(place / set_folder.FACTS, reason) from error
         if found.sha256 != facts["sha256"]:
-            raise set_folder.damaged(Path(folder) / set_folder.FACTS, "does not fit the images beside it")
+            raise set_folder.damaged(place / set_folder.FACTS, "does not fit the images beside it")
         return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lt_callbacks._errors import ArgumentFileError, ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json, sha256, write_json
+from lt_callbacks._json_file import Fields, read_json, wrong_entry
 
 
 def json_values(name: str, values: object) -> dict[str, Any]:
@@ -37,7 +38,9 @@ def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
     write_json(path, {**facts, "checksum": facts_checksum(facts)})
 
 
-def read_facts(path: Path, *, kind: str, format_name: str, format_version: int, way_out: str) -> dict[str, Any]:
+def read_facts(
+    path: Path, *, kind: str, format_name: str, format_version: int, way_out: str, entries: Fields | None = None
+) -> dict[str, Any]:
     """Read a JSON file that `write_facts` wrote, check it, and return its entries less the checksum.
 
     Args:
@@ -46,23 +49,29 @@ def read_facts(path: Path, *, kind: str, format_name: str, format_version: int, 
         format_name: Expected in the entry ``format``.
         format_version: Expected in the entry ``format_version``.
         way_out: What to do about a file that is refused.
+        entries: That it must have, and what each must be, whatever its checksum says.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, of another format or version, or was edited.
+        ValueError: The file is damaged, of another format or version, lacks an entry or has one of another kind, which
+            is named, or was edited.
     """
     if not path.is_file():
         raise ArgumentFileError("folder", rule=f"hold {kind}", got=f"no file {str(path)!r}", way_out="Check the path.")
     try:
-        facts = json.loads(path.read_bytes())
+        facts = read_json(path)
         checksum = facts_checksum(facts) if isinstance(facts, dict) else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise refusal(path, kind, f"is damaged or truncated ({error})", way_out) from error
     if checksum is None or facts.get("format") != format_name:
         raise refusal(path, kind, f"has no entry `format` that reads {format_name!r}", way_out)
     if facts.get("format_version") != format_version:
         reason = f"has format version {facts.get('format_version')!r} where this release reads {format_version}"
         raise refusal(path, kind, reason, "Read it with the release that wrote it.")
+    # Before the checksum, which says less.
+    wrong = wrong_entry(facts, entries or {})
+    if wrong:
+        raise refusal(path, kind, wrong, way_out)
     if facts.pop("checksum", None) != checksum:
         raise refusal(path, kind, "was edited or damaged: its checksum does not fit its content", way_out)
     return facts

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lt_callbacks._checks import as_path
 from lt_callbacks._class_folders import class_folders, class_pictures
 from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks._files import write_bytes
+from lt_callbacks._json_file import NUMBERS, OBJECT, SHA256, TEXTS, Fields
 from lt_callbacks.distilled_set.distilled_set import DistilledSet, checked_set
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
 from lt_callbacks.distilled_set.image_files import (
@@ -28,6 +30,15 @@ FORMAT_VERSION = 1
 FACTS = "image_folder.json"
 _KIND = "image files in a folder a class"
 _WAY_OUT = f"Restore the folder, or delete {FACTS} to read the images as they are."
+_ENTRIES: Fields = {
+    "sha256": SHA256,
+    "class_names": TEXTS,
+    "class_folders": TEXTS,
+    "mean": NUMBERS,
+    "std": NUMBERS,
+    "files": TEXTS,
+    "provenance": OBJECT,
+}
 _FOLDER_NAME = re.compile(r"\w[\w .+-]{0,99}")
 
 
@@ -46,7 +57,7 @@ def to_image_folder(distilled: DistilledSet, folder: str | os.PathLike[str], *, 
     Raises:
         ValueError: The folder is not empty, the images are float, or have another number of channels.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     distilled = checked_set(distilled)
     images = _as_bytes(distilled, allow_rounding)
     if folder.exists() and any(folder.iterdir()):
@@ -108,7 +119,7 @@ def from_image_folder(
     # On use: Pillow is not needed for sets that are stored otherwise.
     from lt_callbacks._pictures import warn_of_frames
 
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     size = checked_size(image_size)
     recorded = _recorded(folder)
     folders = recorded["class_folders"] if recorded else _class_folders(folder)
@@ -183,7 +194,17 @@ def _recorded(folder: Path) -> dict[str, Any] | None:
     """What `to_image_folder` knew about the set; None for a folder that it did not write."""
     if not (folder / FACTS).exists():
         return None
-    return read_facts(folder / FACTS, kind=_KIND, format_name=FORMAT, format_version=FORMAT_VERSION, way_out=_WAY_OUT)
+    path = folder / FACTS
+    found = read_facts(
+        path, kind=_KIND, format_name=FORMAT, format_version=FORMAT_VERSION, way_out=_WAY_OUT, entries=_ENTRIES
+    )
+    # A name of more than one part would lead out of the folder.
+    outside = next((name for name in found["class_folders"] if not _FOLDER_NAME.fullmatch(name)), None)
+    if outside is not None:
+        raise refusal(path, _KIND, f"has {outside!r} in `class_folders`, which is no name of a folder", _WAY_OUT)
+    if len(found["class_folders"]) != len(found["class_names"]):
+        raise refusal(path, _KIND, "has not as many `class_folders` as `class_names`", _WAY_OUT)
+    return found
 
 
 def _in_recorded_order(folder: Path, files: list[tuple[Path, int]], recorded: list[str]) -> list[tuple[Path, int]]:

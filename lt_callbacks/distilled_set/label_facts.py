@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lt_callbacks._checks import integer
-from lt_callbacks._errors import ArgumentTypeError
+from lt_callbacks._errors import ArgumentError, ArgumentTypeError
+from lt_callbacks._json_file import ANYTHING, COUNT, OBJECT, TEXT, Fields, optional
 from lt_callbacks.distilled_set.compact_labels import checked_top_k
-from lt_callbacks.distilled_set.facts_file import facts_checksum, json_values, read_facts, write_facts
+from lt_callbacks.distilled_set.facts_file import facts_checksum, json_values, read_facts, refusal, write_facts
 from lt_callbacks.distilled_set.view_settings import ViewSettings
 
 FORMAT = "lt_callbacks.soft_labels"
@@ -87,14 +88,34 @@ class LabelFacts:
             FileNotFoundError: It is missing.
             ValueError: It is damaged, was edited or is of another format version.
         """
+        path = folder / FACTS
         found = read_facts(
-            folder / FACTS, kind=KIND, format_name=FORMAT, format_version=FORMAT_VERSION, way_out=WAY_OUT
+            path, kind=KIND, format_name=FORMAT, format_version=FORMAT_VERSION, way_out=WAY_OUT, entries=_ENTRIES
         )
-        return cls(
-            views=ViewSettings.from_dict(found["views"]),
-            top_k=found["form"].get("top_k"),
-            **{name: found[name] for name in _PLAIN},
-        )
+        try:
+            made = cls(
+                views=ViewSettings.from_dict(found["views"]),
+                top_k=found["form"].get("top_k"),
+                **{name: found[name] for name in _PLAIN},
+            )
+        except ArgumentError as error:
+            name = "views" if error.argument == "values" else error.argument
+            reason = f"has in `{name}` what must {error.rule}: {error.got}"
+            raise refusal(path, KIND, reason, WAY_OUT) from error
+        # What is missing would have been filled in.
+        other = next((name for name, value in made.to_dict().items() if found.get(name) != value), None)
+        if other:
+            raise refusal(path, KIND, f"has in `{other}` {found[other]!r} and not all of its settings", WAY_OUT)
+        return made
 
 
+_ENTRIES: Fields = {
+    "distilled_sha256": TEXT,
+    "num_images": COUNT,
+    "num_classes": COUNT,
+    "num_views": COUNT,
+    "views": {field.name: ANYTHING for field in fields(ViewSettings)},
+    "form": {"kind": TEXT},
+    "calibration": optional(OBJECT),
+}
 _PLAIN = ("distilled_sha256", "num_images", "num_classes", "num_views", "calibration")

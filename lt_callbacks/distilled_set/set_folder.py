@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks._files import sha256, write_bytes
+from lt_callbacks._json_file import NUMBERS, OBJECT, SHA256, TEXTS, Fields
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
 from lt_callbacks.distilled_set.tensor_bytes import sha256_of_file
 
@@ -17,6 +18,15 @@ FORMAT_VERSION = 1
 FACTS = "distilled.json"
 IMAGES = "images.safetensors"
 
+_TENSORS = ("images", "intended_class")
+_ENTRIES: Fields = {
+    "sha256": SHA256,
+    "class_names": TEXTS,
+    "mean": NUMBERS,
+    "std": NUMBERS,
+    "provenance": OBJECT,
+    "files": {IMAGES: SHA256},
+}
 _KIND = "a whole distilled set"
 _WAY_OUT = "Restore the folder from where it came, or distil again into another one."
 
@@ -69,6 +79,7 @@ def read_set(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         FileNotFoundError: A file is missing.
         ValueError: A file is truncated, was edited or is of another format version.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     facts = _read_facts(folder)
@@ -77,7 +88,14 @@ def read_set(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ArgumentFileError("folder", rule=f"hold {_KIND}", got=f"no file {str(path)!r}", way_out=_WAY_OUT)
     if sha256_of_file(path) != facts["files"][IMAGES]:
         raise damaged(path, f"is truncated or was edited: its checksum is not the one in {FACTS}")
-    return facts, load_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise damaged(path, f"is no file of tensors ({error})") from error
+    missing = next((name for name in _TENSORS if name not in tensors), None)
+    if missing:
+        raise damaged(path, f"lacks the tensor `{missing}`")
+    return facts, tensors
 
 
 def damaged(path: Path, reason: str) -> ArgumentValueError:
@@ -86,4 +104,11 @@ def damaged(path: Path, reason: str) -> ArgumentValueError:
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:
-    return read_facts(folder / FACTS, kind=_KIND, format_name=FORMAT, format_version=FORMAT_VERSION, way_out=_WAY_OUT)
+    return read_facts(
+        folder / FACTS,
+        kind=_KIND,
+        format_name=FORMAT,
+        format_version=FORMAT_VERSION,
+        way_out=_WAY_OUT,
+        entries=_ENTRIES,
+    )

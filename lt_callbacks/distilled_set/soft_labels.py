@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import integer
+from lt_callbacks._checks import as_path, integer
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.distilled_set import compact_labels
 from lt_callbacks.distilled_set.distilled_set import DistilledSet, checked_set
@@ -35,7 +35,7 @@ class SoftLabels:
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, facts: LabelFacts) -> None:
-        self.folder, self.facts, self._facts_checksum = Path(folder), facts, facts.checksum
+        self.folder, self.facts, self._facts_checksum = as_path("folder", folder), facts, facts.checksum
         # View -> its parts, the one used last at the end.
         self._open_views: dict[int, dict[str, np.ndarray]] = {}
         # View -> file that was checked: one that was closed to make room need not be read whole again.
@@ -65,6 +65,7 @@ class SoftLabels:
         Raises:
             TypeError, ValueError: An argument is out of range, or the folder holds a store of other facts.
         """
+        folder = as_path("folder", folder)
         distilled = checked_set(distilled)
         facts = LabelFacts(
             distilled_sha256=distilled.sha256,
@@ -75,7 +76,6 @@ class SoftLabels:
             calibration=calibration,
             top_k=top_k,
         )
-        folder = Path(folder)
         if (folder / FACTS).exists():
             _check_equal(folder, LabelFacts.load(folder), facts)
         else:
@@ -94,7 +94,8 @@ class SoftLabels:
             FileNotFoundError: There is no store.
             ValueError: Its facts are damaged, were edited or are of another format version, or it labels another set.
         """
-        facts = LabelFacts.load(Path(folder))
+        folder = as_path("folder", folder)
+        facts = LabelFacts.load(folder)
         if distilled is not None and checked_set(distilled).sha256 != facts.distilled_sha256:
             raise ArgumentValueError(
                 "distilled",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks._checks import as_path
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._files import write_json
 from lt_callbacks._writable import check_folder
@@ -33,7 +34,7 @@ class RelabelledFolder:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = as_path("folder", folder)
 
     @property
     def is_finished(self) -> bool:
@@ -52,7 +53,7 @@ class RelabelledFolder:
             PermissionError: It cannot be written to.
             FileNotFoundError: It is a link to nothing.
         """
-        if distilled is not None and self._is_within(Path(distilled)):
+        if distilled is not None and self._is_within(as_path("distilled", distilled)):
             raise ArgumentValueError(
                 "output",
                 rule="not be the folder `distilled` nor inside of it, which stay as they are",

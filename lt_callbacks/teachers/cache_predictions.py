@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lt_callbacks._checks import integer
+from lt_callbacks._checks import as_path, integer
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._files import remove_leftovers
 from lt_callbacks._lease import Lease
@@ -91,6 +91,7 @@ def cache(
     """
     frozen = as_teacher("teacher", teacher)
     integer("num_views", num_views, at_least=0)
+    root = None if store is None else as_path("store", store).expanduser()
     if dtype not in DTYPES:
         raise ArgumentValueError("dtype", rule=f"be one of {', '.join(map(str, DTYPES))}", got=repr(dtype))
     check_datamodule(datamodule)
@@ -109,7 +110,7 @@ def cache(
         samples = _Samples(datamodule, num_views=num_views, fields=fields, hooks=hooks)
         return _predicted(frozen, samples, dtype=dtype, options=options)
 
-    if store is None:
+    if root is None:
         return CachedTeacher(predictions(), allow_missing=True)
     facts = {
         "teacher": frozen.sha256(),
@@ -128,7 +129,7 @@ def cache(
         way_out = "Pass `fingerprint=`" if nameless == "data" else "Give it a `sha256`"
         warnings.warn(f"The predictions are not stored: the {nameless} has no identity. {way_out}.", stacklevel=2)
         return CachedTeacher(predictions(), allow_missing=True)
-    return CachedTeacher(_stored(Path(store).expanduser(), facts, predictions), allow_missing=True)
+    return CachedTeacher(_stored(root, facts, predictions), allow_missing=True)
 
 
 def _stored(root: Path, facts: Mapping[str, Any], predictions: Any) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lt_callbacks._errors import ArgumentFileError, DataError
 from lt_callbacks._files import canonical_json, sha256, write_bytes
+from lt_callbacks._json_file import INTEGER, OBJECT, SHA256, wrong_entry
 from lt_callbacks.teachers.frozen import tensors_sha256
 
 FORMAT_VERSION = 1
@@ -47,13 +48,15 @@ def read_predictions(path: Path, facts: Mapping[str, Any]) -> Tensor:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["lt_callbacks"])
             table: Tensor = file.get_tensor(_TENSOR)
-        is_whole = header["format"] == FORMAT_VERSION and header["sha256"] == tensors_sha256({_TENSOR: table})
-        made_from = dict(header["facts"])
     # safetensors has errors of its own, none of which names the file.
     except Exception as error:
-        raise _damaged(path) from error
-    if not is_whole:
-        raise _damaged(path)
+        raise _damaged(path, f"{type(error).__name__} from reading it") from error
+    wrong = wrong_entry(header, {"format": INTEGER, "sha256": SHA256, "facts": OBJECT})
+    if wrong:
+        raise _damaged(path, f"its header {wrong}")
+    if header["format"] != FORMAT_VERSION or header["sha256"] != tensors_sha256({_TENSOR: table}):
+        raise _damaged(path, "its table does not fit the checksum in its header")
+    made_from = header["facts"]
     for name, expected in facts.items():
         if made_from.get(name) != expected:
             raise DataError(
@@ -63,8 +66,8 @@ def read_predictions(path: Path, facts: Mapping[str, Any]) -> Tensor:
     return table
 
 
-def _damaged(path: Path) -> DataError:
+def _damaged(path: Path, why: str) -> DataError:
     return DataError(
-        f"The cached predictions {str(path)!r} must be as they were written; the file is truncated or edited. Delete "
-        "it and they are made again."
+        f"The cached predictions {str(path)!r} must be as they were written; the file is truncated or edited ({why}). "
+        "Delete it and they are made again."
     )

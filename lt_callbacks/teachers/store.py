@@ -1,25 +1,29 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from lt_callbacks._errors import DataError
+from lt_callbacks._checks import as_path
+from lt_callbacks._errors import DataError, StateError
 from lt_callbacks._files import canonical_json, remove_leftovers, sha256, temporary_beside, write_bytes, write_json
+from lt_callbacks._json_file import INTEGER, OBJECT, SHA256, TEXT, Fields, read_json, wrong_entry
 from lt_callbacks._lease import Lease
+from lt_callbacks._tensor_file import nonfinite_entry
 from lt_callbacks._writable import check_folder
 from lt_callbacks.models.weights_bytes import weights_bytes
 from lt_callbacks.teachers.store_log import StoreLog
-from lt_callbacks.teachers.weights import load_weights
+from lt_callbacks.teachers.weights import load_finite_weights
 
 FORMAT_VERSION = 2
 
 _FACTS = "teacher.json"
+_WEIGHTS = "teacher.safetensors"
+_ENTRIES: Fields = {"format": INTEGER, "settings": OBJECT, "data": TEXT, "weights_sha256": SHA256}
 
 
 class TeacherStore:
@@ -38,7 +42,7 @@ class TeacherStore:
     """
 
     def __init__(self, root: str | os.PathLike[str], *, lease_expiry: float = 30.0) -> None:
-        self.root = Path(root)
+        self.root = as_path("root", root)
         self.lease_expiry = lease_expiry
         self.log = StoreLog(self.root / "jobs" / "log")
 
@@ -52,8 +56,12 @@ class TeacherStore:
         return self.root / "jobs" / "unfinished" / key
 
     def weights_sha256(self, key: str) -> str:
-        """Hexadecimal SHA-256 of the weights' file of the stored teacher ``key``."""
-        return str(json.loads((self.root / key / _FACTS).read_text())["weights_sha256"])
+        """Hexadecimal SHA-256 of the weights' file of the stored teacher ``key``.
+
+        Raises:
+            ValueError: What is stored of it is damaged.
+        """
+        return str(_facts(self.root / key)["weights_sha256"])
 
     def get_or_train(
         self,
@@ -79,6 +87,7 @@ class TeacherStore:
         Raises:
             ValueError: A stored file is damaged, or holds another architecture.
             ArgumentError: The network must be trained, and the folder cannot be written to.
+            RuntimeError: The training came to weights that are not finite, which are not stored.
         """
         key = self.key(settings, fingerprint)
         folder = self.root / key
@@ -94,7 +103,15 @@ class TeacherStore:
                 return True
             remove_leftovers(self.root, name=key)
             self.log.add("training", key)
+            constants = _infinities(module)
             train(module)
+            nonfinite = nonfinite_entry(module.state_dict(), like=constants)
+            if nonfinite:
+                self.log.add("discarded", key)
+                raise StateError(
+                    f"A teacher's training must end with finite weights to be stored; it came to {nonfinite}. Train it "
+                    "with a smaller learning rate."
+                )
             is_kept = self._publish(module, folder, settings, fingerprint)
             # Kept by another job: this one was taken for dead while it was stopped.
             self.log.add("stored" if is_kept else "discarded", key)
@@ -106,7 +123,7 @@ class TeacherStore:
         content = weights_bytes(module)
         beside = temporary_beside(folder)
         try:
-            write_bytes(beside / "teacher.safetensors", content)
+            write_bytes(beside / _WEIGHTS, content)
             write_json(
                 beside / _FACTS,
                 {
@@ -129,21 +146,47 @@ class TeacherStore:
         return True
 
     def _load(self, module: nn.Module, folder: Path) -> None:
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
+        facts = _facts(folder)
         try:
-            facts = json.loads((folder / _FACTS).read_text())
-            content = (folder / "teacher.safetensors").read_bytes()
-            is_whole = (
-                facts["format"] == FORMAT_VERSION
-                and facts["weights_sha256"] == sha256(content)
-                and self.key(facts["settings"], facts["data"]) == folder.name
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            is_whole = False
-        if not is_whole:
-            raise DataError(
-                f"The stored teacher {str(folder)!r} must be as it was written; a file is missing, truncated or edited."
-                " Delete the folder and it is trained again."
-            )
-        load_weights(module, load(content), source=str(folder))
+            content = (folder / _WEIGHTS).read_bytes()
+        except OSError as error:
+            raise _damaged(folder, f"{_WEIGHTS} cannot be read: {error.strerror or error}") from error
+        if facts["weights_sha256"] != sha256(content):
+            raise _damaged(folder, f"{_WEIGHTS} does not fit its checksum in {_FACTS}")
+        if self.key(facts["settings"], facts["data"]) != folder.name:
+            raise _damaged(folder, f"{_FACTS} has the `settings` or the `data` of another teacher")
+        try:
+            state = load(content)
+        except SafetensorError as error:
+            raise _damaged(folder, f"{_WEIGHTS} is no file of tensors ({error})") from error
+        load_finite_weights(module, state, source=str(folder / _WEIGHTS))
+
+
+def _infinities(module: nn.Module) -> dict[str, Tensor]:
+    """Copies of what holds an infinity before any training, such as masks."""
+    floating = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+    return {name: value.detach().clone() for name, value in floating.items() if bool(value.isinf().any())}
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What is stored of a teacher beside its weights, checked by entry."""
+    try:
+        facts: dict[str, Any] = read_json(folder / _FACTS)
+    except DataError as error:
+        raise _damaged(folder, f"{_FACTS} {error}") from error
+    wrong = wrong_entry(facts, _ENTRIES)
+    if wrong:
+        raise _damaged(folder, f"{_FACTS} {wrong}")
+    if facts["format"] != FORMAT_VERSION:
+        raise _damaged(folder, f"{_FACTS} has format {facts['format']} where this release reads {FORMAT_VERSION}")
+    return facts
+
+
+def _damaged(folder: Path, why: str) -> DataError:
+    return DataError(
+        f"The stored teacher {str(folder)!r} must be as it was written; {why}. A file is missing, truncated or edited. "
+        "Delete the folder and it is trained again."
+    )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import socket
@@ -8,7 +7,11 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+from lt_callbacks._errors import DataError
 from lt_callbacks._files import write_json
+from lt_callbacks._json_file import INTEGER, TEXT, Fields, read_json, wrong_entry
+
+_ENTRIES: Fields = {"time": TEXT, "event": TEXT, "teacher": TEXT, "host": TEXT, "process": INTEGER}
 
 
 class StoreLog:
@@ -36,6 +39,21 @@ class StoreLog:
         )
 
     def events(self) -> list[dict[str, str | int]]:
-        """All events by the clocks of the machines that noted them: ``time``, ``event``, ``teacher``, ``host``..."""
+        """All events by the clocks of the machines that noted them: ``time``, ``event``, ``teacher``, ``host``...
+
+        Raises:
+            ValueError: A file is damaged; names it.
+        """
         files = sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
-        return [json.loads(file.read_text()) for file in files]
+        return [_event(file) for file in files]
+
+
+def _event(file: Path) -> dict[str, str | int]:
+    try:
+        event: dict[str, str | int] = read_json(file)
+        wrong = wrong_entry(event, _ENTRIES)
+    except DataError as error:
+        wrong = str(error)
+    if wrong:
+        raise DataError(f"The event {str(file)!r} must be as it was written; it {wrong}. Delete it; nothing is lost.")
+    return event

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from lt_callbacks._checks import integer, one_of
+from lt_callbacks._checks import as_path, integer, one_of
 from lt_callbacks._errors import ArgumentError, ArgumentTypeError
 from lt_callbacks.objectives import OBJECTIVES, build_objective
 from lt_callbacks.teachers.batch_fields import BatchField, BatchFields
@@ -103,6 +103,7 @@ def train_teachers(
     _check_objective("imbalance", imbalance, imbalance_settings)
     _check_objective("noise", noise, noise_settings)
     integer("seed", seed, at_least=0, at_most=2**32 - 1)
+    root = None if store is None else as_path("store", store).expanduser()
     fields = BatchFields(images_from=images_from, label_from=label_from, index_from=index_from)
     with isolated_seed(seed):
         check_trainable(_fresh(module))
@@ -119,7 +120,7 @@ def train_teachers(
             "datamodule that attribute.",
             stacklevel=2,
         )
-    keep = None if store is None else TeacherStore(Path(store).expanduser())
+    keep = None if root is None else TeacherStore(root)
 
     def trained(name: str, settings: Mapping[str, Any] | None) -> ModuleTeacher:
         found = train_network(

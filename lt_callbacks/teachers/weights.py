@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from lt_callbacks._errors import ArgumentFileError, ArgumentValueError, DataError
+from lt_callbacks._checks import as_path
+from lt_callbacks._errors import ArgumentFileError, ArgumentTypeError, ArgumentValueError, DataError
+from lt_callbacks._tensor_file import nonfinite_entry, read_torch_file
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
@@ -15,6 +16,34 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str)
 
     Raises:
         ValueError: They do not; names the first differences, and leaves the module as it was.
+    """
+    check_fits(module, state, source=source)
+    module.load_state_dict(dict(state))
+
+
+def load_finite_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """As `load_weights`, and only if every weight and buffer is finite: what a teacher is made of.
+
+    An infinity that the module itself has in the same place, such as in a mask, is a constant of it.
+
+    Raises:
+        ValueError: As of `load_weights`, or a number is not finite; names it, and leaves the module as it was.
+    """
+    check_fits(module, state, source=source)
+    nonfinite = nonfinite_entry(state, like=module.state_dict())
+    if nonfinite:
+        raise DataError(
+            f"`{source}` must hold finite weights; got {nonfinite}. Restore the file, or train again with a smaller "
+            "learning rate if that is what the training came to."
+        )
+    module.load_state_dict(dict(state))
+
+
+def check_fits(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Refuse a state dict whose names and shapes are not those of ``module``.
+
+    Raises:
+        ValueError: With the first differences.
     """
     own = module.state_dict()
     missing = [name for name in own if name not in state]
@@ -30,11 +59,13 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], *, source: str)
             f"missing: {missing[:3]} ({len(missing)}), unexpected: {unexpected[:3]} ({len(unexpected)}), "
             f"shapes: {other_shape[:3]} ({len(other_shape)}). Build the module that was trained."
         )
-    module.load_state_dict(dict(state))
 
 
 def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: str | None = None) -> nn.Module:
     """Load the weights of a Lightning or plain checkpoint into a module; nothing but tensors is unpickled.
+
+    Files of ``torch.save`` are held against their checksums, byte by byte; those of torch before 1.6 and safetensors
+    have none, so that there a changed number is not noticed unless it is no number any more.
 
     Args:
         path: A Lightning checkpoint, a file of ``torch.save(module.state_dict())``, or safetensors.
@@ -47,10 +78,14 @@ def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: 
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, holds code, no weights, another architecture's, or those of several networks that
-            fit.
+        TypeError: ``module`` or ``path`` is something else.
+        ValueError: It is damaged, holds code, no weights, another architecture's, those of several networks that fit,
+            or a number that is not finite.
     """
-    file = Path(path)
+    file = as_path("path", path)
+    if not isinstance(module, nn.Module):
+        got, way_out = type(module).__name__, "Build the module that was trained."
+        raise ArgumentTypeError("module", rule="be a torch.nn.Module", got=got, way_out=way_out)
     if not file.is_file():
         raise ArgumentFileError("path", rule="be a checkpoint file", got=f"{str(file)!r}, which does not exist")
     state = _read(file)
@@ -59,7 +94,7 @@ def load_checkpoint(path: str | os.PathLike[str], module: nn.Module, *, prefix: 
         prefix = _find_prefix(state, own, source=str(file))
     # Under a prefix the file may hold more than the module: an objective, metrics, a second network.
     stripped = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    load_weights(module, stripped, source=str(file))
+    load_finite_weights(module, stripped, source=str(file))
     return module
 
 
@@ -69,7 +104,14 @@ def _read(file: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = read_torch_file(file)
+    except DataError as error:
+        raise ArgumentValueError(
+            "path",
+            rule="be a whole file of nothing but tensors and plain values",
+            got=f"{str(file)!r}, and {error}",
+            way_out="Restore it, or save `module.state_dict()` again.",
+        ) from error
     # The two formats raise errors of half a dozen kinds, none of which names the file.
     except Exception as error:
         raise ArgumentValueError(

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lt_callbacks._errors import DataError
+from lt_callbacks._json_file import FLAG, INTEGER, INTEGERS, NUMBER, NUMBERS, TEXT, TEXTS, Fields, optional, wrong_entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,9 @@ class ModelFacts:
         Raises:
             ValueError: An entry is missing, unknown or of another type.
         """
+        wrong = wrong_entry(values, _ENTRIES)
+        if wrong:
+            raise DataError(f"`model.json` must have the entries of a trained network; it {wrong}.")
         flat = dict(values)
         try:
             channels = flat.pop("in_channels")
@@ -86,9 +90,27 @@ class ModelFacts:
         except (AttributeError, KeyError, TypeError) as error:
             raise DataError(f"`model.json` must have the entries of a trained network ({error}).") from error
         if not fits:
-            raise DataError("`model.json` must have channels, mean, deviation and image size that fit each other.")
+            raise DataError(
+                "`model.json` must have channels, mean, deviation and image size that fit each other: "
+                f"{channels} in `in_channels`, {len(facts.mean)} in `mean`, {len(facts.std)} in `std`, "
+                f"{len(facts.image_size)} in `image_size`."
+            )
         return facts
 
+
+_ENTRIES: Fields = {
+    "network": {"name": TEXT, "head": TEXT, "width": optional(INTEGER), "channels_last": FLAG},
+    "row": {"method": TEXT, "title": TEXT, "seed": INTEGER, "training": TEXT},
+    "score": {"accuracy": NUMBER, "on": TEXT},
+    "class_names": TEXTS,
+    "image_size": INTEGERS,
+    "resize": NUMBER,
+    "mean": NUMBERS,
+    "std": NUMBERS,
+    "data": TEXT,
+    "package_version": TEXT,
+    "in_channels": INTEGER,
+}
 
 # Group of the file -> entry in it -> field.
 _GROUPS = {

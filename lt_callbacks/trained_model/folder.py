@@ -7,8 +7,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lt_callbacks._errors import ArgumentValueError, UserError
+from lt_callbacks._checks import as_path
+from lt_callbacks._errors import ArgumentImportError, ArgumentValueError, UserError
 from lt_callbacks._files import remove_leftovers, sha256, temporary_beside, write_bytes
+from lt_callbacks._json_file import SHA256
+from lt_callbacks._tensor_file import nonfinite_entry
 from lt_callbacks.distilled_set.facts_file import read_facts, refusal, write_facts
 from lt_callbacks.models import build_model
 from lt_callbacks.models.weights_bytes import weights_bytes
@@ -37,7 +40,7 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, *, facts: Mod
     Raises:
         ValueError: ``folder`` holds something else.
     """
-    place = Path(folder)
+    place = as_path("folder", folder)
     check_place(place)
     weights = weights_bytes(network)
     remove_leftovers(place.parent, name=place.name)
@@ -75,7 +78,7 @@ def read_model_facts(folder: str | os.PathLike[str]) -> ModelFacts:
         FileNotFoundError: There is no such folder, or no model in it.
         ValueError: ``model.json`` is damaged, was edited, or is of another format version.
     """
-    return _read(Path(folder))[0]
+    return _read(as_path("folder", folder))[0]
 
 
 def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> TrainedModel:
@@ -89,12 +92,13 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
 
     Raises:
         FileNotFoundError: There is no such folder, or a file is missing.
-        ValueError: A file is damaged, was edited, or is of another format version.
+        ValueError: A file is damaged, was edited, or is of another format version, or a weight is not finite.
         ImportError: The network is one of timm, and timm is not installed.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    place = Path(folder)
+    place = as_path("folder", folder)
     facts, weights_sha256 = _read(place)
     file = place / WEIGHTS_FILE
     content = file.read_bytes() if file.is_file() else b""
@@ -103,15 +107,17 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
         raise refusal(file, _KIND, reason, _WAY_OUT)
     # The first weights are drawn from torch's global generator, which is the caller's.
     with torch.random.fork_rng(devices=[]):
-        network = build_model(
-            facts.network,
-            num_classes=len(facts.class_names),
-            in_channels=facts.in_channels,
-            head=facts.head,
-            width=facts.width,
-        )
+        network = _built(facts, place)
     try:
-        network.load_state_dict(load(content))
+        state = load(content)
+    except SafetensorError as error:
+        raise refusal(file, _KIND, f"is no file of tensors ({error})", _WAY_OUT) from error
+    nonfinite = nonfinite_entry(state, like=network.state_dict())
+    if nonfinite:
+        reason = f"holds weights that are not finite: {nonfinite}"
+        raise refusal(file, _KIND, reason, "Train the model again, with a smaller learning rate.")
+    try:
+        network.load_state_dict(state)
     # Another release of torchvision or timm may name the weights of a network otherwise.
     except RuntimeError as error:
         why = str(error).splitlines()[-1].strip()
@@ -120,9 +126,34 @@ def load_model(folder: str | os.PathLike[str], *, device: torch.device | str = "
     return TrainedModel(network=network, facts=facts).to(_known(device)).eval()
 
 
+def _built(facts: ModelFacts, place: Path) -> nn.Module:
+    try:
+        return build_model(
+            facts.network,
+            num_classes=len(facts.class_names),
+            in_channels=facts.in_channels,
+            head=facts.head,
+            width=facts.width,
+        )
+    except ArgumentImportError:
+        raise
+    # Such as a width that no memory holds.
+    except (UserError, RuntimeError, MemoryError, OverflowError) as error:
+        why = str(error).splitlines()[0].rstrip(".")
+        reason = f"describes in `network`, `class_names` and `mean` what cannot be built: {why}"
+        raise refusal(place / FACTS_FILE, _KIND, reason, _WAY_OUT) from error
+
+
 def _read(place: Path) -> tuple[ModelFacts, str]:
     file = place / FACTS_FILE
-    entries = read_facts(file, kind=_KIND, format_name=FORMAT, format_version=FORMAT_VERSION, way_out=_WAY_OUT)
+    entries = read_facts(
+        file,
+        kind=_KIND,
+        format_name=FORMAT,
+        format_version=FORMAT_VERSION,
+        way_out=_WAY_OUT,
+        entries={"weights": {"sha256": SHA256}},
+    )
     try:
         weights_sha256 = str(entries.pop("weights")["sha256"])
         del entries["format"], entries["format_version"]

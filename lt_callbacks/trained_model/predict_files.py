@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from lt_callbacks._checks import integer
+from lt_callbacks._checks import as_paths, integer
 from lt_callbacks._errors import UserError
 from lt_callbacks._pictures import read_picture
 from lt_callbacks.trained_model.trained_model import TrainedModel
@@ -31,7 +32,7 @@ class Prediction:
 
 
 def predict_files(
-    model: TrainedModel, paths: Sequence[Path], *, batch_size: int = 64, num_workers: int = 0
+    model: TrainedModel, paths: Sequence[str | os.PathLike[str]], *, batch_size: int = 64, num_workers: int = 0
 ) -> Iterator[Prediction]:
     """Predictions of picture files in their order, as they come; one that cannot be read does not stop the others.
 
@@ -41,10 +42,22 @@ def predict_files(
         batch_size: Pictures at once.
         num_workers: Processes that read and prepare; 0: this one.
     """
-    loader = DataLoader(
-        _Pictures(paths, model.preprocess),
+    files = as_paths("paths", paths)
+    return _predictions(
+        model,
+        files,
         batch_size=integer("batch_size", batch_size, at_least=1),
         num_workers=integer("num_workers", num_workers, at_least=0),
+    )
+
+
+def _predictions(
+    model: TrainedModel, paths: Sequence[Path], *, batch_size: int, num_workers: int
+) -> Iterator[Prediction]:
+    loader = DataLoader(
+        _Pictures(paths, model.preprocess),
+        batch_size=batch_size,
+        num_workers=num_workers,
         collate_fn=list,
         # Its own generator: DataLoader otherwise draws the workers' seed from the global one.
         generator=torch.Generator().manual_seed(0),

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from lt_callbacks._checks import integer
+from lt_callbacks._checks import as_path, integer
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._pictures import read_picture
 from lt_callbacks.trained_model.facts import ModelFacts
@@ -61,7 +60,8 @@ class TrainedModel(nn.Module):
             ValueError: A picture cannot be read, or there is none.
         """
         integer("batch_size", batch_size, at_least=1)
-        given: Any = [pictures] if isinstance(pictures, str | os.PathLike | Image.Image | Tensor) else list(pictures)
+        is_one = isinstance(pictures, str | bytes | os.PathLike | Mapping | Image.Image | Tensor)
+        given: Any = [pictures] if is_one or not isinstance(pictures, Iterable) else list(pictures)
         if not given:
             raise ArgumentValueError("pictures", rule="hold at least one", got="none", way_out="Pass paths of files.")
         parts = []
@@ -81,6 +81,6 @@ class TrainedModel(nn.Module):
         return self.facts.summary()
 
     def _prepared(self, picture: Picture) -> Tensor:
-        is_path = isinstance(picture, str | os.PathLike)
-        prepared: Tensor = self.preprocess(read_picture(Path(picture)) if is_path else picture)  # type: ignore[arg-type]
+        is_seen = isinstance(picture, Image.Image | Tensor)
+        prepared: Tensor = self.preprocess(picture if is_seen else read_picture(as_path("pictures", picture)))
         return prepared

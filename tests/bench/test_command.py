@@ -90,3 +90,24 @@ def test_the_module_runs_as_a_command(tmp_path):
     assert finished.returncode == 0, finished.stderr[-2000:]
     content = read_bench(tmp_path / "bench-transport.json")
     assert set(content["thread_pools"].values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "another"}, {"cells": {"random:16x4:1": {}}}, {"cells": {"random:16x4:1": [1]}}]
+)
+def test_measurements_that_no_table_can_be_made_of_are_named(tmp_path, capsys, change):
+    document = {
+        "format": "lt_callbacks bench",
+        "format_version": 1,
+        "kind": "transport",
+        "command": "lt-bench transport",
+        "settings": {},
+        "hardware": {"cpu": "A processor", "num_cores": 2, "system": "Linux", "gpus": [], "threads": 1},
+        "versions": {"python": "3.12"},
+        "missing": [],
+        "cells": {"random:16x4:1": {}},
+        **change,
+    }
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    assert command.main(["plot", str(tmp_path / "b.json"), "--output", str(tmp_path)]) == 2
+    assert "`FILE` must hold whole measurements of a kind that lt-bench makes; got " in capsys.readouterr().err

@@ -78,3 +78,21 @@ def test_a_document_of_former_words_is_read_and_continued(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({**content, "kind": "cell"}))
     assert read_bench(tmp_path / "a.json")["kind"] == "training"
     assert opened(tmp_path / "a.json", kind="training").measurements == {"seed 0": {"x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": ...}, "which lacks the entry `kind`"),
+        ({"cells": [1]}, r"which has \[1\] as its entry `cells`, which must be an object"),
+        ({"hardware": {"cpu": 3}}, "which has 3 as its entry `hardware.cpu`, which must be text"),
+        ({"missing": None}, "which has null as its entry `missing`, which must be a list of texts"),
+    ],
+)
+def test_an_entry_that_is_missing_or_mistyped_is_named(tmp_path, change, message):
+    opened(tmp_path / "a.json").add("one", {"x": 1})
+    content = {**json.loads((tmp_path / "a.json").read_text()), **change}
+    content = {name: value for name, value in content.items() if value is not ...}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"`FILE` must be a document of lt-bench; got .*a.json, {message}"):
+        read_bench(tmp_path / "a.json")

@@ -52,6 +52,7 @@ def test_refuses(tmp_path: Path) -> None:
         load(tmp_path / "long.npy")
     np.save(tmp_path / "cleanlab.npy", MATRIX.T)
     with pytest.raises(
-        ValueError, match=r"`transition_file` must have rows that sum to 1 .*got 1.15 for row 0\. A cleanlab .*`.T`"
+        ValueError,
+        match=r"`transition_file` must have rows that sum to 1 .*got 1.15 for row 0 in 'cleanlab.npy'\. A cleanlab .*`.T`",
     ):
         load(tmp_path / "cleanlab.npy")

@@ -8,6 +8,7 @@ from small_sets import random_images, small_set
 from torchvision.datasets import ImageFolder
 
 from lt_callbacks.distilled_set import from_image_folder, to_image_folder
+from lt_callbacks.distilled_set.facts_file import write_facts
 from lt_callbacks.distilled_set.image_files import png_bytes
 
 #: Class names, and the folders that they must get to be in order and to be folders.
@@ -151,3 +152,16 @@ def test_an_edited_record_is_refused(written):
 def test_there_must_be_something_to_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="`folder` must hold image files in a folder a class"):
         from_image_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["..", "../elsewhere", "/etc", "a/b", ""])
+def test_a_record_that_names_a_folder_elsewhere_is_refused(tmp_path, name):
+    folder = to_image_folder(small_set(), tmp_path / "set")
+    facts = json.loads((folder / "image_folder.json").read_text())
+    del facts["checksum"]
+    facts["class_folders"][0] = name
+    write_facts(folder / "image_folder.json", facts)
+    with pytest.raises(
+        ValueError, match=r"image_folder.json', which has '.*' in `class_folders`, which is no name of a"
+    ):
+        from_image_folder(folder)

@@ -4,9 +4,11 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save
 from stored import SETTINGS, Trainer, folder_of, get
 from torch import nn
 
+from lt_callbacks._files import sha256
 from lt_callbacks.teachers import TeacherStore
 
 
@@ -177,3 +179,57 @@ def test_a_store_keeps_nothing_but_teachers_and_its_log(tmp_path):
     key = store.key(SETTINGS, "a" * 64)
     assert files == {(key, "teacher.json"), (key, "teacher.safetensors"), ("jobs", "log")}
     assert store.weights_sha256(key) == json.loads((tmp_path / key / "teacher.json").read_text())["weights_sha256"]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_teacher_that_is_not_finite_is_not_stored(tmp_path, value):
+    class Diverged(Trainer):
+        def __call__(self, module: nn.Module) -> None:
+            super().__call__(module)
+            with torch.no_grad():
+                module.weight[1, 0] = value
+
+    store = TeacherStore(tmp_path)
+    with pytest.raises(
+        RuntimeError, match=r"must end with finite weights to be stored; it came to \w+ in 'weight'. Train"
+    ):
+        get(store, Diverged())
+    assert [event["event"] for event in store.log.events()] == ["training", "discarded"]
+    # The next one finds nothing, and trains.
+    assert not get(store, Trainer())[1]
+
+
+def test_infinities_that_a_module_has_by_itself_are_stored(tmp_path):
+    class Masked(nn.Linear):
+        def __init__(self) -> None:
+            super().__init__(2, 3)
+            self.register_buffer("mask", torch.full((2, 2), -torch.inf).triu(1))
+
+    store = TeacherStore(tmp_path)
+    get(store, Trainer(), module=Masked())
+    got, is_reused = get(store, Trainer(), module=Masked())
+    assert is_reused
+    assert torch.equal(got.mask, Masked().mask)
+
+
+def test_stored_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    """By a release that stored them, or by hand: the checksum fits."""
+    store, train = TeacherStore(tmp_path), Trainer()
+    get(store, train)
+    folder = folder_of(store)
+    content = save({"weight": torch.full((3, 2), torch.nan), "bias": torch.zeros(3)})
+    (folder / "teacher.safetensors").write_bytes(content)
+    facts = {**json.loads((folder / "teacher.json").read_text()), "weights_sha256": sha256(content)}
+    (folder / "teacher.json").write_text(json.dumps(facts))
+    with pytest.raises(
+        ValueError, match=r"teacher.safetensors` must hold finite weights; got NaN in 'weight'. Restore"
+    ):
+        get(store, train)
+
+
+def test_the_hash_of_a_damaged_teacher_is_refused_by_name(tmp_path):
+    store = TeacherStore(tmp_path)
+    get(store, Trainer())
+    (folder_of(store) / "teacher.json").write_text('{"format": 2}')
+    with pytest.raises(ValueError, match="stored teacher .* must be as it was written; teacher.json lacks the entry"):
+        store.weights_sha256(folder_of(store).name)

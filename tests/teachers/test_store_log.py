@@ -5,6 +5,8 @@ import socket
 from datetime import datetime, timedelta, timezone
 from threading import Thread
 
+import pytest
+
 from lt_callbacks.teachers.store_log import StoreLog
 
 
@@ -63,3 +65,12 @@ def test_an_event_that_is_being_written_is_not_read(tmp_path):
     # As `write_bytes` calls what is not whole yet.
     (tmp_path / ".1-2.json.0123.tmp").write_text('{"event": "tra')
     assert [event["event"] for event in log.events()] == ["training"]
+
+
+@pytest.mark.parametrize("content", ['{"event": "tra', "{}", "[]", '{"time": 3, "event": "a", "teacher": "b"}'])
+def test_a_damaged_event_is_named(tmp_path, content):
+    (tmp_path / "1-2.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=r"The event '.*1-2\.json' must be as it was written; it .* Delete it; nothing"
+    ):
+        StoreLog(tmp_path).events()

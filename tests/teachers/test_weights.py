@@ -163,3 +163,56 @@ def test_files_without_a_state_dict_are_refused(tmp_path, content, kind):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`path` must be a checkpoint file; got .*none.ckpt', which does not"):
         load_checkpoint(tmp_path / "none.ckpt", nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("kind", ["plain", "lightning"])
+def test_a_flipped_bit_of_a_weight_is_found(tmp_path, kind):
+    """It gave another teacher, in silence."""
+    path = save(network(1).state_dict(), tmp_path / "bit.ckpt", kind)
+    content = bytearray(path.read_bytes())
+    content[content.index(network(1)[0].weight.detach().numpy().tobytes()) + 5] ^= 1
+    path.write_bytes(bytes(content))
+    fresh = network(2)
+    with pytest.raises(
+        ValueError,
+        match=r"`path` must be a whole file .*; got '.*bit\.ckpt', and its entry 'bit/data/\d+' does not fit its checksum",
+    ):
+        load_checkpoint(path, fresh)
+    assert same(fresh, network(2))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("name", ["2.weight", "1.running_var"])
+@pytest.mark.parametrize("kind", ["plain", "safetensors"])
+def test_weights_and_buffers_that_are_not_finite_are_named(tmp_path, kind, name, value):
+    state = network(1).state_dict()
+    state[name].view(-1)[1] = value
+    path = save(state, tmp_path / f"bad.{'safetensors' if kind == 'safetensors' else 'pt'}", kind)
+    fresh = network(2)
+    what = "NaN" if value != value else "infinity"
+    with pytest.raises(
+        ValueError, match=rf"bad\.\w+` must hold finite weights; got {what} in '{name}'. Restore the file"
+    ):
+        load_checkpoint(path, fresh)
+    assert same(fresh, network(2))
+
+
+def test_what_is_not_finite_beside_the_module_is_no_concern(tmp_path):
+    state = {f"network.{name}": value for name, value in network(1).state_dict().items()}
+    path = save({**state, "metric.best": torch.tensor(torch.inf)}, tmp_path / "more.ckpt", "lightning")
+    assert same(load_checkpoint(path, network(2)), network(1))
+
+
+def test_a_mask_of_the_module_is_no_damage(tmp_path):
+    module = nn.Module()
+    module.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1))
+    path = save({"mask": module.mask.clone()}, tmp_path / "mask.pt", "plain")
+    load_checkpoint(path, module)
+    moved = save({"mask": module.mask.T.clone()}, tmp_path / "moved.pt", "plain")
+    with pytest.raises(ValueError, match="finite weights; got infinity in 'mask'"):
+        load_checkpoint(moved, module)
+
+
+def test_what_is_no_module_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="^`module` must be a torch.nn.Module; got dict. Build the module that was"):
+        load_checkpoint(tmp_path / "a.pt", {})

@@ -124,7 +124,7 @@ def change(file, **entries):
         ("model.json", rename_a_class, "model.json', which was edited or damaged: its checksum"),
         ("model.json", lambda file: change(file, format_version=2), "has format version 2 where this release reads 1"),
         ("model.json", lambda file: change(file, format="other"), "has no entry `format`"),
-        ("model.json", lambda file: change(file, weights=3), "model.json', which cannot be understood"),
+        ("model.json", lambda file: change(file, weights=3), "has 3 as its entry `weights`, which must be an object"),
         ("model.json", lambda file: change(file, std=[1.0]), "cannot be understood: .*that fit each other"),
         (
             "model.json",
@@ -137,6 +137,26 @@ def test_a_damaged_or_edited_file_is_refused_by_name(tmp_path, name, damage, mes
     folder, _ = saved(tmp_path / "model")
     damage(folder / name)
     with pytest.raises(ValueError, match=message):
+        load_model(folder)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    network = network_of(facts_of())
+    name, weight = next(iter(network.named_parameters()))
+    with torch.no_grad():
+        weight.view(-1)[3] = torch.nan
+    save_model(tmp_path / "model", network, facts=facts_of())
+    with pytest.raises(
+        ValueError, match=f"weights.safetensors', which holds weights that are not finite: NaN in '{name}'. Train the"
+    ):
+        load_model(tmp_path / "model")
+
+
+def test_a_network_that_no_memory_holds_is_refused_by_name(tmp_path):
+    folder, _ = saved(tmp_path / "model")
+    network = {"name": "small_cnn", "head": "linear", "width": 10**15, "channels_last": False}
+    change(folder / "model.json", network=network)
+    with pytest.raises(ValueError, match=r"model.json', which describes in `network`, .* what cannot be built: "):
         load_model(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,9 +50,24 @@ def named(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except ArgumentError as error:
-        if error.argument not in names:
+        renamed = _renamed(error, names)
+        if str(renamed) == str(error):
             raise
-        raise error.renamed(names[error.argument]) from error
+        raise renamed from error
+
+
+def _renamed(error: ArgumentError, names: Mapping[str, str]) -> ArgumentError:
+    """The error under the names, with those of other arguments that it speaks of: "pass `root`" is `data.root`."""
+
+    def told(text: str) -> str:
+        return re.sub(r"`(\w+)`", lambda found: f"`{names.get(found[1], found[1])}`", text)
+
+    return type(error)(
+        names.get(error.argument, error.argument),
+        rule=told(error.rule),
+        got=told(error.got),
+        way_out=told(error.way_out),
+    )
 
 
 def names_in(group: str, schema: Any) -> dict[str, str]:

@@ -1,19 +1,35 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lt_callbacks._errors import DataError
 from lt_callbacks._files import canonical_json, sha256, write_json
+from lt_callbacks._json_file import INTEGER, NUMBER, OBJECT, TEXT, TEXTS, Fields, Kind, optional, read_json, wrong_entry
 from lt_callbacks.apps.config.file_contents import with_contents
 
 FORMAT_VERSION = 1
 FILE = "job.json"
 LOG = "job.log"
 
-RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
+RUNNING, DONE, FAILED, STOPPED = _STATES = ("running", "done", "failed", "stopped")
+
+_STATUS = Kind("one of " + ", ".join(map(repr, _STATES)), lambda value: value in _STATES)
+_ENTRIES: Fields = {
+    "format": INTEGER,
+    "command": TEXT,
+    "hash": TEXT,
+    "status": _STATUS,
+    "overrides": TEXTS,
+    "config": OBJECT,
+    "started": TEXT,
+    "seconds": optional(NUMBER),
+    "error": optional(TEXT),
+    "value": optional(NUMBER),
+    "log": TEXT,
+}
 
 #: Settings that say where and how loudly a job works, not what it computes.
 NOT_A_JOBS = ("output", "store", "results", "logger", "threads")
@@ -58,18 +74,31 @@ class JobRecord:
 
 
 def read_job(folder: Path) -> JobRecord | None:
-    """The record in ``folder``; None where there is none, or one that another release wrote."""
+    """The record in ``folder``; None where there is none, or one that is damaged or that another release wrote."""
     try:
-        content = json.loads((folder / FILE).read_text())
-    except (OSError, ValueError):
+        content = read_json(folder / FILE)
+    except DataError:
         return None
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT_VERSION:
+    if _fault(content):
         return None
-    known = {field.name for field in fields(JobRecord)}
-    if content.keys() != known or not isinstance(content["config"], dict):
-        return None
+    del content["format"]
     config = {_RENAMED.get(name, name): value for name, value in content["config"].items()}
     return JobRecord(**{**content, "config": config})
+
+
+def job_fault(folder: Path) -> str | None:
+    """What is wrong with the record in ``folder``, to be read after "which"; None where `read_job` reads it."""
+    try:
+        return _fault(read_json(folder / FILE))
+    except DataError as error:
+        return f"is damaged or truncated: {error}"
+
+
+def _fault(content: Any) -> str | None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT_VERSION:
+        return f"another release wrote: it has no entry `format` that reads {FORMAT_VERSION}"
+    stranger = next((name for name in content if name not in _ENTRIES), None)
+    return wrong_entry(content, _ENTRIES) or (stranger and f"has an entry `{stranger}` that this release does not know")
 
 
 def job_hash(command: str, settings: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from lt_callbacks.apps.config.interrupts import ended_by_interrupt
 _NAMES = {
     "folder": "MODEL",
     "images": "IMAGES",
+    "root": "--root",
     "top": "--top",
     "device": "--device",
     "batch_size": "--batch-size",
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.model,
                 arguments.images,
                 output=arguments.output,
+                root=arguments.root,
                 top=arguments.top,
                 has_all=arguments.all,
                 batch_size=arguments.batch_size,
@@ -66,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         default=Path("predictions.csv"),
         help="CSV file of path, class, probability (default: predictions.csv)",
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        metavar="FOLDER",
+        help="what relative paths in a CSV file start from (default: its own folder, which they may then not leave)",
     )
     parser.add_argument(
         "--top", type=int, metavar="K", default=1, help="classes of each picture, the likeliest first (default: 1)"

@@ -16,6 +16,7 @@ def run(
     images: Path,
     *,
     output: Path,
+    root: Path | None = None,
     top: int = 1,
     has_all: bool = False,
     batch_size: int = 64,
@@ -28,6 +29,7 @@ def run(
         model: Folder of the trained network.
         images: See `pictures_of`.
         output: The CSV file.
+        root: See `pictures_of`.
         top: Classes of each picture, the likeliest first.
         has_all: Whether the probability of every class is written too.
         batch_size: Pictures at once.
@@ -48,7 +50,7 @@ def run(
             "output", rule="be a CSV file of its own", got=str(output), way_out="Name another file."
         )
     check_file("output", output)
-    pictures = pictures_of(images)
+    pictures = pictures_of(images, root=root)
     network = load_model(model, device=device)
     file = PredictionsFile(output, class_names=network.class_names, top=top, has_all=has_all)
     found: Counter[str] = Counter()

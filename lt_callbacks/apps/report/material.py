@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._writable import check_folder
-from lt_callbacks.apps.config.job_record import DONE, FILE, JobRecord, read_job
+from lt_callbacks.apps.config.job_record import DONE, FILE, JobRecord, job_fault, read_job
 from lt_callbacks.apps.report.methods import Compared, compared_of, reference_of
 from lt_callbacks.evaluation import Comparison, ResultDocument, find_results, pool_results
 from lt_callbacks.evaluation.comparison.setting_rows import SettingRows, summarise_settings
@@ -110,7 +110,7 @@ def _jobs(places: Sequence[Path]) -> dict[Path, JobRecord]:
             raise ArgumentValueError(
                 "DIR",
                 rule="hold records of jobs that this release can read",
-                got=f"{str(folder / FILE)!r}, which is damaged or of another release",
+                got=f"{str(folder / FILE)!r}, which {job_fault(folder)}",
                 way_out="Move that folder elsewhere to leave the job out.",
             )
         jobs[folder] = job

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lt_callbacks._errors import DataError
 from lt_callbacks._files import write_bytes
 from lt_callbacks._ranks import all_ranks
+from lt_callbacks._tensor_file import nonfinite_entry, read_torch_file
 from lt_callbacks.apps.shared.disk_failure import is_disk_failure
 from lt_callbacks.apps.shared.preemption import Preempted, Preemption
 
@@ -54,17 +55,25 @@ class WholeFile(TorchCheckpointIO):
         """The content of a checkpoint, its tensors on the CPU.
 
         Raises:
-            ValueError: The file is damaged.
+            ValueError: The file is damaged, or a weight or a number of the optimizer is not finite.
         """
         try:
-            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            content: dict[str, Any] = read_torch_file(Path(path))
         # A truncated file raises errors of several kinds, none of which names it.
         except Exception as error:
-            raise DataError(
-                f"The checkpoint {os.fspath(path)!r} must be as it was written; reading it gave "
-                f"{type(error).__name__}. Delete it, and the training begins anew."
-            ) from error
+            why = str(error) if isinstance(error, DataError) else f"reading it gave {type(error).__name__}"
+            raise _refused(path, f"as it was written; {why}") from error
+        if not isinstance(content, dict):
+            raise _refused(path, f"a checkpoint; it holds a {type(content).__name__}")
+        # Callbacks may keep infinities on purpose, such as the best loss so far.
+        nonfinite = nonfinite_entry({name: content.get(name) for name in ("state_dict", "optimizer_states")})
+        if nonfinite:
+            raise _refused(path, f"of a training whose numbers are finite; it has {nonfinite}")
         return content
+
+
+def _refused(path: Any, why: str) -> DataError:
+    return DataError(f"The checkpoint {os.fspath(path)!r} must be {why}. Delete it, and the training begins anew.")
 
 
 class UnfinishedTraining(Checkpoint):

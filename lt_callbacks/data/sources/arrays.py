@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import class_range_hint
+from lt_callbacks._array_file import read_npz
+from lt_callbacks._checks import as_path, class_range_hint
 from lt_callbacks._errors import ArgumentFileError, ArgumentTypeError, ArgumentValueError, DataError
 from lt_callbacks.corruption.labels import checked_labels
 from lt_callbacks.data.image_set import ImageSet, Source
@@ -24,7 +23,9 @@ def arrays(*, path: str | os.PathLike[str], crop_padding: int | None = None, fli
     Entries: ``train_images`` (N, H, W) or (N, H, W, channels) uint8, 1 to 4 channels last; ``train_labels`` (N,) or
     (N, 1) integer in 0..C-1, every class at least once; ``test_images`` and ``test_labels`` likewise, or neither;
     optionally ``class_names`` (C,) strings, or bytes in UTF-8, no two alike. Mean and deviation are those of the
-    training images. Nothing is unpickled.
+    training images. Nothing is unpickled, and every byte is held against the file's checksums. A file that would unpack
+    to more than 100 times its size and more than 1 GiB is refused; ``LT_CALLBACKS_MAX_NPZ_GIB`` in the environment sets
+    another number of GiB.
 
     Args:
         path: The file.
@@ -33,19 +34,15 @@ def arrays(*, path: str | os.PathLike[str], crop_padding: int | None = None, fli
 
     Raises:
         FileNotFoundError: There is no such file.
-        TypeError, ValueError: An entry is missing or has another shape or dtype, a label is out of range, or a class
-            has no training image.
+        TypeError, ValueError: The file is damaged or unpacks to too much, an entry is missing or has another shape or
+            dtype, a label is out of range, or a class has no training image.
     """
-    file = Path(path)
+    file = as_path("path", path)
     if not file.is_file():
         raise ArgumentFileError("path", rule="be an .npz file", got=f"{file}, which is none", way_out=_WAY_OUT)
     try:
-        entries = np.load(file, allow_pickle=False)
-        if isinstance(entries, np.ndarray):
-            raise DataError("it holds one array without a name")
-        with entries:
-            content = {name: entries[name] for name in entries.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        content = read_npz(file)
+    except DataError as error:
         raise ArgumentValueError(
             "path",
             rule="be a whole .npz file without pickles",

@@ -9,7 +9,8 @@ import numpy as np
 from lt_callbacks._csv_table import CsvTable
 from lt_callbacks._errors import ArgumentValueError
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{0,18})?")
+# As programs write numbers, small ones with an exponent.
+_NUMBER = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,2})?")
 
 # What stands for "no label" in every column, and what does among numbers, where it cannot be a class's name.
 _NEVER_A_CLASS = ("nan", "<na>", "#n/a", "-1")

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lt_callbacks._csv_table import CsvTable, read_csv_table
+from lt_callbacks._checks import as_path
+from lt_callbacks._csv_table import CsvTable, check_inside, read_csv_table
 from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks.data.image_set import ImageSet, Source
 from lt_callbacks.data.sources.csv_classes import CsvClasses
@@ -52,7 +53,8 @@ def csv_file(
     Args:
         train_csv: One training image a line, under a header; with a column ``split``, the test images too.
         test_csv: One test image a line, under a header; None: those of ``split``, or no test set.
-        root: What relative paths start from; None: the folder of the CSV file they are in.
+        root: What relative paths start from; None: the folder of the CSV file they are in, out of which no path may
+            then lead, neither by ``..`` nor as an absolute one. Who gives it says that the file may name others.
         image_size: Height and width that images are given out with, in pixels.
         crop_padding: As in `image_folder`.
         flip: As in `image_folder`.
@@ -60,16 +62,18 @@ def csv_file(
     Raises:
         FileNotFoundError: A CSV file, or an image that one names, does not exist; with the line.
         ValueError: A column, path or label is missing, a line has another number of fields or a quote that is not
-            closed, an image is listed twice (also by another spelling of its path, or a link), or a test label does not
-            occur in training; with the line.
+            closed, a path leads out of the file's folder and no ``root`` is given, an image is listed twice (also by
+            another spelling of its path, or a link), or a test label does not occur in training; with the line.
     """
-    table = _read("train_csv", train_csv)
-    train_rows, test_rows = _split_rows(table, has_test_csv=test_csv is not None)
+    root = None if root is None else as_path("root", root)
+    test_file = None if test_csv is None else as_path("test_csv", test_csv)
+    table = read_csv_table("train_csv", as_path("train_csv", train_csv))
+    train_rows, test_rows = _split_rows(table, has_test_csv=test_file is not None)
     classes = CsvClasses(table, train_rows)
     train = _part(table, train_rows, root)
     test = None
-    if test_csv is not None:
-        test_table = _read("test_csv", test_csv)
+    if test_file is not None:
+        test_table = read_csv_table("test_csv", test_file)
         if test_table.splits is not None:
             raise _two_test_sets("test_csv", test_table)
         test = _part(test_table, np.arange(len(test_table.paths)), root)
@@ -77,7 +81,7 @@ def csv_file(
         test = _part(table, test_rows, root)
     _check_each_file_once(train, test)
     return Source(
-        name=Path(train_csv).stem,
+        name=table.file.stem,
         train=_image_set(train, classes),
         test=None if test is None else _image_set(test, classes),
         class_names=classes.names,
@@ -88,10 +92,6 @@ def csv_file(
         labels_are_true=False,
         image_size=image_size,
     )
-
-
-def _read(argument: str, file: str | os.PathLike[str]) -> CsvTable:
-    return read_csv_table(argument, Path(file))
 
 
 def _split_rows(table: CsvTable, *, has_test_csv: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -136,8 +136,10 @@ def _two_test_sets(argument: str, table: CsvTable) -> ArgumentValueError:
     )
 
 
-def _part(table: CsvTable, rows: np.ndarray, root: str | os.PathLike[str] | None) -> _Part:
-    folder = table.file.parent if root is None else Path(root)
+def _part(table: CsvTable, rows: np.ndarray, root: Path | None) -> _Part:
+    if root is None:
+        check_inside(table, permission="`root`")
+    folder = table.file.parent if root is None else root
     # As strings: a million joined path objects take seconds.
     start = os.path.join(folder, "")  # noqa: PTH118
     listed = table.paths if len(rows) == len(table.paths) else [table.paths[row] for row in rows]

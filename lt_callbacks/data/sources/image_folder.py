@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lt_callbacks._checks import as_path
 from lt_callbacks._class_folders import Identity, class_folders, class_pictures
 from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
 from lt_callbacks._pictures import warn_of_frames
@@ -45,7 +46,7 @@ def image_folder(*, root: str | os.PathLike[str], image_size: int, crop_padding:
             ``train`` has not, a folder is linked to from two classes or from both parts, or a file of several frames
             cannot be opened.
     """
-    root = Path(root)
+    root = as_path("root", root)
     is_split = (root / "train").is_dir()
     train = root / "train" if is_split else root
     class_names = tuple(class_folders(train, argument="root"))

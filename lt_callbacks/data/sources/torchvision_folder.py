@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from lt_callbacks._checks import as_path
 from lt_callbacks._errors import ArgumentFileError
 from lt_callbacks.data.image_set import ImageSet, Source
 
@@ -39,7 +39,7 @@ def torchvision_folder(
     Raises:
         FileNotFoundError: The files are missing, or torchvision finds them damaged.
     """
-    root = Path(root)
+    root = as_path("root", root)
     try:
         parts = [dataset(str(root), train=is_train, download=False) for is_train in (True, False)]
     # torchvision has no error type of its own: its checks raise all of these on files that are missing or cut short

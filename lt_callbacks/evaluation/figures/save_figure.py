@@ -27,7 +27,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 20
         ValueError: Another file name extension.
     """
     dpi = _checks.real("dpi", dpi, above=0)
-    target = Path(path)
+    target = _checks.as_path("path", path)
     if target.suffix.lower() != ".png":
         way_out = "Call `figure.savefig` for other formats."
         raise ArgumentValueError("path", rule="end in .png", got=repr(target.name), way_out=way_out)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lt_callbacks import _files
+from lt_callbacks._checks import as_path
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.comparison.conclusion import conclusion
 from lt_callbacks.evaluation.comparison.summary import TableRow
@@ -46,12 +47,12 @@ def write_run_report(
         ValueError: A figure's name cannot be a file name everywhere.
         TypeError: ``settings`` hold what JSON cannot.
     """
+    target = as_path("folder", folder) / "report.md"
     for name in figures:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
             rule = "have names of lower-case letters, digits, '-' and '_'"
             way_out = "Put other text in the title of the figure."
             raise ArgumentValueError("figures", rule=rule, got=repr(name), way_out=way_out)
-    target = Path(folder) / "report.md"
     parts = [f"# {escaped(title, marks=())}", "## Results", markdown_table(rows).rstrip()]
     told = conclusion(rows)
     parts += [escaped(told)] if told else []

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from lt_callbacks._checks import as_paths
 from lt_callbacks._errors import ArgumentError, ArgumentFileError
 from lt_callbacks.evaluation.records.json_result import ResultDocument, read_result
 
@@ -26,7 +27,7 @@ def find_results(places: Iterable[str | os.PathLike[str]]) -> dict[Path, ResultD
         ValueError: A document is damaged, edited or of another format version.
     """
     documents: dict[Path, Path] = {}
-    for place in map(Path, places):
+    for place in as_paths("places", places):
         if not place.exists():
             rule, got = "be folders of finished runs, or result documents", f"{str(place)!r}, which does not exist"
             raise ArgumentFileError("places", rule=rule, got=got, way_out="Check the path.")
@@ -36,8 +37,8 @@ def find_results(places: Iterable[str | os.PathLike[str]]) -> dict[Path, ResultD
 
 
 def files_below(folder: Path, name: str) -> list[Path]:
-    """All files called ``name`` below ``folder``, at any depth."""
-    return [Path(place) / name for place, _, names in os.walk(folder) if name in names]
+    """All files called ``name`` below ``folder``, at any depth; folders too, which whoever reads them will refuse."""
+    return [Path(place) / name for place, folders, names in os.walk(folder) if name in names or name in folders]
 
 
 def _read(path: Path) -> ResultDocument:

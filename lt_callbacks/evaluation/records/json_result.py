@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -9,12 +10,36 @@ from pathlib import Path
 from typing import Any
 
 from lt_callbacks import _files
-from lt_callbacks._errors import ArgumentFileError, ArgumentValueError
+from lt_callbacks._checks import as_path
+from lt_callbacks._errors import ArgumentError, ArgumentFileError, ArgumentValueError
+from lt_callbacks._json_file import (
+    COUNT,
+    INTEGERS,
+    OBJECT,
+    TEXT,
+    TEXTS,
+    VERSIONS,
+    Each,
+    Fields,
+    optional,
+    read_json,
+    wrong_entry,
+)
 from lt_callbacks.evaluation.records import environment
 from lt_callbacks.evaluation.records.method_result import MethodResult, json_object
 
 _FORMAT = "lt_callbacks result"
 FORMAT_VERSION = 1
+
+_HARDWARE = {"cpu": TEXT, "num_cores": COUNT, "system": TEXT, "gpus": TEXTS}
+_RUN = {"command": TEXT, "date": TEXT, "hardware": _HARDWARE, "versions": VERSIONS}
+_ENTRIES: Fields = {
+    "settings": OBJECT,
+    "notes": optional(TEXT),
+    "seeds": INTEGERS,
+    "runs": Each(_RUN),
+    "cells": Each({"run": COUNT}),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +105,15 @@ def read_result(path: str | os.PathLike[str]) -> ResultDocument:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is not a whole, unedited result document of this format version.
+        ValueError: The file is not a whole, unedited result document of this format version; an entry that is missing
+            or of another kind is named.
     """
-    source = Path(path)
+    source = as_path("path", path)
     if not source.is_file():
         got = f"{str(source)!r}, which does not exist"
         raise ArgumentFileError("path", rule="be the file of a result document", got=got)
     try:
-        content = json.loads(source.read_bytes())
+        content = read_json(source)
     except ValueError as error:
         raise _refused(source, f"is damaged or truncated: {error}") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
@@ -99,22 +125,47 @@ def read_result(path: str | os.PathLike[str]) -> ResultDocument:
             got=f"{str(source)!r}, which has version {content.get('format_version')!r}",
             way_out="Read it with the release that wrote it, or run its command again.",
         )
-    recorded = content.pop("sha256", None)
-    if recorded != _checksum(content):
+    # Before the checksum, which says less.
+    wrong = wrong_entry(content, _ENTRIES)
+    if wrong is not None:
+        raise _refused(source, wrong)
+    if not _checksum_fits(content):
         raise _refused(source, "was edited or damaged: its content does not match its checksum")
     entries = [dict(entry) for entry in content["cells"]]
     result_runs = tuple(entry.pop("run") for entry in entries)
+    astray = next((place for place, run in enumerate(result_runs) if run >= len(content["runs"])), None)
+    if astray is not None:
+        run, known = result_runs[astray], len(content["runs"])
+        raise _refused(source, f"has {run} as its entry `cells[{astray}].run`, a position in `runs`, which has {known}")
+    results = tuple(_result(source, place, entry) for place, entry in enumerate(entries))
+    twice = next((key for key, count in Counter(result.key for result in results).items() if count > 1), None)
+    if twice is not None:
+        raise _refused(source, f"holds {twice} twice among its `cells`")
     return ResultDocument(
         settings=content["settings"],
         notes=content["notes"],
         runs=tuple(content["runs"]),
-        results=tuple(MethodResult.from_dict(entry) for entry in entries),
+        results=results,
         result_runs=result_runs,
     )
 
 
+def _result(source: Path, place: int, entry: Mapping[str, Any]) -> MethodResult:
+    try:
+        return MethodResult.from_dict(entry)
+    except ArgumentError as error:
+        # What is an argument there is an entry here.
+        is_whole = error.argument == "values"
+        # As it is called on disk.
+        field = {"setting": "cell"}.get(error.argument, error.argument)
+        name = f"cells[{place}]" + ("" if is_whole else f".{field}")
+        why = f"lacks or has too much in `{name}`" if is_whole else f"has {error.got} as its entry `{name}`"
+        raise _refused(source, f"{why}, which must {error.rule}{f': {error.got}' if is_whole else ''}") from error
+
+
 def save_document(path: str | os.PathLike[str], document: ResultDocument) -> Path:
     """Write ``document``; one result a line, so that a version control system shows what was added."""
+    target = as_path("path", path)
     seen = set()
     for result in document.results:
         if result.key in seen:
@@ -135,7 +186,7 @@ def save_document(path: str | os.PathLike[str], document: ResultDocument) -> Pat
     head = json.dumps(content, indent=2, allow_nan=False).removesuffix("\n}")
     lines = ",\n".join(f"    {json.dumps(entry, allow_nan=False)}" for entry in entries)
     text = f'{head},\n  "cells": [\n{lines}\n  ]\n}}\n'
-    return _files.write_bytes(path, text.encode())
+    return _files.write_bytes(target, text.encode())
 
 
 def run_record(command: str) -> dict[str, Any]:
@@ -148,6 +199,15 @@ def run_record(command: str) -> dict[str, Any]:
         "hardware": environment.hardware(),
         "versions": environment.versions(),
     }
+
+
+def _checksum_fits(content: dict[str, Any]) -> bool:
+    recorded = content.pop("sha256", None)
+    try:
+        return recorded == _checksum(content)
+    # Nested more deeply than can be written.
+    except RecursionError:
+        return False
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from lt_callbacks import _files
+from lt_callbacks._checks import as_path
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._folder_lock import locked_folder
 from lt_callbacks.evaluation.records.json_result import ResultDocument, read_result, run_record, save_document
@@ -44,7 +44,7 @@ class ResultFile:
     def __init__(
         self, path: str | os.PathLike[str], *, command: str, settings: Mapping[str, Any], notes: str | None = None
     ) -> None:
-        self.path = Path(path)
+        self.path = as_path("path", path)
         self._command = command
         self._settings = json_object("settings", settings)
         self._notes = notes

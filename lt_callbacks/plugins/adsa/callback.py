@@ -12,7 +12,8 @@ from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, SingleD
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from lt_callbacks._errors import ArgumentError, ArgumentTypeError, ArgumentValueError
+from lt_callbacks._checks import as_path
+from lt_callbacks._errors import ArgumentError, ArgumentValueError
 from lt_callbacks.adsa import TauFit
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings
 from lt_callbacks.distilled_set.live_labels import in_eval_mode
@@ -127,7 +128,7 @@ class ADSACallback(Callback):
         batch_size: int = 256,
         on_degenerate: str = "warn",
     ) -> None:
-        self.distilled, self.output = _path("distilled", distilled), _path("output", output)
+        self.distilled, self.output = as_path("distilled", distilled), as_path("output", output)
         is_given = not (isinstance(class_prior, str) and class_prior == "datamodule")
         self.class_prior = checked_prior("class_prior", class_prior) if is_given else None
         # Labelled as the input is, where that has labels.
@@ -222,12 +223,6 @@ class ADSACallback(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Forgets the set: nothing is written."""
         self._task = None
-
-
-def _path(name: str, value: object) -> Path:
-    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise ArgumentTypeError(name, rule="be the path of a folder", got=repr(value))
-    return Path(value)
 
 
 def _check_trainer(trainer: Trainer, callback: Callback) -> None:

@@ -287,3 +287,15 @@ def test_a_deterministic_training_does_not_let_the_gpu_choose_by_measuring(tmp_p
     finally:
         torch.backends.cudnn.benchmark = before[0]
         torch.use_deterministic_algorithms(before[1])
+
+
+def test_a_way_out_names_the_setting_too(tmp_path):
+    """It spoke of `root`, which no command knows."""
+    (tmp_path / "lists").mkdir()
+    for path, message in (("none.png", "name files that exist; got .* or pass"), ("../a.png", "name files in its own")):
+        (tmp_path / "lists" / "a.csv").write_text(f"path,label\n{path},a\n")
+        with pytest.raises(
+            (FileNotFoundError, ValueError), match=rf"^`data\.train_csv` must {message}.*`data\.root`"
+        ) as caught:
+            build_source(DataConfig(name="csv_file", train_csv=str(tmp_path / "lists" / "a.csv"), image_size=8))
+        assert "`root`" not in str(caught.value)

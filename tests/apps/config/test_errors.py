@@ -76,6 +76,16 @@ def test_other_errors_stay_as_they_are(error):
     assert caught.value is error
 
 
+@pytest.mark.parametrize("argument", ["train_csv", "another"])
+def test_other_arguments_that_a_message_speaks_of_get_their_names_too(argument):
+    names = {"train_csv": "data.train_csv", "root": "data.root"}
+    with pytest.raises(ArgumentValueError) as caught, named({"data": "x"}), named(names):
+        raise ArgumentValueError(argument, rule="stay, or `root` be given", got="`a b`", way_out="Pass `root`, `x`.")
+    assert str(caught.value) == (
+        f"`{names.get(argument, argument)}` must stay, or `data.root` be given; got `a b`. Pass `data.root`, `x`."
+    )
+
+
 def test_kinds_that_cannot_be_made_from_a_message_stay_as_they_are():
     error = UnicodeDecodeError("ascii", b"`ratio`", 0, 1, "`ratio`")
     with pytest.raises(UnicodeDecodeError) as caught, named({"ratio": "noise.ratio"}):

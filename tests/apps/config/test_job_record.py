@@ -5,7 +5,17 @@ from dataclasses import asdict
 
 import pytest
 
-from lt_callbacks.apps.config.job_record import DONE, FAILED, FILE, NOT_A_JOBS, RUNNING, JobRecord, job_hash, read_job
+from lt_callbacks.apps.config.job_record import (
+    DONE,
+    FAILED,
+    FILE,
+    NOT_A_JOBS,
+    RUNNING,
+    JobRecord,
+    job_fault,
+    job_hash,
+    read_job,
+)
 
 SETTINGS = {"seed": 1, "noise": {"kind": "symmetric", "ratio": 0.2}, "methods": ["ce"], "output": "a", "threads": None}
 
@@ -130,3 +140,16 @@ def test_files_count_by_their_content(tmp_path):
     assert job_hash("lt-train", {**SETTINGS, "manifest": str(moved)}) == before
     moved.write_text("two")
     assert job_hash("lt-train", {**SETTINGS, "manifest": str(moved)}) != before
+
+
+def test_what_is_wrong_with_a_record_is_said(tmp_path):
+    assert job_fault(tmp_path) == "is damaged or truncated: cannot be read: No such file or directory"
+    record().write(tmp_path)
+    assert job_fault(tmp_path) is None
+    for changes, fault in (
+        ({"seconds": "1"}, 'has "1" as its entry `seconds`, which must be a finite number or null'),
+        ({"value": True}, "has true as its entry `value`, which must be a finite number or null"),
+    ):
+        (tmp_path / FILE).write_text(json.dumps({"format": 1, **asdict(record(**changes))}))
+        assert job_fault(tmp_path) == fault
+        assert read_job(tmp_path) is None

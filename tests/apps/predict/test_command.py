@@ -47,6 +47,11 @@ def test_the_exit_code_says_that_a_picture_was_not_read(tmp_path):
         (["model", "a.png", "--device", "gpu"], "`--device` must be a device of this machine; got 'gpu'"),
         (["model", "a.png", "--batch-size", "0"], "`--batch-size` must be an integer >= 1; got 0"),
         (["model", "a.png", "--num-workers", "-1"], "`--num-workers` must be an integer >= 0; got -1"),
+        (
+            ["model", "a.png", "--root", "b"],
+            "`--root` must be left out but for a CSV file; got 'b' for 'a.png'. Remove",
+        ),
+        (["model", "out.csv"], "If that is meant, pass `--root`, the folder that relative paths start from"),
         (["model", "a.png", "--output", "."], "`--output` must be a CSV file of its own; got ."),
     ],
 )
@@ -54,6 +59,7 @@ def test_a_mistake_is_told_by_the_name_that_was_typed(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / "model")
     write_picture(tmp_path / "a.png")
+    (tmp_path / "out.csv").write_text("path\n../a.png\n")
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "predictions.csv").exists()

@@ -49,13 +49,32 @@ def test_one_picture_is_one(tmp_path):
 
 def test_the_paths_of_a_table_start_from_its_folder_and_are_called_as_written(tmp_path):
     (tmp_path / "table.csv").write_bytes(
-        '\ufeffname, path ,label\r\nx,"sub, one/a.png",3\r\ny,/abs/b.png,\r\nz,"c ""d"".png",1\r\n'.encode()
+        '\ufeffname, path ,label\r\nx,"sub, one/a.png",3\r\nz,"c ""d"".png",1\r\n'.encode()
     )
     assert pictures_of(tmp_path / "table.csv") == [
         ("sub, one/a.png", tmp_path / "sub, one" / "a.png"),
-        ("/abs/b.png", Path("/abs/b.png")),
         ('c "d".png', tmp_path / 'c "d".png'),
     ]
+
+
+def test_the_paths_of_a_table_leave_its_folder_where_they_are_said_to_start_from_another(tmp_path):
+    for path in ("/abs/b.png", "../b.png"):
+        (tmp_path / "table.csv").write_text(f"path\na.png\n{path}\n")
+        with pytest.raises(
+            ValueError, match=rf"`images` must name files in its own folder.*; got '{path}' in .*line 3"
+        ):
+            pictures_of(tmp_path / "table.csv")
+        assert pictures_of(tmp_path / "table.csv", root=Path("/there")) == [
+            ("a.png", Path("/there/a.png")),
+            (path, Path("/there") / path),
+        ]
+
+
+def test_a_root_is_for_tables_only(tmp_path):
+    touch(tmp_path, "a.png")
+    for given in (tmp_path, tmp_path / "a.png"):
+        with pytest.raises(ValueError, match="`root` must be left out but for a CSV file; got '/there' for .*. Remove"):
+            pictures_of(given, root=Path("/there"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -47,3 +48,20 @@ def test_jobs_that_are_not_done_are_unfinished(tmp_path):
 @pytest.mark.parametrize(("path", "shown"), [("a/b", "a/b"), (".", "."), ("../c", "../c")])
 def test_paths_are_shown_from_where_the_reader_is(tmp_path, path, shown):
     assert relative(Path(os.path.normpath(tmp_path / path)), tmp_path) == shown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"overrides": "seed=1"}, 'which has "seed=1" as its entry `overrides`, which must be a list of texts'),
+        ({"status": "ready"}, "which has \"ready\" as its entry `status`, which must be one of 'running', "),
+        ({"priority": 3}, "which has an entry `priority` that this release does not know"),
+        ({"format": 2}, "which another release wrote: it has no entry `format` that reads 1"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_refused_with_what_is_wrong(tmp_path, change, message):
+    root = write_sweep(tmp_path / "sweep", ratios=(0.4,), factors=(10.0,), seeds=(0,))
+    (record,) = root.rglob("job.json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), **change}))
+    with pytest.raises(ValueError, match=rf"`DIR` must hold records of jobs .* got '.*job\.json', {message}"):
+        collect([root], output=None, group_by=())

@@ -253,3 +253,50 @@ def test_an_error_that_is_no_disks_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("lt_callbacks.apps.train.unfinished.write_bytes", wrong)
     with pytest.raises(OSError, match="not of a disk"):
         train(tmp_path, every_n_steps=1)
+
+
+def saved_checkpoint(folder: Path, **changes: Any) -> tuple[Path, dict[str, Any]]:
+    module = Small()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
+    module(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    content = {"epoch": 1, "state_dict": module.state_dict(), "optimizer_states": [optimizer.state_dict()], **changes}
+    WholeFile().save_checkpoint(content, folder / "last.ckpt")
+    return folder / "last.ckpt", content
+
+
+def test_a_flipped_bit_of_a_checkpoint_is_found(tmp_path):
+    path, saved = saved_checkpoint(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[content.index(saved["state_dict"]["layer.weight"].numpy().tobytes())] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(
+        ValueError, match=r"last\.ckpt' must be as it was written; its entry '.*' does not fit its checksum"
+    ):
+        WholeFile().load_checkpoint(path)
+
+
+def test_numbers_that_are_not_finite_are_named(tmp_path):
+    bad = {"layer.weight": torch.tensor([[1.0, torch.nan]]), "layer.bias": torch.zeros(1)}
+    path, _ = saved_checkpoint(tmp_path, state_dict=bad)
+    text = (
+        r"last\.ckpt' must be of a training whose numbers are finite; it has NaN in 'state_dict\.layer\.weight'. Delete"
+    )
+    with pytest.raises(ValueError, match=text):
+        WholeFile().load_checkpoint(path)
+    path, saved = saved_checkpoint(tmp_path)
+    saved["optimizer_states"][0]["state"][0]["momentum_buffer"][0, 1] = torch.inf
+    WholeFile().save_checkpoint(saved, path)
+    with pytest.raises(ValueError, match=r"infinity in 'optimizer_states\[0\]\.state\.0\.momentum_buffer'"):
+        WholeFile().load_checkpoint(path)
+
+
+def test_infinities_that_callbacks_keep_are_fine(tmp_path):
+    path, _ = saved_checkpoint(tmp_path, callbacks={"EarlyStopping": {"best_score": torch.tensor(torch.inf)}})
+    assert WholeFile().load_checkpoint(path)["epoch"] == 1
+
+
+def test_a_file_of_something_else_is_no_checkpoint(tmp_path):
+    torch.save([1, 2], tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt' must be a checkpoint; it holds a list. Delete it"):
+        WholeFile().load_checkpoint(tmp_path / "last.ckpt")

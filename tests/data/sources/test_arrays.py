@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +212,29 @@ def test_a_plain_npy_file_is_refused(tmp_path: Path):
         ValueError, match="`path` must be a whole .npz file without pickles; got .*mine.npz, which is not"
     ):
         arrays(path=path)
+
+
+def test_an_entry_that_claims_more_than_there_is_is_refused_by_name(tmp_path: Path):
+    path = save(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content.replace(b"(6, 16, 9, 3)", b"(6, 99999999)"))
+    with pytest.raises(
+        ValueError,
+        match=r"`path` must be a whole .npz file .*; got .*mine.npz, which is not \(its header says 599999994 bytes of uint8",
+    ):
+        arrays(path=path)
+
+
+def test_a_small_file_that_unpacks_to_very_much_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "mine.npz"
+    np.savez_compressed(path, **entries(train_images=np.zeros((6, 1000, 1000, 3), np.uint8)))
+    monkeypatch.setenv("LT_CALLBACKS_MAX_NPZ_GIB", "0.001")
+    with pytest.raises(
+        ValueError, match=r"mine.npz, which is not \(it unpacks to .* set LT_CALLBACKS_MAX_NPZ_GIB=1 in"
+    ):
+        arrays(path=path)
+    monkeypatch.delenv("LT_CALLBACKS_MAX_NPZ_GIB")
+    assert arrays(path=path, crop_padding=0).image_shape == (3, 1000, 1000)

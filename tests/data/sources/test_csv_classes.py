@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -82,3 +83,19 @@ def test_classes_are_those_of_the_rows(tmp_path: Path):
     found = CsvClasses(read, np.array([0, 2]))
     assert found.names == ("2", "7")
     assert found.numbers(read, np.arange(4)).tolist() == [1, -1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    "labels", [["0.25", "0.5"], ["1", ".5"], ["1e-05", "2"], ["2", "1.0E-3"], ["1", "-.5"], ["3", "25e-1"]]
+)
+def test_numbers_that_are_not_whole_are_no_classes_however_they_are_written(tmp_path: Path, labels: list[str]):
+    """Scores, which were taken for names where they began with a dot or had an exponent."""
+    wrong = next(label for label in labels if float(label) != int(float(label)))
+    with pytest.raises(ValueError, match=rf"have whole numbers >= 0, or names, as labels; got '{re.escape(wrong)}' in"):
+        classes(tmp_path, *labels)
+
+
+def test_whole_numbers_with_an_exponent_are_numbers(tmp_path: Path):
+    assert classes(tmp_path, "1e1", "2", "10", "2.0e0") == (("2", "10"), [1, 0, 1, 0])
+    # But not where another label shows that these are names.
+    assert classes(tmp_path, "1e1", "2e0", "1a1") == (("1a1", "1e1", "2e0"), [1, 2, 0])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,6 +179,8 @@ def test_an_image_may_be_listed_once_by_any_spelling_of_its_path(
     (folder / "linked").symlink_to("images")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "there.png").symlink_to(folder / "images" / "0.png")
+    # Whoever names the folder lets paths lead out of it.
+    options = {"image_size": 8, "root": folder}
     spellings = (
         "images/0.png",
         "./images/0.png",
@@ -195,13 +198,62 @@ def test_an_image_may_be_listed_once_by_any_spelling_of_its_path(
             match=r"`train_csv` must list every image once; got the file of .*train.csv, line 2 \(label 'cat'\) "
             r"again with the label 'dog' in .*train.csv, line 4, and 2 such lines in all\. Remove the line",
         ):
-            csv_file(train_csv=train, image_size=8)
+            csv_file(train_csv=train, **options)
         train = write(folder, "images/0.png,cat", "images/1.png,dog", f"{path},cat")
         with pytest.raises(ValueError, match="the file of .*train.csv, line 2 again in .*train.csv, line 4"):
-            csv_file(train_csv=train, image_size=8)
+            csv_file(train_csv=train, **options)
         test = write(folder, f"{path},dog", name="test.csv")
         with pytest.raises(ValueError, match="`test_csv` must not list training images; got the file of .*line 2 in"):
-            csv_file(train_csv=write(folder, "images/0.png,cat", "images/1.png,dog"), test_csv=test, image_size=8)
+            csv_file(train_csv=write(folder, "images/0.png,cat", "images/1.png,dog"), test_csv=test, **options)
+
+
+def test_paths_that_lead_out_of_the_folder_need_the_root(folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    lists = folder / "lists"
+    lists.mkdir()
+    outside = tmp_path_factory.mktemp("outside") / "9.png"
+    outside.write_bytes((folder / "images" / "5.png").read_bytes())
+    for path in (
+        "../images/1.png",
+        "a/../../images/1.png",
+        str(folder / "images" / "1.png"),
+        str(outside),
+        "../none.png",
+    ):
+        train = write(lists, f"{folder}/lists/../lists/own.png,a", f"{path},b")
+        (lists / "own.png").write_bytes((folder / "images" / "0.png").read_bytes())
+        with pytest.raises(
+            ValueError,
+            match=r"^`train_csv` must name files in its own folder, or be given together with `root`; got "
+            rf"'{re.escape(path)}' in .*train\.csv, line 3, which leads out of .*lists\. If that is meant, pass `root`",
+        ):
+            csv_file(train_csv=train, image_size=8)
+        if "none" not in path:
+            assert len(csv_file(train_csv=train, root=lists, image_size=8).train) == 2
+    test = write(lists, "../images/2.png,a", name="test.csv")
+    with pytest.raises(ValueError, match="^`test_csv` must name files in its own folder"):
+        csv_file(train_csv=write(lists, "own.png,a"), test_csv=test, image_size=8)
+
+
+def test_links_and_dots_that_stay_in_the_folder_need_nothing(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    outside = tmp_path_factory.mktemp("outside") / "9.png"
+    outside.write_bytes((folder / "images" / "5.png").read_bytes())
+    (folder / "link.png").symlink_to(outside)
+    (folder / "a..b.png").write_bytes(outside.read_bytes())
+    (folder.parent / f"{folder.name}-too").mkdir()
+    absolute = folder / "images" / "1.png"
+    train = write(folder, "link.png,a", "x/../images/0.png,a", f"{absolute},b", "a..b.png,b")
+    assert len(csv_file(train_csv=train, image_size=8).train) == 4
+    # The folder by a link, and from within.
+    (folder.parent / "by-link").symlink_to(folder)
+    assert len(csv_file(train_csv=folder.parent / "by-link" / "train.csv", image_size=8).train) == 4
+    monkeypatch.chdir(folder)
+    assert len(csv_file(train_csv="train.csv", image_size=8).train) == 4
+    # Not what only begins alike.
+    beside = folder.parent / f"{folder.name}-too" / "1.png"
+    with pytest.raises(ValueError, match="which leads out of"):
+        csv_file(train_csv=write(folder, f"{beside},a"), image_size=8)
 
 
 def test_copies_and_hard_links_are_images_of_their_own(folder: Path):

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from made_results import method_result
 
+from lt_callbacks._files import canonical_json, sha256
 from lt_callbacks.evaluation import hardware, read_result, versions, write_result
 
 STARTED = datetime.now(timezone.utc).replace(microsecond=0)
@@ -100,3 +101,39 @@ def test_what_cannot_be_written_leaves_the_old_file(path):
     with pytest.raises(TypeError, match="`settings` must hold only what JSON can"):
         write_result(path, command="c", settings={"a": object()}, results=[])
     assert path.read_bytes() == before
+
+
+def signed(path, change):
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    change(content)
+    path.write_text(json.dumps({**content, "sha256": sha256(canonical_json(content))}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.pop("notes"), "which lacks the entry `notes`"),
+        (lambda content: content.update(runs={}), "which has {} as its entry `runs`, which must be a list"),
+        (lambda content: content["runs"][0].pop("date"), "which lacks the entry `runs[0].date`"),
+        (lambda content: content["cells"][1].pop("run"), "which lacks the entry `cells[1].run`"),
+        (lambda content: content["cells"][1].update(run=1), "has 1 as its entry `cells[1].run`, a position in `runs`"),
+        (lambda content: content["cells"][2].update(accuracy="high"), "has 'high' as its entry `cells[2].accuracy`"),
+        (
+            lambda content: content["cells"][2].update(accuracy=101),
+            "has 101 as its entry `cells[2].accuracy`, which must",
+        ),
+        (
+            lambda content: content["cells"][0].pop("seed"),
+            "lacks or has too much in `cells[0]`, which must hold method, ",
+        ),
+        (lambda content: content["cells"].append(content["cells"][0]), "holds ('CE', 1, '') twice among its `cells`"),
+    ],
+)
+def test_a_false_entry_is_named_though_the_checksum_fits(path, change, message):
+    signed(path, lambda content: None)
+    assert read_result(path).results == tuple(RESULTS)
+    signed(path, change)
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        read_result(path)
+    assert "digits.json" in str(caught.value)
