@@ -79,11 +79,13 @@ AT_ONCE = {
 # Imported by all rooms; they import the standard library only, or what is named here.
 LEAVES = {
     "_errors": set(),
+    "_arrays": {"numpy"},
     "_checks": set(),
     "_counter_random": {"torch"},
     "_covering_size": set(),
     "_files": set(),
     "_ranks": {"torch"},
+    "_tensors": {"torch"},
     "_lease": set(),
     "_class_folders": set(),
     "_csv_table": {"numpy"},

@@ -181,7 +181,7 @@ def test_its_dictionary_survives_json():
         ({"class_prior": [1, 1e-30, 1]}, ValueError, "`class_prior` must not be so uneven"),
         ({"logits": [[0.0, 0, 0], [0, float("inf"), 0], [0, 0, 0]]}, ValueError, "`logits` must be finite; .* image 1"),
         ({"weight": [1.0, 1.0]}, ValueError, r"`weight` must have shape \(3,\)"),
-        ({"weight": [1.0, 1.0, -2.0]}, ValueError, "`weight` must be finite and >= 0; got -2.0 for image 2"),
+        ({"weight": [1.0, 1.0, -2.0]}, ValueError, r"`weight` must be 0 or lie in \[1e-15, 1e\+15\]; got -2.0 for image 2"),
         ({"lowest": 2.0, "highest": 1.0}, ValueError, "`highest` must be a finite number > 2; got 1.0"),
         ({"shrink_sd": -1.0}, ValueError, "`shrink_sd` must be a finite number > 0; got -1.0"),
         ({"shrink_to": 9.0}, ValueError, "`shrink_to` must be a finite number >= -1 and <= 4; got 9.0"),

@@ -161,8 +161,8 @@ def test_reset_forward_and_copies():
 @pytest.mark.parametrize(
     ("preds", "target", "error", "message"),
     [
-        ([0], torch.tensor([0]), TypeError, "`preds` must be a tensor; got list. Pass `torch.as_tensor"),
-        (torch.tensor([0]), [0], TypeError, "`target` must be a tensor; got list"),
+        ([0], torch.tensor([0]), TypeError, "`preds` must be a tensor of real numbers; got list. Pass `torch.as_tensor"),
+        (torch.tensor([0]), [0], TypeError, "`target` must be a tensor of real numbers; got list"),
         (torch.tensor([0]), torch.tensor([0.0]), ValueError, r"`target` must be class numbers .* got torch.float32 of"),
         (torch.tensor([0]), torch.tensor([[0, 1, 0]]), ValueError, r"`target` .* shape \(1, 3\). Pass the true labels"),
         (torch.zeros(2, 4), torch.tensor([0, 1]), ValueError, r"logits of shape \(2, 3\) or .* got .* \(2, 4\). Check"),
