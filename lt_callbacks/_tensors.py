@@ -12,20 +12,22 @@ from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 
 def kind_of(value: object) -> str:
-    """What an argument is, for a message: a tensor's dtype, anything else's class."""
-    return str(value.dtype) if isinstance(value, Tensor) else type(value).__name__
+    """What an argument is, for a message: a tensor's dtype, and its layout if it is sparse; anything else's class."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return str(value.dtype) if value.layout == torch.strided else f"{value.dtype} as {value.layout}"
 
 
 def is_integer(value: object) -> bool:
     """Whether ``value`` is a tensor of integers; a bool is none."""
-    if not isinstance(value, Tensor):
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
         return False
     return not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
 
 
 def check_floating(name: str, value: Any, *, rule: str = "be a floating tensor", way_out: str = "") -> None:
     """Refuse what is no floating tensor: an array, a list, integers."""
-    if not isinstance(value, Tensor) or not value.is_floating_point():
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.layout != torch.strided:
         no_tensor = "Pass `torch.as_tensor(...)`."
         raise ArgumentTypeError(
             name, rule=rule, got=kind_of(value), way_out=way_out or ("" if isinstance(value, Tensor) else no_tensor)

@@ -130,6 +130,8 @@ def checked_settings(name: str, value: object, kind: type[SettingsT]) -> Setting
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         call = f"{kind.__name__}({', '.join(f'{key}={setting!r}' for key, setting in value.items())})"
     raise ArgumentTypeError(
-        name, rule=f"be an {kind.__name__}" if kind is Imbalance else f"be a {kind.__name__}",
-        got=repr(value), way_out=f"Pass `{call}` of lt_callbacks.corruption.",
+        name,
+        rule=f"be an {kind.__name__}" if kind is Imbalance else f"be a {kind.__name__}",
+        got=repr(value),
+        way_out=f"Pass `{call}` of lt_callbacks.corruption.",
     )

@@ -47,7 +47,9 @@ def checked_counts(class_counts: Any) -> Tensor:
 
 def check_batch(logits: Any, given_label: Any) -> None:
     """Refuse logits and labels of another kind or shape than a batch has."""
-    check_floating("logits", logits, rule="be a floating tensor of shape (B, C)", way_out="Pass the model's raw output.")
+    check_floating(
+        "logits", logits, rule="be a floating tensor of shape (B, C)", way_out="Pass the model's raw output."
+    )
     if logits.ndim != 2 or logits.shape[1] == 0:
         raise ArgumentValueError(
             "logits",
@@ -72,9 +74,7 @@ def kept_samples(given_label: Tensor, *, num_classes: int, ignore_index: int) ->
         ValueError: A label is out of range; on the CPU. On a device the kernels stop at it.
     """
     way_out = f"A sample without a label has {ignore_index}, the objective's `ignore_index`."
-    some_ignored = check_range(
-        "given_label", given_label, below=num_classes, ignored=ignore_index, way_out=way_out
-    )
+    some_ignored = check_range("given_label", given_label, below=num_classes, ignored=ignore_index, way_out=way_out)
     return given_label != ignore_index if some_ignored else None
 
 

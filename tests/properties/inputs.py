@@ -60,7 +60,6 @@ _MISTAKES = (
     lambda: torch.tensor(float("nan")),
     lambda: torch.tensor([1.0, float("nan"), 2.0]),
     lambda: torch.eye(3).to_sparse(),
-    lambda: torch.zeros(3, device="meta"),
 )
 
 #: Whatever somebody may pass by mistake.

@@ -15,7 +15,9 @@ def classes_with_images(draw):
     num_classes, num_views = draw(st.integers(2, 6)), draw(st.integers(1, 2))
     per_class = draw(st.integers(1, 12))
     intended = torch.arange(num_classes).repeat_interleave(per_class)
-    logits = draw(float_tensors((num_views, len(intended), num_classes), dtypes=(torch.float64,), scales=(0.1, 1.0, 5.0)))
+    logits = draw(
+        float_tensors((num_views, len(intended), num_classes), dtypes=(torch.float64,), scales=(0.1, 1.0, 5.0))
+    )
     logits[:, torch.arange(len(intended)), intended] += draw(st.sampled_from([0.0, 2.0]))
     return logits, intended, draw(proportions(num_classes))
 
@@ -76,7 +78,9 @@ def test_calibrated_probabilities_sum_to_one_and_nothing_comes_of_tau_zero(logit
     assert torch.equal(calibrate(logits, prior, 0.0), wide)
     torch.testing.assert_close(found.mean(dim=1), wide.mean(dim=1), rtol=1e-3, atol=1e-2)
     order = torch.tensor([2, 0, 3, 1])
-    torch.testing.assert_close(calibrate(logits[:, order], prior[order], strength), found[:, order], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        calibrate(logits[:, order], prior[order], strength), found[:, order], rtol=1e-4, atol=1e-4
+    )
     back = calibrate(wide, prior, 1.0, target_prior=1e-100 * prior)
     torch.testing.assert_close(back, wide, rtol=1e-4, atol=1e-3)
 

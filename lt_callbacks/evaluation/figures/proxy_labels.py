@@ -238,7 +238,11 @@ def _pictures(images: ArrayLike, num_samples: int) -> np.ndarray:
     """(S, H, W) or (S, H, W, 3) float in [0, 1]."""
     pixels = as_array("images", images)
     is_grey = pixels.ndim == 3
-    if not (is_grey or (pixels.ndim == 4 and pixels.shape[1] in (1, 3))) or len(pixels) != num_samples or not pixels.size:
+    if (
+        not (is_grey or (pixels.ndim == 4 and pixels.shape[1] in (1, 3)))
+        or len(pixels) != num_samples
+        or not pixels.size
+    ):
         rule = f"have shape ({num_samples}, H, W), ({num_samples}, 1, H, W) or ({num_samples}, 3, H, W)"
         raise ArgumentValueError("images", rule=rule, got=str(pixels.shape), way_out="Channels come first.")
     pixels = pixels / 255 if pixels.dtype == np.uint8 else as_floats("images", pixels)
