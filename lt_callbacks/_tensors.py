@@ -63,7 +63,7 @@ def check_range(name: str, numbers: Tensor, *, below: int, way_out: str, ignored
     if not numbers.numel():
         return False
     least, greatest = (int(end) for end in numbers.aminmax())
-    if 0 <= least and greatest < below:
+    if least >= 0 and greatest < below:
         return ignored is not None and bool((numbers == ignored).any())
     is_wrong = (numbers < 0) | (numbers >= below)
     if ignored is not None:

@@ -92,3 +92,9 @@ def test_what_is_no_integer_is_a_type_error(value):
 def test_only_labels_from_one_to_the_number_of_classes_count_from_one(labels):
     assert class_range_hint(*labels, 3, otherwise="Name it.") == "Name it."
     assert class_range_hint(1, 3, 3, otherwise="Name it.") == "They count from 1: subtract 1."
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), Fraction(10**400, 3)])
+def test_a_number_beyond_the_floats_is_refused_by_name(value):
+    with pytest.raises(ValueError, match="^`x` must be a finite number; got "):
+        real("x", value)

@@ -99,9 +99,13 @@ def _destinations(kind: str, num_classes: int, class_prior: ArrayLike | None) ->
         return identity[[CIFAR10_SEMANTIC_MAP.get(label, label) for label in range(num_classes)]]
     if kind == "class_frequency":
         others = np.where(identity == 1, 0.0, _checked_prior(class_prior, num_classes))
-        # By the greatest first, so that the sum is finite and none is lost whatever the unit.
-        others = others / others.max(axis=1, keepdims=True)
-        return others / np.cumsum(others, axis=1)[:, -1:]
+        with np.errstate(over="ignore"):
+            totals = np.cumsum(others, axis=1)[:, -1:]
+        if not (np.isfinite(totals).all() and totals.min() > np.finfo(np.float64).tiny):
+            # In any other unit the proportions are the same, but not the last bits of usual ones.
+            others = others / others.max(axis=1, keepdims=True)
+            totals = np.cumsum(others, axis=1)[:, -1:]
+        return others / totals
     return identity
 
 

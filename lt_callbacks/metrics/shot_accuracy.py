@@ -38,8 +38,8 @@ class ShotAccuracy(Metric):
 
     Raises:
         TypeError: ``preds``, ``target`` or ``index`` of the wrong kind.
-        ValueError: ``class_counts``, ``thresholds`` or shapes are wrong, or, on the CPU, a target is out of range; in ``compute()``, on all ranks alike: some
-            updates had an index and some had none.
+        ValueError: ``class_counts``, ``thresholds`` or shapes are wrong, or, on the CPU, a target is out of range; in
+            ``compute()``, on all ranks alike: some updates had an index and some had none.
 
     Example:
         >>> metric = ShotAccuracy(class_counts=[100, 30, 5])

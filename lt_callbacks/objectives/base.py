@@ -32,8 +32,8 @@ class Objective(nn.Module, ABC):
     do on one process.
 
     A sample whose label is ``ignore_index`` has none: it takes no part, and the mean is over the others. A batch of
-    such samples alone has the loss 0. Any other label outside of [0, C) is an error: on the CPU by name, on a GPU, where
-    nothing is read in a step, by the kernel that stops at it.
+    such samples alone has the loss 0. Any other label outside of [0, C) is an error: on the CPU by name; on a GPU,
+    where nothing is read in a step, it stops the kernel.
 
     A subclass implements :meth:`losses`, :meth:`weights` where samples count differently in their mean, and, where it
     depends on the training set, :meth:`allocate` with ``needs_prepare = True``; tensors made there are declared by

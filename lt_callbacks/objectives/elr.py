@@ -62,9 +62,8 @@ class EarlyLearningRegularization(Objective):
         check_range(
             "index", index, below=size, way_out=f"The objective was prepared for {size} samples: see `num_samples`."
         )
-        if not index.is_cpu:
-            # There a negative number would count from the end; one beyond it stops the kernel.
-            index = torch.where(index < 0, size, index)
+        # On a device nothing was looked at: a negative number would count from the end, one beyond it stops the kernel.
+        index = torch.where(index < 0, size, index)
         probs = F.softmax(logits, dim=1).clamp(1e-4, 1 - 1e-4)
         if torch.is_grad_enabled():
             self._remember(probs.detach(), index)

@@ -34,7 +34,7 @@ class SymmetricCrossEntropy(Objective):
             )
 
     def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """alpha * -log p_y + beta * -A (1 - p_y)."""
+        """The sums alpha * -log p_y + beta * -A (1 - p_y)."""
         cross_entropy = self.cross_entropy(logits, given_label)
         # 1 - p_y, exact also where p_y rounds to 1.
         reverse = self.log_zero * torch.expm1(-cross_entropy)

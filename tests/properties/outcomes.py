@@ -28,8 +28,10 @@ def outcome(function: Callable[..., Any], *args: Any, also: Iterable[str] = (), 
             warnings.simplefilter("ignore")
             return function(*args, **named)
     except ArgumentError as error:
-        names = {*inspect.signature(function).parameters, *also}
-        assert re.split(r"[\[.]", error.argument)[0] in names, f"names {error.argument!r}, no argument: {error}"
-        assert error.got, error
-        assert error.rule, error
-        return REFUSED
+        refusal = error
+    names = {*inspect.signature(function).parameters, *also}
+    argument = re.split(r"[\[.]", refusal.argument)[0]
+    assert argument in names, f"names {refusal.argument!r}, which is no argument: {refusal}"
+    assert refusal.got, refusal
+    assert refusal.rule, refusal
+    return REFUSED

@@ -264,16 +264,30 @@ def test_a_class_that_is_not_there_is_refused(target):
 
 @pytest.mark.parametrize("nodes", ["lt_callbacks.ProxyLabelMonitor", ["csv"], 3, None])
 def test_entries_that_are_no_mapping_are_refused_by_the_name_of_the_setting(nodes):
-    with pytest.raises(TypeError, match=r"^`logger` must map names to entries with a `_target_`; got .* Set \+logger\."):
+    with pytest.raises(
+        TypeError, match=r"^`logger` must map names to entries with a `_target_`; got .* Set \+logger\."
+    ):
         check_targets("logger", nodes, Logger)
 
 
 @pytest.mark.parametrize(
     ("node", "error", "message"),
     [
-        ({"_target_": "lightning.pytorch.loggers.CSVLogger"}, ValueError, "must have settings .*missing a required argu"),
-        ({"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "a", "x": 1}, ValueError, "unexpected keyword"),
-        ({"_target_": "lt_callbacks.ProxyLabelMonitor"}, TypeError, "must be a Lightning Logger; got ProxyLabelMonitor"),
+        (
+            {"_target_": "lightning.pytorch.loggers.CSVLogger"},
+            ValueError,
+            "must have settings .*missing a required argu",
+        ),
+        (
+            {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "a", "x": 1},
+            ValueError,
+            "unexpected keyword",
+        ),
+        (
+            {"_target_": "lt_callbacks.ProxyLabelMonitor"},
+            TypeError,
+            "must be a Lightning Logger; got ProxyLabelMonitor",
+        ),
         ({"_target_": "torch.float32"}, TypeError, "must be a Lightning Logger; got dtype"),
     ],
 )
