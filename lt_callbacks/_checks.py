@@ -37,9 +37,17 @@ def real(
     rule = _rule("a finite number", at_least, above, at_most, below)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ArgumentTypeError(name, rule=rule, got=repr(value), way_out=hint)
-    if not math.isfinite(value) or not _inside(float(value), at_least, above, at_most, below):
+    if not _is_finite(value) or not _inside(float(value), at_least, above, at_most, below):
         raise ArgumentValueError(name, rule=rule, got=repr(value), way_out=hint)
     return float(value)
+
+
+def _is_finite(value: numbers.Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An integer, or a fraction, beyond the greatest float.
+        return False
 
 
 def integer(

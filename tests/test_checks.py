@@ -131,3 +131,9 @@ def test_one_path_alone_is_no_list_of_its_letters(value):
         as_paths("places", value)
     with pytest.raises(TypeError, match=r"^`places\[1\]` must be a path: .*; got 3"):
         as_paths("places", ["a", 3])
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), Fraction(10**400, 3)])
+def test_a_number_beyond_the_floats_is_refused_by_name(value):
+    with pytest.raises(ValueError, match="^`x` must be a finite number; got "):
+        real("x", value)

@@ -80,6 +80,7 @@ AT_ONCE = {
 LEAVES = {
     "_array_file": {"numpy"},
     "_errors": set(),
+    "_arrays": {"numpy"},
     "_checks": set(),
     "_counter_random": {"torch"},
     "_covering_size": set(),
@@ -87,6 +88,7 @@ LEAVES = {
     "_writable": set(),
     "_json_file": set(),
     "_ranks": {"torch"},
+    "_tensors": {"torch"},
     "_lease": set(),
     "_folder_lock": {"filelock"},
     "_class_folders": set(),

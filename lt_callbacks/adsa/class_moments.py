@@ -70,7 +70,7 @@ def class_moments(
 
     Returns:
         ``curves`` (C, 5, G), ``totals`` (C, 3) and ``refused`` (3,), dtype and device of ``tilts``. An image with a
-        logit that is not finite, an intended class outside 0..C-1 or a weight that is not finite and >= 0 counts in
+        logit that is not finite, an intended class outside 0..C-1 or a weight that is out of range counts in
         ``refused`` and nowhere else.
 
     Cost: V * B * C exponentials and V * B * C * G multiplications. Peak memory beside the input: a few chunks of 2 MiB,

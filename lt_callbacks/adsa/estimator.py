@@ -39,15 +39,15 @@ def fit_tau(
         logits: (B, C) float, or (V, B, C) for V views of an image, whose probabilities are averaged first. Finite.
         intended_class: (B,) integer, the class that each image stands for.
         class_prior: (C,) counts or frequencies of the training labels, finite and > 0.
-        weight: (B,) finite and >= 0, weights of the images within their class; None for ones. One of 2 moves tau as
-            the image given twice; an image of weight 0 does not count.
+        weight: (B,) 0 or in [1e-15, 1e15], weights of the images within their class; None for ones. One of 2 moves
+            tau as the image given twice; an image of weight 0 does not count.
         shrink_to: A strength to fall back to, inside the grid: tau becomes the mean of the estimate and this,
             weighted by precision, and this itself where the images do not determine tau. None: no shrinkage. A uniform
             prior needs no adjustment, and tau stays 0.
         shrink_sd: How far from ``shrink_to`` tau is thought to lie: standard deviation of a normal prior, > 0. The
             estimate's own is half its interval / 1.96.
-        lowest: Smallest tau that is considered.
-        highest: Largest tau that is considered.
+        lowest: Smallest tau that is considered, in [-100, 100].
+        highest: Largest tau that is considered, likewise.
 
     Returns:
         The strength, its interval and the curve; see :class:`TauFit`. tau is within 1e-5 of an exhaustive search.
@@ -211,8 +211,8 @@ class TauEstimator(Metric):
         """The fit to all images since the last reset, on all ranks.
 
         Raises:
-            ValueError: An image had a logit that is not finite, an intended class out of range or a weight that is not
-                finite and >= 0; or a class has no image.
+            ValueError: An image had a logit that is not finite, or an intended class or a weight out of range; or a
+                class has no image.
         """
         return self._problem.fit(self.curves, self.totals, self.refused)
 

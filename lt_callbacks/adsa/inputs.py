@@ -8,8 +8,10 @@ from torch import Tensor
 
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
-#: Why an image cannot be used: a logit that is not finite, no such class, a weight that is not finite and >= 0.
+#: Why an image cannot be used: a logit that is not finite, no such class, a weight that is out of range.
 NONFINITE, NO_CLASS, BAD_WEIGHT = range(3)
+#: Weights between which their squares, and sums of these, lose no digits.
+LEAST_WEIGHT, GREATEST_WEIGHT = 1e-15, 1e15
 
 
 def normalised_prior(class_prior: Any, *, name: str = "class_prior") -> Tensor:
@@ -50,8 +52,16 @@ def normalised_prior(class_prior: Any, *, name: str = "class_prior") -> Tensor:
             "count.",
         )
     # Dividing by the largest first keeps the sum finite whatever the unit.
-    prior = prior / prior.max()
-    return prior / prior.sum()
+    shares = prior / prior.max()
+    least = int(shares.argmin())
+    if float(shares[least]) < torch.finfo(torch.float64).tiny:
+        raise ArgumentValueError(
+            name,
+            rule="be less uneven than 1 to 1e-307",
+            got=f"{float(prior[least])} for class {least} beside {float(prior.max())}",
+            way_out="Give classes that are hardly there a small count.",
+        )
+    return shares / shares.sum()
 
 
 def centred_log_prior(prior: Tensor) -> Tensor:
@@ -111,7 +121,7 @@ def check_values(views: Tensor, intended_class: Tensor, weight: Tensor | None) -
     """Refuse the first image that cannot be used, by position; reads from the device.
 
     Raises:
-        ValueError: A logit is not finite, a class is out of range, or a weight is not finite and >= 0.
+        ValueError: A logit is not finite, a class or a weight is out of range.
     """
     for why, is_wrong in enumerate(unusable(views, intended_class, weight)):
         positions = is_wrong.nonzero()[:, 0].tolist()
@@ -146,7 +156,11 @@ def unusable(views: Tensor, intended_class: Tensor, weight: Tensor | None) -> Te
     # An extreme is not finite where any value is not.
     is_finite = (views.amax(dim=2).isfinite() & views.amin(dim=2).isfinite()).all(dim=0)
     has_class = (intended_class >= 0) & (intended_class < views.shape[2])
-    has_weight = torch.ones_like(has_class) if weight is None else weight.isfinite() & (weight >= 0)
+    has_weight = torch.ones_like(has_class)
+    if weight is not None:
+        # The limits may be 0 and infinity in half precision.
+        is_inside = (weight >= LEAST_WEIGHT) & (weight <= GREATEST_WEIGHT) & weight.isfinite()
+        has_weight = (weight == 0) | is_inside
     return ~torch.stack([is_finite, has_class, has_weight])
 
 
@@ -177,6 +191,10 @@ def _unusable_error(why: int, got: str, *, num_classes: int) -> ArgumentValueErr
             f"lie in 0..{num_classes - 1}",
             "It numbers the classes as the columns of `logits` do, from 0.",
         ),
-        BAD_WEIGHT: ("weight", "be finite and >= 0", "Leave it out to weight all alike."),
+        BAD_WEIGHT: (
+            "weight",
+            f"be 0 or lie in [{LEAST_WEIGHT:g}, {GREATEST_WEIGHT:g}]",
+            "Leave it out to weight all alike.",
+        ),
     }[why]
     return ArgumentValueError(argument, rule=rule, got=got, way_out=way_out)

@@ -21,6 +21,8 @@ _STEP = 0.01
 _FLAT = 1e-9
 #: Distance from an end of the grid at which the minimum counts as lying there.
 _EDGE = 1e-6
+#: Greatest tau, of either sign, that is looked at; a strength of 1 is that of a Bayes classifier.
+_FARTHEST = 100.0
 #: Standard errors in half a 95 % interval.
 _NORMAL_QUANTILE = 1.96
 
@@ -38,8 +40,12 @@ class FitSettings:
     highest: float = 4.0
 
     def __post_init__(self) -> None:
-        real("lowest", self.lowest)
-        real("highest", self.highest, above=self.lowest, hint="tau is looked for between `lowest` and `highest`.")
+        hint = "tau is looked for between `lowest` and `highest`."
+        real("lowest", self.lowest, at_least=-_FARTHEST, at_most=_FARTHEST, hint=hint)
+        real("highest", self.highest, above=self.lowest, at_most=_FARTHEST, hint=hint)
+        if self.highest - self.lowest < _EDGE:
+            rule = f"lie {_EDGE:g} above `lowest` at least"
+            raise ArgumentValueError("highest", rule=rule, got=repr(self.highest), way_out=hint)
         real("shrink_sd", self.shrink_sd, above=0.0, hint="It is the standard deviation of tau around `shrink_to`.")
         if self.shrink_to is not None:
             hint = "Widen `lowest` to `highest`."
@@ -229,8 +235,10 @@ def _shrunk(minimum: _Minimum, settings: FitSettings) -> float:
         return minimum.tau
     if minimum.reason is not None or minimum.interval is None:
         return float(settings.shrink_to)
-    variance = ((minimum.interval[1] - minimum.interval[0]) / 2 / _NORMAL_QUANTILE) ** 2
-    share = settings.shrink_sd**2 / (settings.shrink_sd**2 + variance)
+    own_sd = (minimum.interval[1] - minimum.interval[0]) / 2 / _NORMAL_QUANTILE
+    # A product of large numbers is infinite, where their power is an error.
+    ratio = own_sd / settings.shrink_sd
+    share = 1 / (1 + ratio * ratio)
     return share * minimum.tau + (1 - share) * settings.shrink_to
 
 

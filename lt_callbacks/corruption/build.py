@@ -13,7 +13,7 @@ from lt_callbacks.corruption.label_noise import corrupt_labels
 from lt_callbacks.corruption.labels import checked_labels
 from lt_callbacks.corruption.longtail import longtail_indices
 from lt_callbacks.corruption.manifest import Manifest
-from lt_callbacks.corruption.settings import Imbalance, Noise
+from lt_callbacks.corruption.settings import Imbalance, Noise, checked_settings
 from lt_callbacks.corruption.transition_file import load_transition
 from lt_callbacks.corruption.transitions import transition_matrix
 
@@ -45,7 +45,7 @@ def build_manifest(
 
     Raises:
         FileNotFoundError: A file that ``noise`` names is missing.
-        TypeError: A number has the wrong type.
+        TypeError: A number has the wrong type, or ``imbalance`` or ``noise`` is a dictionary.
         ValueError: Labels, settings and files do not fit together, or a class has no sample left.
 
     Example:
@@ -56,6 +56,7 @@ def build_manifest(
         403
     """
     num_classes = integer("num_classes", num_classes, at_least=2)
+    imbalance, noise = checked_settings("imbalance", imbalance, Imbalance), checked_settings("noise", noise, Noise)
     labels = checked_labels("labels", labels, num_classes=num_classes, hint="Correct `num_classes` or the labels.")
     order = tuple(range(num_classes)) if imbalance.class_order is None else tuple(imbalance.class_order)
     if len(order) != num_classes:

@@ -19,7 +19,7 @@ def class_counts(
     """Class sizes of a long-tailed set, by rank: the head first.
 
     Args:
-        n_max: Size of the head class, in samples, >= 1.
+        n_max: Size of the head class, in samples, in [1, 2**53].
         num_classes: C >= 2.
         imbalance_factor: Head size over tail size, >= 1. A multiplier such as 0.01 is refused: that is factor 100.
         profile: ``"exponential"``: rank r keeps int(n_max * factor**(-r / (C-1))); ``"step"``: the first half of the
@@ -40,7 +40,8 @@ def class_counts(
         >>> class_counts(5000, 10, imbalance_factor=100)
         array([5000, 2997, 1796, 1077,  645,  387,  232,  139,   83,   50])
     """
-    n_max = integer("n_max", n_max, at_least=1)
+    # Larger numbers are not exact as floats, and still larger ones no int64.
+    n_max = integer("n_max", n_max, at_least=1, at_most=2**53)
     num_classes = integer("num_classes", num_classes, at_least=2)
     profile, factor = checked_profile(profile, imbalance_factor)
     rank = np.arange(num_classes)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lt_callbacks._checks import integer
+from lt_callbacks._errors import ArgumentTypeError
 from lt_callbacks._files import canonical_json, sha256
 from lt_callbacks.corruption.labels import integer_array
 
@@ -26,7 +27,7 @@ def hashed_uniform(positions: ArrayLike, *, seed: int, purpose: str) -> NDArray[
         (N,) float64 in [0, 1), multiples of 2**-53; the same bits on every platform.
 
     Raises:
-        TypeError: ``positions`` or ``seed`` is not an integer.
+        TypeError: ``positions`` or ``seed`` is not an integer, or ``purpose`` no text.
         ValueError: One of them is negative, or ``positions`` is not (N,).
 
     Reference: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators" (splitmix64); its finaliser
@@ -37,6 +38,9 @@ def hashed_uniform(positions: ArrayLike, *, seed: int, purpose: str) -> NDArray[
         array([ True])
     """
     seed = integer("seed", seed, at_least=0)
+    if not isinstance(purpose, str):
+        way_out = "Say in a word what the numbers decide."
+        raise ArgumentTypeError("purpose", rule="be text", got=repr(purpose), way_out=way_out)
     counter = integer_array("positions", positions).astype(np.uint64)
     digest = sha256(canonical_json([seed, purpose]))
     start, key = (np.uint64(int(digest[first : first + 16], 16)) for first in (0, 16))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lt_callbacks._arrays import as_array
 from lt_callbacks._checks import class_range_hint
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
@@ -21,11 +22,15 @@ def integer_array(name: str, values: ArrayLike, *, hint: str = "") -> NDArray[np
         TypeError: The dtype is not an integer.
         ValueError: The shape is not (N,), or a value is negative.
     """
-    array = np.asarray(values)
+    array = as_array(name, values, rule="be integers", way_out=hint)
     if array.ndim != 1:
         raise ArgumentValueError(name, rule="have shape (N,)", got=f"shape {array.shape}", way_out=hint)
     if array.size and array.dtype.kind not in "iu":
         raise ArgumentTypeError(name, rule="be integers", got=f"dtype {array.dtype}", way_out=hint)
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        where = int(np.argmax(array))
+        rule = f"be <= {np.iinfo(np.int64).max}"
+        raise ArgumentValueError(name, rule=rule, got=f"{array[where]} at index {where}", way_out=hint)
     result = array.astype(np.int64)
     if result.size and result.min() < 0:
         where = int(np.argmin(result))

@@ -52,6 +52,15 @@ def longtail_indices(
     order = None if class_order is None else _checked_order(class_order)
     labels = checked_labels("labels", labels, num_classes=None if order is None else len(order))
     profile, factor = checked_profile(profile, imbalance_factor)
+    if labels.max() >= len(labels):
+        # Counting so many classes could take all memory.
+        some_class = int(np.setdiff1d(np.arange(len(labels) + 1), labels)[0])
+        raise ArgumentValueError(
+            "labels",
+            rule="hold at least one sample of every class",
+            got=f"none of class {some_class}, and {labels.max()} as the largest of {len(labels)} labels",
+            way_out="Add samples, or renumber the classes without gaps.",
+        )
     available = np.bincount(labels, minlength=0 if order is None else len(order))
     if order is None:
         order = np.arange(len(available))
@@ -96,7 +105,7 @@ def _kept_counts(
 
 
 def _checked_order(class_order: Sequence[int]) -> NDArray[np.int64]:
-    order = integer_array("class_order", np.asarray(class_order))
+    order = integer_array("class_order", class_order)
     if len(order) < 2 or not np.array_equal(np.sort(order), np.arange(len(order))):
         raise ArgumentValueError(
             "class_order",

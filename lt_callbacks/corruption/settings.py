@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lt_callbacks._checks import as_path, integer, one_of, real
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.corruption.counts import checked_profile
 from lt_callbacks.corruption.transitions import TRANSITION_KINDS
 
 #: Noise types by name: the matrices, human labels from a file, and the user's own transition from a file.
 NOISE_KINDS = (*TRANSITION_KINDS, "human", "custom")
+
+SettingsT = TypeVar("SettingsT")
 
 # The file that a kind reads; kinds without one are a matrix with a ratio.
 FILE_OF_KIND = {"human": "given_labels_file", "custom": "transition_file"}
@@ -49,6 +52,13 @@ class Imbalance:
                 rule="be left out with profile 'none', which has no head",
                 got=repr(self.class_order),
                 way_out="Remove it.",
+            )
+        if isinstance(self.class_order, str) or not isinstance(self.class_order, Iterable):
+            raise ArgumentTypeError(
+                "class_order",
+                rule="be a sequence of classes",
+                got=repr(self.class_order),
+                way_out="Put the head class first: [2, 0, 1].",
             )
         order = tuple(integer("class_order", label, at_least=0) for label in self.class_order)
         object.__setattr__(self, "class_order", order)
@@ -110,3 +120,18 @@ class Noise:
                 got=repr(self.given_labels_key),
                 way_out="It belongs to kind 'human'.",
             )
+
+
+def checked_settings(name: str, value: object, kind: type[SettingsT]) -> SettingsT:
+    """``value`` where it is an `Imbalance` or a `Noise`, as asked for; a dictionary is refused with the way to one."""
+    if isinstance(value, kind):
+        return value
+    call = f"{kind.__name__}(...)"
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        call = f"{kind.__name__}({', '.join(f'{key}={setting!r}' for key, setting in value.items())})"
+    raise ArgumentTypeError(
+        name,
+        rule=f"be an {kind.__name__}" if kind is Imbalance else f"be a {kind.__name__}",
+        got=repr(value),
+        way_out=f"Pass `{call}` of lt_callbacks.corruption.",
+    )

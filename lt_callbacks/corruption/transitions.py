@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lt_callbacks._arrays import as_floats
 from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._errors import ArgumentValueError
 
@@ -56,7 +57,7 @@ def transition_matrix(
                [0.  , 0.75, 0.25],
                [0.25, 0.  , 0.75]])
     """
-    if kind in NOT_A_MATRIX:
+    if isinstance(kind, str) and kind in NOT_A_MATRIX:
         raise ArgumentValueError(
             "kind", rule="name a noise that is one matrix", got=repr(kind), way_out=NOT_A_MATRIX[kind]
         )
@@ -98,12 +99,18 @@ def _destinations(kind: str, num_classes: int, class_prior: ArrayLike | None) ->
         return identity[[CIFAR10_SEMANTIC_MAP.get(label, label) for label in range(num_classes)]]
     if kind == "class_frequency":
         others = np.where(identity == 1, 0.0, _checked_prior(class_prior, num_classes))
-        return others / np.cumsum(others, axis=1)[:, -1:]
+        with np.errstate(over="ignore"):
+            totals = np.cumsum(others, axis=1)[:, -1:]
+        if not (np.isfinite(totals).all() and totals.min() > np.finfo(np.float64).tiny):
+            # In any other unit the proportions are the same, but not the last bits of usual ones.
+            others = others / others.max(axis=1, keepdims=True)
+            totals = np.cumsum(others, axis=1)[:, -1:]
+        return others / totals
     return identity
 
 
 def _checked_prior(class_prior: ArrayLike | None, num_classes: int) -> NDArray[np.float64]:
-    prior = np.asarray(class_prior, dtype=np.float64)
+    prior = as_floats("class_prior", class_prior, way_out="Pass the class counts.")
     if prior.shape != (num_classes,):
         raise ArgumentValueError(
             "class_prior", rule=f"have shape ({num_classes},)", got=f"shape {prior.shape}", way_out="One count a class."
@@ -122,10 +129,11 @@ def checked_transition(transition: ArrayLike, *, num_samples: int, name: str = "
     """Return ``transition`` as float64, rows scaled to sum to exactly 1, after checking shape and rows.
 
     Raises:
+        TypeError: Not real numbers.
         ValueError: The shape is neither (C, C) nor (num_samples, C), an entry is negative or not finite, or a row does
             not sum to 1 within 1e-6.
     """
-    matrix = np.asarray(transition, dtype=np.float64)
+    matrix = as_floats(name, transition, way_out="Entry (i, j) is the probability of given label j for row i.")
     if matrix.ndim != 2 or matrix.shape[1] < 2 or matrix.shape[0] not in (matrix.shape[1], num_samples):
         raise ArgumentValueError(
             name,

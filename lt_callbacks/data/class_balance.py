@@ -6,7 +6,10 @@ from torch import Tensor
 
 from lt_callbacks._checks import real
 from lt_callbacks._counter_random import random_uniforms, stream_key
-from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._tensors import check_integers
+
+_GREATEST_LABEL = 2**24
 
 
 class ClassBalance:
@@ -54,19 +57,7 @@ class ClassBalance:
 
 
 def _check_labels(labels: Tensor) -> None:
-    if (
-        not isinstance(labels, Tensor)
-        or labels.is_floating_point()
-        or labels.is_complex()
-        or labels.dtype == torch.bool
-    ):
-        kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
-        raise ArgumentTypeError(
-            "labels",
-            rule="be a tensor of integers",
-            got=str(kind),
-            way_out="Pass `torch.as_tensor(dataset.targets)`.",
-        )
+    check_integers("labels", labels, way_out="Pass `torch.as_tensor(dataset.targets)`.")
     if labels.ndim != 1 or len(labels) == 0:
         raise ArgumentValueError(
             "labels",
@@ -77,4 +68,12 @@ def _check_labels(labels: Tensor) -> None:
     if int(labels.min()) < 0:
         raise ArgumentValueError(
             "labels", rule="be >= 0", got=str(int(labels.min())), way_out="Number the classes from 0."
+        )
+    if int(labels.max()) > _GREATEST_LABEL:
+        # Each class up to the largest has its count.
+        raise ArgumentValueError(
+            "labels",
+            rule=f"be <= {_GREATEST_LABEL}",
+            got=str(int(labels.max())),
+            way_out="Number the classes from 0, without gaps.",
         )

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch.utils.data import DistributedSampler
 
 from lt_callbacks._checks import integer
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.data.class_balance import ClassBalance
 from lt_callbacks.data.order import EpochOrder
 
@@ -48,7 +49,7 @@ class ClassBalancedSampler(DistributedSampler[Any]):
     """
 
     def __init__(self, *, labels: Any, balance: float = 1.0, seed: int = 0) -> None:
-        labels = torch.as_tensor(labels)
+        labels = _as_tensor(labels)
         seed = integer("seed", seed, at_least=0)
         self._order = EpochOrder(
             indices=torch.arange(len(labels) if labels.ndim else 0),
@@ -75,6 +76,18 @@ class ClassBalancedSampler(DistributedSampler[Any]):
         self._order.set_epoch(self.epoch)
         rank = dist.get_rank() if num_ranks > 1 else 0
         yield from self._order.order()[rank::num_ranks][: len(self)].tolist()
+
+
+def _as_tensor(labels: Any) -> Tensor:
+    try:
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ArgumentTypeError(
+            "labels",
+            rule="be integers, one a sample",
+            got=type(labels).__name__,
+            way_out="Pass `dataset.targets`, or a list of class numbers.",
+        ) from error
 
 
 def _num_ranks() -> int:

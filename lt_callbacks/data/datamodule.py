@@ -17,7 +17,7 @@ from lt_callbacks.corruption import Imbalance, Manifest, Noise, build_manifest
 from lt_callbacks.data.build_loader import build_loader
 from lt_callbacks.data.epoch_loader import EpochLoader
 from lt_callbacks.data.fingerprint import data_fingerprint
-from lt_callbacks.data.image_set import ImageSet, Source
+from lt_callbacks.data.image_set import ImageSet, Source, checked_source
 from lt_callbacks.data.manifest_fits import check_manifest_fits
 from lt_callbacks.data.validation_split import held_out
 
@@ -96,7 +96,7 @@ class LongTailedDataModule(L.LightningDataModule):
         sampling: str = "shuffled",
     ) -> None:
         super().__init__()
-        self.source = source
+        self.source = checked_source(source)
         self.corruption_seed = integer("corruption_seed", corruption_seed, at_least=0)
         self.seed = integer("seed", seed, at_least=0)
         self.validation_fraction = real("validation_fraction", validation_fraction, at_least=0.0, below=1.0)
@@ -204,7 +204,7 @@ class LongTailedDataModule(L.LightningDataModule):
         return self._loader("train", self.train_indices, batch_size=self.eval_batch_size)
 
     def _build_manifest(self, imbalance: Imbalance | None, noise: Noise | None) -> Manifest:
-        if self.source.test_is_held_out and noise is not None and noise.given_labels_file is not None:
+        if self.source.test_is_held_out and isinstance(noise, Noise) and noise.given_labels_file is not None:
             raise ArgumentValueError(
                 "given_labels_file",
                 rule="be left out where the test set is held out from the samples that it would have labels for",
@@ -215,8 +215,8 @@ class LongTailedDataModule(L.LightningDataModule):
             self.source.train.labels,
             dataset=self.source.name,
             num_classes=self.source.num_classes,
-            imbalance=imbalance or Imbalance(),
-            noise=noise or Noise(),
+            imbalance=Imbalance() if imbalance is None else imbalance,
+            noise=Noise() if noise is None else noise,
             seed=self.corruption_seed,
             labels_are_true=self.source.labels_are_true,
         )
@@ -277,7 +277,14 @@ class LongTailedDataModule(L.LightningDataModule):
 
 
 def _fitting_manifest(manifest: Manifest | str | os.PathLike[str], source: Source) -> Manifest:
-    found = manifest if isinstance(manifest, Manifest) else Manifest.load(as_path("manifest", manifest))
+    if not isinstance(manifest, Manifest | str | os.PathLike):
+        raise ArgumentTypeError(
+            "manifest",
+            rule="be a Manifest or the path of its file",
+            got=type(manifest).__name__,
+            way_out="Pass `build_manifest(...)`, or what `Manifest.save` returned.",
+        )
+    found = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
     check_manifest_fits(found, source)
     return found
 

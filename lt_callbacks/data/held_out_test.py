@@ -7,7 +7,7 @@ import numpy as np
 
 from lt_callbacks._checks import real
 from lt_callbacks._errors import ArgumentValueError
-from lt_callbacks.data.image_set import ImageSet, Source
+from lt_callbacks.data.image_set import ImageSet, Source, checked_source
 from lt_callbacks.data.validation_split import held_out
 
 #: Of the split. A constant: the test set is a fact of the data, not a setting of a run.
@@ -39,6 +39,7 @@ def hold_out_test(source: Source, *, fraction: float = TEST_FRACTION) -> Source:
         UserWarning: A class gave no sample and is not scored.
     """
     real("fraction", fraction, above=0.0, at_most=0.9)
+    checked_source(source)
     if source.test is not None:
         raise ArgumentValueError(
             "fraction",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lt_callbacks._arrays import as_array
 from lt_callbacks._checks import as_path, integer, real
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
@@ -33,7 +34,7 @@ class ImageSet:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        labels = np.asarray(self.labels)
+        labels = as_array("labels", self.labels, rule="be a vector of integers")
         if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
             raise ArgumentTypeError(
                 "labels",
@@ -190,6 +191,18 @@ class Source:
             )
 
 
+def checked_source(source: object) -> Source:
+    """``source`` where it is one; anything else is refused by name."""
+    if isinstance(source, Source):
+        return source
+    raise ArgumentTypeError(
+        "source",
+        rule="be a Source",
+        got=repr(source) if isinstance(source, str) else type(source).__name__,
+        way_out="Pass one of lt_callbacks.data, such as `digits()` or `image_folder(root=...)`.",
+    )
+
+
 def _checked_images(images: object) -> Tensor | tuple[Path, ...]:
     if isinstance(images, Tensor):
         if images.dtype != torch.uint8 or images.ndim != 4:
@@ -214,6 +227,10 @@ def _checked_images(images: object) -> Tensor | tuple[Path, ...]:
 
 
 def _per_channel(name: str, values: Sequence[float], num_channels: int) -> tuple[float, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ArgumentTypeError(
+            name, rule="have one value a channel", got=repr(values), way_out="Pass a tuple, of pixels scaled to [0, 1]."
+        )
     checked = tuple(
         real(name, value, above=0.0) if name == "std" else real(name, value, at_least=0.0, at_most=1.0)
         for value in values

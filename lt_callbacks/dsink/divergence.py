@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._tensors import check_floating
 from lt_callbacks.dsink.log_kernel import at_least_float32
 
 
@@ -21,6 +22,7 @@ def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
         Scalar float32 (float64 for float64 logits); 0 for an empty batch.
 
     Raises:
+        TypeError: An argument is no floating tensor.
         ValueError: The shapes differ.
 
     Example:
@@ -28,6 +30,8 @@ def proxy_label_loss(logits: Tensor, proxy_labels: Tensor) -> Tensor:
         >>> proxy_label_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
         tensor(0.6931)
     """
+    check_floating("logits", logits)
+    check_floating("proxy_labels", proxy_labels)
     if logits.ndim != 2:
         raise ArgumentValueError("logits", rule="have shape (N, C), classes last", got=str(tuple(logits.shape)))
     if proxy_labels.shape != logits.shape:

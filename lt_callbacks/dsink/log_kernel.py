@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import real
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._tensors import check_floating
 
 
 @torch.no_grad()
@@ -21,20 +22,11 @@ def log_kernel(student_logits: Tensor, noise_log_probs: Tensor, *, student_weigh
         (N, C) float32, or float64 where an input is.
 
     Raises:
-        ValueError: Shapes disagree, or the weight is out of range.
+        TypeError: An argument is no floating tensor.
+        ValueError: Shapes or devices disagree, or the weight is out of range.
     """
     real("student_weight", student_weight, at_least=0.0, at_most=1.0)
-    if student_logits.ndim != 2:
-        raise ArgumentValueError(
-            "student_logits", rule="have shape (N, C), classes last", got=str(tuple(student_logits.shape))
-        )
-    if noise_log_probs.shape != student_logits.shape:
-        raise ArgumentValueError(
-            "noise_log_probs",
-            rule=f"have the shape of `student_logits`, {tuple(student_logits.shape)}",
-            got=str(tuple(noise_log_probs.shape)),
-            way_out="Both models must have the same classes, in the same order.",
-        )
+    check_same_shape(student_logits=student_logits, noise_log_probs=noise_log_probs)
     with torch.autocast(student_logits.device.type, enabled=False):
         student = at_least_float32(student_logits).log_softmax(dim=1)
         return weighted_log_probs(student, at_least_float32(noise_log_probs), student_weight=student_weight)
@@ -48,6 +40,30 @@ def weighted_log_probs(student: Tensor, noise: Tensor, *, student_weight: float)
     if student_weight == 0:
         return noise
     return torch.add((1 - student_weight) * noise, student, alpha=student_weight)
+
+
+def check_same_shape(**predictions: Tensor) -> None:
+    """Refuse predictions, by their names, that are no floating tensors (N, C) of one shape on one device."""
+    for name, values in predictions.items():
+        check_floating(name, values)
+    (first, expected), *others = predictions.items()
+    if expected.ndim != 2:
+        raise ArgumentValueError(first, rule="have shape (N, C), classes last", got=str(tuple(expected.shape)))
+    for name, values in others:
+        if values.shape != expected.shape:
+            raise ArgumentValueError(
+                name,
+                rule=f"have the shape of `{first}`, {tuple(expected.shape)}",
+                got=str(tuple(values.shape)),
+                way_out="All models must have the same classes, in the same order.",
+            )
+        if values.device != expected.device:
+            raise ArgumentValueError(
+                name,
+                rule=f"be on the device of `{first}`, {expected.device}",
+                got=str(values.device),
+                way_out=f"Pass `{name}.to({first}.device)`.",
+            )
 
 
 def at_least_float32(values: Tensor) -> Tensor:

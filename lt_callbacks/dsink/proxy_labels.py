@@ -48,7 +48,8 @@ def proxy_labels(
         :class:`~lt_callbacks.transport.SinkhornResult`; ``plan`` (N, C) holds the proxy labels.
 
     Raises:
-        ValueError: Shapes disagree or a setting is out of range.
+        TypeError: An argument is no floating tensor.
+        ValueError: Shapes or devices disagree, or a setting is out of range.
 
     Gradient: none; proxy labels are constants of the step.
     Reference: D-SINK, arXiv 2510.08179, Eq. 3 and 4.

@@ -12,7 +12,7 @@ from torch import Tensor
 from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks.dsink.class_marginal import ClassMarginal
 from lt_callbacks.dsink.divergence import KnownDivergence
-from lt_callbacks.dsink.log_kernel import at_least_float32, weighted_log_probs
+from lt_callbacks.dsink.log_kernel import at_least_float32, check_same_shape, weighted_log_probs
 from lt_callbacks.dsink.past_batches import PastBatches
 from lt_callbacks.dsink.proxy_labels import ProxyLabels
 from lt_callbacks.transport import fused
@@ -98,7 +98,12 @@ class ProxyLabeler:
             noise: (N, C) log-probabilities of the noise-robust teacher up to a constant in each row, such as logits.
             imbalance: (N, C) log-probabilities of the imbalance-robust teacher, up to the same.
             process_group: Whose ranks share the batch; None: this process has all of it.
+
+        Raises:
+            TypeError: Predictions are no floating tensors.
+            ValueError: Their shapes or devices disagree.
         """
+        check_same_shape(student_logits=student_logits, noise=noise, imbalance=imbalance)
         is_shared = process_group is not None and self.scope == "global"
         with torch.autocast(student_logits.device.type, enabled=False):
             held = hold_rows(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 GROUPS = ("many", "medium", "few")
 
@@ -28,6 +28,7 @@ def class_groups(class_counts: Any, *, thresholds: Sequence[float] | None = None
         ``"many"``, ``"medium"``, ``"few"`` -> class numbers, int64, ascending. A group without a class has no key.
 
     Raises:
+        TypeError: ``class_counts`` are no real numbers.
         ValueError: ``class_counts`` is not one non-negative number a class, or ``thresholds`` is not an ordered pair.
 
     Reference: the thresholds are those of Liu et al., Large-Scale Long-Tailed Recognition in an Open World, CVPR 2019
@@ -51,7 +52,13 @@ def class_groups(class_counts: Any, *, thresholds: Sequence[float] | None = None
 
 
 def _checked_counts(class_counts: Any) -> Tensor:
-    counts = torch.as_tensor(class_counts).detach().to(device="cpu", dtype=torch.float64)
+    try:
+        counts = torch.as_tensor(class_counts)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise _no_counts(type(class_counts).__name__) from error
+    if counts.is_complex():
+        raise _no_counts(str(counts.dtype))
+    counts = counts.detach().to(device="cpu", dtype=torch.float64)
     if counts.ndim != 1 or len(counts) == 0:
         raise ArgumentValueError(
             "class_counts",
@@ -71,10 +78,15 @@ def _checked_counts(class_counts: Any) -> Tensor:
     return counts
 
 
+def _no_counts(got: str) -> ArgumentTypeError:
+    way_out = "Pass the number of training samples of each class."
+    return ArgumentTypeError("class_counts", rule="be (C,) real numbers", got=got, way_out=way_out)
+
+
 def _checked_thresholds(thresholds: Sequence[float]) -> tuple[float, float]:
     try:
         low, high = (float(threshold) for threshold in thresholds)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         low, high = 1.0, 0.0
     if not 0 <= low <= high:
         raise ArgumentValueError(

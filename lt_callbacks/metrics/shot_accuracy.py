@@ -11,6 +11,7 @@ from torchmetrics.utilities import dim_zero_cat
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks._tensors import check_integers, check_range, kind_of
 from lt_callbacks.metrics.class_groups import class_groups
 
 
@@ -37,8 +38,8 @@ class ShotAccuracy(Metric):
 
     Raises:
         TypeError: ``preds``, ``target`` or ``index`` of the wrong kind.
-        ValueError: ``class_counts``, ``thresholds`` or shapes are wrong; in ``compute()``, on all ranks alike: some
-            updates had an index and some had none.
+        ValueError: ``class_counts``, ``thresholds`` or shapes are wrong, or, on the CPU, a target is out of range; in
+            ``compute()``, on all ranks alike: some updates had an index and some had none.
 
     Example:
         >>> metric = ShotAccuracy(class_counts=[100, 30, 5])
@@ -57,7 +58,7 @@ class ShotAccuracy(Metric):
     def __init__(self, *, class_counts: Any, thresholds: Sequence[float] | None = None) -> None:
         super().__init__()
         self.groups = class_groups(class_counts, thresholds=thresholds)
-        self.num_classes = len(torch.as_tensor(class_counts))
+        self.num_classes = len(class_counts)
         self.add_state("correct", torch.zeros(self.num_classes, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros(self.num_classes, dtype=torch.int64), dist_reduce_fx="sum")
         # (B, 3): index, target, whether it was predicted.
@@ -67,6 +68,8 @@ class ShotAccuracy(Metric):
         """Count the right predictions and the samples of every class."""
         self._check(preds, target)
         target = target.long()
+        way_out = "Leave out samples whose class is not known."
+        check_range("target", target, below=self.num_classes, way_out=way_out)
         predicted = preds
         if preds.is_floating_point():
             predicted = preds.argmax(dim=1).masked_fill(preds.isnan().any(dim=1), -1)
@@ -126,9 +129,13 @@ class ShotAccuracy(Metric):
 
     def _check(self, preds: Tensor, target: Tensor) -> None:
         for name, tensor in (("preds", preds), ("target", target)):
-            if not isinstance(tensor, Tensor):
+            is_real = isinstance(tensor, Tensor) and not tensor.is_complex() and tensor.dtype != torch.bool
+            if not is_real:
                 raise ArgumentTypeError(
-                    name, rule="be a tensor", got=type(tensor).__name__, way_out="Pass `torch.as_tensor(...)`."
+                    name,
+                    rule="be a tensor of real numbers",
+                    got=kind_of(tensor),
+                    way_out="Pass `torch.as_tensor(...)`, of logits or class numbers.",
                 )
         if target.is_floating_point() or target.ndim != 1:
             raise ArgumentValueError(
@@ -149,12 +156,7 @@ class ShotAccuracy(Metric):
 
 
 def _check_index(index: Tensor, target: Tensor) -> None:
-    is_integer = isinstance(index, Tensor) and not (index.is_floating_point() or index.is_complex())
-    if not is_integer or index.dtype == torch.bool:
-        kind = index.dtype if isinstance(index, Tensor) else type(index).__name__
-        raise ArgumentTypeError(
-            "index", rule="be a tensor of integers", got=str(kind), way_out="Pass the third item of the batch."
-        )
+    check_integers("index", index, way_out="Pass the third item of the batch.")
     if index.shape != target.shape:
         raise ArgumentValueError(
             "index",

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks.objectives.base import Objective
@@ -28,6 +27,6 @@ class BalancedSoftmax(Objective):
         """Make the (C,) log counts of the given labels."""
         self.log_counts = class_counts.log().to(torch.float32)
 
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """Mean cross-entropy of the logits weighted by counts."""
-        return F.cross_entropy(logits + self.log_counts, given_label)
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """Cross-entropy of the logits weighted by counts."""
+        return self.cross_entropy(logits + self.log_counts, given_label)

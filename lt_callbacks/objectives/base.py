@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lt_callbacks._checks import integer
-from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError, StateError
+from lt_callbacks._errors import ArgumentValueError, StateError
 from lt_callbacks._ranks import all_ranks, share_lengths
+from lt_callbacks.objectives.checks import check_batch, check_index, checked_counts, kept_samples
 
 
 class Objective(nn.Module, ABC):
@@ -30,15 +31,20 @@ class Objective(nn.Module, ABC):
     unequal or empty. All ranks have to call it equally often. Micro-batches of an accumulated step count alike, as they
     do on one process.
 
-    A subclass implements :meth:`loss`, :meth:`weights` where samples count differently in it, and, where it depends on
-    the training set, :meth:`allocate` with ``needs_prepare = True``; tensors made there are declared by
+    A sample whose label is ``ignore_index`` has none: it takes no part, and the mean is over the others. A batch of
+    such samples alone has the loss 0. Any other label outside of [0, C) is an error: on the CPU by name; on a GPU,
+    where nothing is read in a step, it stops the kernel.
+
+    A subclass implements :meth:`losses`, :meth:`weights` where samples count differently in their mean, and, where it
+    depends on the training set, :meth:`allocate` with ``needs_prepare = True``; tensors made there are declared by
     ``register_buffer(name, None)`` in the constructor, so that a checkpoint with them also loads into an objective that
     was not prepared.
 
     Attributes:
         spans_ranks: Whether all ranks train one model, the default. False: each trains its own, and none waits for the
             others. Without effect outside of ``torch.distributed``.
-        last_batch_size: Samples in the last training step over all ranks, which its loss is the mean of.
+        ignore_index: The label of samples without one, as in torch's own cross-entropy; -100.
+        last_batch_size: Samples in the last training step over all ranks, those without a label too.
     """
 
     needs_index: ClassVar[bool] = False
@@ -53,6 +59,7 @@ class Objective(nn.Module, ABC):
         self.epoch = 0
         self.num_classes: int | None = None
         self.spans_ranks = True
+        self.ignore_index = -100
         self.last_batch_size = 0
         self._counts_from_one = False
         # Samples of each rank, inside a training step that ranks share.
@@ -65,7 +72,8 @@ class Objective(nn.Module, ABC):
 
         Args:
             class_counts: (C,) how often each class is GIVEN in the training set; C >= 2, finite, >= 0, one above 0.
-                A class that is never given counts as given once, so that its prior, margin and weight stay finite.
+                A class that is never given counts as given once, so that its prior, margin and weight stay finite;
+                frequencies, which lie between 0 and 1, are refused.
             num_samples: N, one more than the largest ``index`` a batch can hold.
             max_epochs: Length of the training, for schedules; >= 1.
 
@@ -73,7 +81,7 @@ class Objective(nn.Module, ABC):
             TypeError: A count or number has the wrong type.
             ValueError: A value is out of range.
         """
-        counts = _checked_counts(class_counts)
+        counts = checked_counts(class_counts)
         # As `torch.bincount` counts labels 1..C.
         self._counts_from_one = bool(counts[0] == 0 and (counts[1:] > 0).all())
         counts = counts.clamp_min(1.0)
@@ -96,7 +104,7 @@ class Objective(nn.Module, ABC):
 
         Args:
             logits: (B, C) floating, any dtype.
-            given_label: (B,) integers in [0, C).
+            given_label: (B,) integers in [0, C), or ``ignore_index``.
             index: (B,) integers in [0, N), the samples' identities; for objectives with ``needs_index``.
 
         Returns:
@@ -105,54 +113,84 @@ class Objective(nn.Module, ABC):
 
         Raises:
             TypeError: An argument is not a tensor of the right kind.
-            ValueError: Shapes disagree, or ``index`` is missing.
+            ValueError: Shapes disagree, ``index`` is missing, or, on the CPU, a label or an index is out of range.
             RuntimeError: :meth:`prepare` was not called where it is needed.
         """
-        _check_batch(logits, given_label)
+        check_batch(logits, given_label)
         with torch.autocast(logits.device.type, enabled=False):
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            logits = logits if logits.dtype == torch.float64 else logits.float()
             given_label = given_label.long()
+            if self.training:
+                self._check_ready(logits, index)
+            kept = kept_samples(given_label, num_classes=logits.shape[1], ignore_index=self.ignore_index)
+            if kept is not None:
+                given_label = given_label.masked_fill(~kept, 0)
             if not self.training:
-                return F.cross_entropy(logits, given_label)
-            self._check_ready(logits, index)
+                return _mean(self.cross_entropy(logits, given_label), None if kept is None else kept.to(logits.dtype))
             index = None if index is None else index.long()
             group = all_ranks() if self.spans_ranks else None
             if group is None:
                 self.last_batch_size = len(logits)
-                return self.loss(logits, given_label, index)
-            return self._loss_over_ranks(logits, given_label, index, group)
+                return _mean(self._checked_losses(logits, given_label, index), self._counting(given_label, kept))
+            return self._loss_over_ranks(logits, given_label, index, kept, group)
 
     @abstractmethod
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """The mean over samples, on checked input: ``logits`` float32 or float64, integers int64, autocast off.
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """(B,) loss of each sample, on checked input: ``logits`` float32 or float64, integers int64, autocast off.
 
-        On several ranks the samples are this rank's alone, and may be none: what it then returns is not used.
+        On several ranks the samples are this rank's alone, and may be none.
         """
 
     def weights(self, given_label: Tensor) -> Tensor | None:
-        """(B,) weights of the samples in the mean of :meth:`loss`, on the device; None: all count alike."""
+        """(B,) weights of the samples in the mean of :meth:`losses`, on the device; None: all count alike."""
         return None
+
+    def cross_entropy(self, logits: Tensor, given_label: Tensor) -> Tensor:
+        """(B,) cross-entropy of each sample, for :meth:`losses`; stops at every label that is out of range."""
+        # Torch would let -100 by, also where another label stands for none.
+        return F.cross_entropy(logits, given_label, reduction="none", ignore_index=self.ignore_index)
+
+    def _checked_losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        losses = self.losses(logits, given_label, index)
+        if losses.shape != given_label.shape:
+            raise ArgumentValueError(
+                "losses",
+                rule=f"return one loss a sample, shape {tuple(given_label.shape)}",
+                got=str(tuple(losses.shape)),
+                way_out=f"Leave out the mean in {type(self).__name__}: it is taken here, over the samples that count.",
+            )
+        return losses
+
+    def _counting(self, given_label: Tensor, kept: Tensor | None) -> Tensor | None:
+        """(B,) how much each sample counts in the mean, 0 without a label; None: all count alike."""
+        weights = self.weights(given_label)
+        if kept is None:
+            return weights
+        return kept.to(torch.float32) if weights is None else torch.where(kept, weights, 0.0)
 
     # A compiler would take the lengths of the shares for constants.
     @torch.compiler.disable
     def _loss_over_ranks(
-        self, logits: Tensor, given_label: Tensor, index: Tensor | None, group: dist.ProcessGroup
+        self,
+        logits: Tensor,
+        given_label: Tensor,
+        index: Tensor | None,
+        kept: Tensor | None,
+        group: dist.ProcessGroup,
     ) -> Tensor:
         self._shares = share_lengths(len(logits), group)
         try:
-            loss = self.loss(logits, given_label, index)
+            losses = self._checked_losses(logits, given_label, index)
         finally:
             shares, self._shares = self._shares, None
         self.last_batch_size = sum(shares)
-        scale: float | Tensor = len(shares) * len(logits) / max(self.last_batch_size, 1)
-        weights = self.weights(given_label)
-        if weights is not None:
-            own = weights.sum(dtype=loss.dtype)
-            total = own.clone()
-            dist.all_reduce(total, group=group)
-            scale = len(shares) * own / total
-        # The mean of nothing is NaN; a sum of nothing has a gradient, which DDP waits for.
-        return loss * scale if len(logits) else logits.sum()
+        counting = self._counting(given_label, kept)
+        if counting is None:
+            counting = losses.new_ones(len(losses))
+        # Exchanged also where all samples of this rank count alike: another one may have some that do not.
+        total = counting.sum(dtype=losses.dtype)
+        dist.all_reduce(total, group=group)
+        return len(shares) * _sum(losses, counting) / torch.where(total > 0, total, 1.0)
 
     def _check_ready(self, logits: Tensor, index: Tensor | None) -> None:
         name = type(self).__name__
@@ -173,7 +211,7 @@ class Objective(nn.Module, ABC):
                 ),
             )
         if self.needs_index:
-            _check_index(name, index, batch_size=len(logits))
+            check_index(name, index, batch_size=len(logits))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Objective:
         """Follow every move, but not a cast to less than float32."""
@@ -195,93 +233,14 @@ class Objective(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _checked_counts(class_counts: Tensor) -> Tensor:
-    if not isinstance(class_counts, Tensor) or class_counts.is_complex():
-        kind = class_counts.dtype if isinstance(class_counts, Tensor) else type(class_counts).__name__
-        raise ArgumentTypeError(
-            "class_counts",
-            rule="be a real tensor of shape (C,)",
-            got=str(kind),
-            way_out="Pass `torch.as_tensor(class_counts)`.",
-        )
-    if class_counts.ndim != 1 or len(class_counts) < 2:
-        raise ArgumentValueError(
-            "class_counts",
-            rule="have shape (C,) with C >= 2",
-            got=str(tuple(class_counts.shape)),
-            way_out="Pass `torch.bincount(given_labels, minlength=num_classes)`.",
-        )
-    counts = class_counts.detach().to(device="cpu", dtype=torch.float64)
-    wrong = ~(torch.isfinite(counts) & (counts >= 0))
-    if bool(wrong.any()):
-        first = int(wrong.nonzero()[0])
-        raise ArgumentValueError(
-            "class_counts",
-            rule="be finite and >= 0",
-            got=f"{float(counts[first])} for class {first}",
-            way_out="Pass `torch.bincount(given_labels, minlength=num_classes)`.",
-        )
-    if float(counts.sum()) == 0:
-        raise ArgumentValueError(
-            "class_counts", rule="have a class above 0", got="zeros only", way_out="Is the training set empty?"
-        )
-    return counts
+def _sum(losses: Tensor, counting: Tensor) -> Tensor:
+    """Scalar sum of (B,) losses times (B,) weights; a loss of weight 0 adds nothing, also where it is not finite."""
+    return torch.where(counting > 0, losses * counting.to(losses.dtype), 0.0).sum()
 
 
-def _check_batch(logits: Tensor, given_label: Tensor) -> None:
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        kind = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise ArgumentTypeError(
-            "logits",
-            rule="be a floating tensor of shape (B, C)",
-            got=str(kind),
-            way_out="Pass the model's raw output.",
-        )
-    if logits.ndim != 2:
-        raise ArgumentValueError(
-            "logits",
-            rule="have shape (B, C)",
-            got=str(tuple(logits.shape)),
-            way_out="Flatten other dimensions into the batch.",
-        )
-    if not isinstance(given_label, Tensor) or not _is_integer(given_label):
-        kind = given_label.dtype if isinstance(given_label, Tensor) else type(given_label).__name__
-        raise ArgumentTypeError(
-            "given_label",
-            rule="be a tensor of integers",
-            got=str(kind),
-            way_out="Pass class numbers, not soft labels.",
-        )
-    if given_label.shape != logits.shape[:1]:
-        raise ArgumentValueError(
-            "given_label",
-            rule=f"have shape ({len(logits)},), one for each row of `logits`",
-            got=str(tuple(given_label.shape)),
-            way_out="Pass class numbers, not one-hot rows.",
-        )
-
-
-def _check_index(name: str, index: Tensor | None, *, batch_size: int) -> None:
-    if index is None:
-        raise ArgumentValueError(
-            "index",
-            rule=f"be given to {name}, which remembers every sample",
-            got="None",
-            way_out="Batches must be (image, label, index), with index the sample's position in the training set.",
-        )
-    if not isinstance(index, Tensor) or not _is_integer(index):
-        kind = index.dtype if isinstance(index, Tensor) else type(index).__name__
-        raise ArgumentTypeError(
-            "index", rule="be a tensor of integers", got=str(kind), way_out="Pass the samples' positions."
-        )
-    if index.shape != (batch_size,):
-        raise ArgumentValueError(
-            "index",
-            rule=f"have shape ({batch_size},), one for each row of `logits`",
-            got=str(tuple(index.shape)),
-            way_out="Pass the third item of the batch as it is.",
-        )
-
-
-def _is_integer(tensor: Tensor) -> bool:
-    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+def _mean(losses: Tensor, counting: Tensor | None) -> Tensor:
+    """Scalar mean of (B,) losses weighted by (B,) weights; of nothing it is 0."""
+    if counting is None:
+        return losses.sum() / max(len(losses), 1)
+    total = counting.sum(dtype=losses.dtype)
+    return _sum(losses, counting) / torch.where(total > 0, total, 1.0)

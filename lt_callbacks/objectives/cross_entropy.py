@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks.objectives.base import Objective
@@ -15,6 +14,6 @@ class CrossEntropy(Objective):
         tensor(0.6931)
     """
 
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """Mean of -log softmax(logits) at the given label."""
-        return F.cross_entropy(logits, given_label)
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """-log softmax(logits) at the given label."""
+        return self.cross_entropy(logits, given_label)

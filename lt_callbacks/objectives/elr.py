@@ -10,6 +10,7 @@ from torch import Tensor
 from lt_callbacks._checks import real
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._ranks import all_ranks, gather_rows
+from lt_callbacks._tensors import check_range
 from lt_callbacks.objectives.base import Objective
 
 
@@ -51,17 +52,23 @@ class EarlyLearningRegularization(Objective):
         """Make the (N, C) memory, zero: a sample not seen yet is not regularised towards anything."""
         self.memory = torch.zeros(num_samples, len(class_counts), dtype=torch.float32, device=class_counts.device)
 
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """Update the memory of the batch's samples, then the regularised loss."""
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """Update the memory of the batch's samples, then their regularised losses."""
         if index is None:
             raise ArgumentValueError(
                 "index", rule="be given", got="None", way_out="Batches must be (image, label, index)."
             )
+        size = len(self.memory)
+        check_range(
+            "index", index, below=size, way_out=f"The objective was prepared for {size} samples: see `num_samples`."
+        )
+        # On a device nothing was looked at: a negative number would count from the end, one beyond it stops the kernel.
+        index = torch.where(index < 0, size, index)
         probs = F.softmax(logits, dim=1).clamp(1e-4, 1 - 1e-4)
         if torch.is_grad_enabled():
             self._remember(probs.detach(), index)
         agreement = (self.memory[index].to(probs.dtype) * probs).sum(dim=1)
-        return F.cross_entropy(logits, given_label) + self.regularization * (1 - agreement).log().mean()
+        return self.cross_entropy(logits, given_label) + self.regularization * (1 - agreement).log()
 
     def _remember(self, probs: Tensor, index: Tensor) -> None:
         share = (probs / probs.sum(dim=1, keepdim=True)).to(self.memory.dtype)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
@@ -57,12 +56,12 @@ class GeneralizedCrossEntropy(Objective):
         """Set the epoch from which truncation acts."""
         self.truncation_epoch = round(self.truncation_start * max_epochs)
 
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """Mean of (1 - p_y^q) / q, from log p_y so that p_y may underflow."""
-        log_prob = -F.cross_entropy(logits, given_label, reduction="none")
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """(1 - p_y^q) / q, from log p_y so that p_y may underflow."""
+        log_prob = -self.cross_entropy(logits, given_label)
         losses = -torch.expm1(self.q * log_prob) / self.q
         if self.truncation is not None and self.epoch >= self.truncation_epoch:
             log_truncation = math.log(self.truncation)
             ceiling = -math.expm1(self.q * log_truncation) / self.q
             losses = torch.where(log_prob > log_truncation, losses, ceiling)
-        return losses.mean()
+        return losses

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
@@ -57,12 +56,11 @@ class LDAM(Objective):
         self.class_weights = (weights / weights.sum() * len(weights)).to(torch.float32)
         self.drw_epoch = round(self.drw_start * max_epochs)
 
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """Weighted mean cross-entropy with the given class's logit lowered by its margin."""
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """Cross-entropy with the given class's logit lowered by its margin."""
         margin = (self.scale * self.margins[given_label]).to(logits.dtype).unsqueeze(1)
         lowered = logits.scatter_add(1, given_label.unsqueeze(1), -margin)
-        weights = self.class_weights.to(logits.dtype) if self.epoch >= self.drw_epoch else None
-        return F.cross_entropy(lowered, given_label, weight=weights)
+        return self.cross_entropy(lowered, given_label)
 
     def weights(self, given_label: Tensor) -> Tensor | None:
         """(B,) weights of the given classes, from ``drw_epoch`` on."""

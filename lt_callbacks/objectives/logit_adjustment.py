@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
@@ -31,8 +30,10 @@ class LogitAdjustment(Objective):
 
     def allocate(self, class_counts: Tensor, *, num_samples: int, max_epochs: int) -> None:
         """Make the (C,) log shares of the classes among the given labels."""
-        self.log_prior = (class_counts / class_counts.sum()).log().to(torch.float32)
+        # The largest first: the sum of large counts need not be finite.
+        share = class_counts / class_counts.max()
+        self.log_prior = (share.log() - share.sum().log()).to(torch.float32)
 
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """Mean cross-entropy of the adjusted logits."""
-        return F.cross_entropy(logits + self.tau * self.log_prior, given_label)
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """Cross-entropy of the adjusted logits."""
+        return self.cross_entropy(logits + self.tau * self.log_prior, given_label)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lt_callbacks._checks import real
@@ -34,9 +33,9 @@ class SymmetricCrossEntropy(Objective):
                 "alpha", rule="be above 0 where `beta` is 0", got="0", way_out="Set one of them above 0."
             )
 
-    def loss(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
-        """Mean of alpha * -log p_y + beta * -A (1 - p_y)."""
-        cross_entropy = F.cross_entropy(logits, given_label, reduction="none")
+    def losses(self, logits: Tensor, given_label: Tensor, index: Tensor | None) -> Tensor:
+        """The sums alpha * -log p_y + beta * -A (1 - p_y)."""
+        cross_entropy = self.cross_entropy(logits, given_label)
         # 1 - p_y, exact also where p_y rounds to 1.
         reverse = self.log_zero * torch.expm1(-cross_entropy)
-        return (self.alpha * cross_entropy + self.beta * reverse).mean()
+        return self.alpha * cross_entropy + self.beta * reverse

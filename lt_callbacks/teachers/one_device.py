@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 
+from lt_callbacks._checks import real
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 
@@ -17,7 +18,8 @@ def one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
         trainer: Those that the user gave.
 
     Raises:
-        ValueError: Several devices are asked for.
+        TypeError: Not a mapping.
+        ValueError: Several devices are asked for, or gradients are clipped at what is no norm.
     """
     if not isinstance(trainer, Mapping):
         raise ArgumentTypeError(
@@ -26,6 +28,10 @@ def one_device(trainer: Mapping[str, Any]) -> dict[str, Any]:
             got=type(trainer).__name__,
             way_out='Pass `trainer={"max_epochs": 30}`.',
         )
+    if trainer.get("gradient_clip_val") is not None:
+        # Lightning takes NaN, which turns all weights into NaN, and a negative norm, which climbs.
+        hint = "None or 0 turns the clipping off."
+        real("trainer['gradient_clip_val']", trainer["gradient_clip_val"], at_least=0.0, hint=hint)
     asked = {name: trainer[name] for name in ("devices", "num_nodes") if name in trainer}
     chosen = asked.get("devices", 1)
     is_one = chosen in (1, "1", "auto") or (isinstance(chosen, list) and len(chosen) == 1)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.transport import fused
 from lt_callbacks.transport.column_sums import ColumnSums, LocalSums
 from lt_callbacks.transport.exponentiated import solve_exponentiated
-from lt_callbacks.transport.exponentiated_kernel import ones
 from lt_callbacks.transport.fused_transport import solve_fused
 from lt_callbacks.transport.log_domain import solve_in_log_domain
+from lt_callbacks.transport.marginal import scaled
 from lt_callbacks.transport.result import SinkhornResult
 
 _ALL_HERE = LocalSums()
@@ -83,10 +82,9 @@ def _solve_by_exponential(
 
     A class marginal of 0 or below 0 gives a scaling that is no exponential, which is found in the end.
     """
-    total = float(marginal.dot(ones(len(marginal), marginal.dtype)))
-    if not 0 < total < math.inf:
+    b = scaled(marginal, log_kernel.shape[0])
+    if b is None:
         return None
-    b = marginal * (log_kernel.shape[0] / total)
     if backend == "numba":
         from lt_callbacks.transport.compiled import solve_compiled
 
@@ -97,7 +95,7 @@ def _solve_by_exponential(
 def _check_marginal(marginal: Tensor, num_rows: int) -> None:
     if not bool(torch.isfinite(marginal).all()) or bool((marginal < 0).any()):
         rule, got = "be finite and >= 0", str(marginal.tolist())
-    elif num_rows and float(marginal.sum()) == 0.0:
+    elif num_rows and not bool((marginal > 0).any()):
         rule, got = "have a positive sum", "zeros only"
     else:
         return

@@ -133,7 +133,10 @@ def transport(
     column_top = tl.where(is_reached, column_top, 0.0)
     column_sum = tl.where(is_reached, tl.sum(tl.exp(tile - column_top[:, None, :]), 1), 1.0)
     # From here on b > 0 says which classes are open.
-    b = tl.where(is_open, tl.maximum(marginal * (mass / tl.maximum(sum_classes(marginal), TINY)), TINY), 0.0)
+    # Only proportions count: by the greatest first, so that a sum of any scale is a normal number.
+    greatest = max_classes(marginal)
+    share = marginal / tl.where(greatest > 0.0, greatest, 1.0)
+    b = tl.where(is_open, tl.maximum(share * (mass / tl.maximum(sum_classes(share), TINY)), TINY), 0.0)
     g = tl.where(is_open & is_reached, tl.log(tl.maximum(b, TINY)) - column_top - tl.log(column_sum), 0.0)
     # Where no row is present there is nothing to be wrong about.
     unit = tl.where(mass > 0.0, 1.0 if RELATIVE else 1.0 / tl.maximum(mass, 1.0), 0.0)

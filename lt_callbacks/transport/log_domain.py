@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks.transport.column_sums import ColumnSums, LocalSums
+from lt_callbacks.transport.marginal import summing_to
 from lt_callbacks.transport.result import SinkhornResult
 
 #: Sweeps between two exponentials of the kernel where the host does not look at the numbers.
@@ -140,7 +141,7 @@ def _first_sweep(
     row_lse = rows.logsumexp(dim=1, keepdim=True)
     column_lse = (rows - row_lse).masked_fill(~is_present[:, None], -torch.inf).logsumexp(dim=0)
     column_lse, mass = sums.log_total(column_lse, presence.sum())
-    b = class_marginal * (mass / class_marginal.sum().clamp_min(tiny))
+    b = summing_to(mass, class_marginal)
     log_b = b.clamp_min(tiny).log()
     unit = torch.where(is_open, 1 / b.clamp_min(tiny), 0.0) if relative else 1 / mass.clamp_min(1.0)
     g = torch.where(is_open & column_lse.isfinite(), log_b - column_lse, 0.0)

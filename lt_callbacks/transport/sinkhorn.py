@@ -10,9 +10,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from lt_callbacks._checks import integer, one_of, real
-from lt_callbacks._errors import ArgumentImportError, ArgumentTypeError, ArgumentValueError
+from lt_callbacks._errors import ArgumentImportError, ArgumentValueError
 from lt_callbacks.transport.dispatch import fits_fused, solve_transport
 from lt_callbacks.transport.held_rows import hold_rows
+from lt_callbacks.transport.marginal import check_problem, in_range_of
 from lt_callbacks.transport.result import SinkhornResult
 
 CRITERIA = ("total_variation", "relative")
@@ -40,9 +41,9 @@ def sinkhorn(
         log_kernel: (N, C) floating, any dtype. Unnormalised log-weights; a constant added to a row changes nothing;
             ``-inf`` forbids a pair. N may be 0. A row that allows no class of positive marginal, or that holds NaN or
             ``inf``, is absent: zeros, not counted.
-        class_marginal: (C,) >= 0, in samples. Only its proportions count: it is rescaled to the number of rows. A class
-            with 0 gets an exactly empty column. With a ``process_group``: this rank's contribution; the
-            contributions are added.
+        class_marginal: (C,) >= 0, in samples, real and of any dtype, on the device of ``log_kernel``. Only its
+            proportions count, at any scale: it is rescaled to the number of rows. A class with 0 gets an exactly empty
+            column. With a ``process_group``: this rank's contribution; the contributions are added.
         tolerance: Error at which the sweeps stop; unitless, >= 0. At 0 all ``max_iterations`` sweeps run.
         criterion: ``"total_variation"``: sum_j |c_j - b_j| / N, the share of the mass in the wrong class (doubled);
             ``"relative"``: max_j |c_j - b_j| / b_j, which rare classes dominate.
@@ -61,8 +62,8 @@ def sinkhorn(
         :class:`SinkhornResult` in float32 (float64 for float64 input), on the device of ``log_kernel``.
 
     Raises:
-        TypeError: ``log_kernel`` is not floating.
-        ValueError: Shapes disagree, a setting is out of range, the backend is not for this device, or
+        TypeError: An argument is no tensor, ``log_kernel`` is not floating, or ``class_marginal`` is complex.
+        ValueError: Shapes or devices disagree, a setting is out of range, the backend is not for this device, or
             ``class_marginal`` is negative, not finite or sums to 0 (looked at on the CPU only, where reading it does
             not make the host wait).
         ImportError: The backend asked for is not installed.
@@ -80,7 +81,7 @@ def sinkhorn(
         tensor([0.7500, 0.2500])
     """
     if not _is_usual(log_kernel, class_marginal, tolerance, criterion, max_iterations):
-        _check_shapes(log_kernel, class_marginal)
+        check_problem(log_kernel, class_marginal)
         real("tolerance", tolerance, at_least=0.0)
         one_of("criterion", criterion, CRITERIA)
         integer("max_iterations", max_iterations, at_least=1)
@@ -108,7 +109,7 @@ def sinkhorn(
         dtype = torch.float64 if log_kernel.dtype == torch.float64 else torch.float32
         held = hold_rows(
             (log_kernel.to(dtype),),
-            class_marginal.to(dtype),
+            in_range_of(dtype, class_marginal, process_group=process_group),
             process_group=process_group,
             num_sweeps=max_iterations,
             may_reduce=backend in ("auto", "torch"),
@@ -132,34 +133,20 @@ def _is_usual(
 ) -> bool:
     """Whether the arguments are beyond doubt, so that the checks that can say what is wrong are left out."""
     return (
-        log_kernel.ndim == 2
+        isinstance(log_kernel, Tensor)
+        and isinstance(class_marginal, Tensor)
+        and log_kernel.ndim == 2
         and log_kernel.shape[1:] == class_marginal.shape
         and log_kernel.is_floating_point()
+        and class_marginal.is_floating_point()
+        and log_kernel.device == class_marginal.device
         and type(tolerance) is float
         and 0 <= tolerance < math.inf
+        and type(criterion) is str
         and criterion in CRITERIA
         and type(max_iterations) is int
         and max_iterations >= 1
     )
-
-
-def _check_shapes(log_kernel: Tensor, class_marginal: Tensor) -> None:
-    if not log_kernel.is_floating_point():
-        raise ArgumentTypeError(
-            "log_kernel",
-            rule="be floating",
-            got=str(log_kernel.dtype),
-            way_out="Pass log-probabilities or logits.",
-        )
-    if log_kernel.ndim != 2:
-        raise ArgumentValueError("log_kernel", rule="have shape (N, C), classes last", got=str(tuple(log_kernel.shape)))
-    if class_marginal.shape != log_kernel.shape[1:]:
-        raise ArgumentValueError(
-            "class_marginal",
-            rule=f"have shape ({log_kernel.shape[1]},), one entry a column of `log_kernel`",
-            got=str(tuple(class_marginal.shape)),
-            way_out="If `log_kernel` has its classes first, pass its transpose.",
-        )
 
 
 def _check_backend(backend: str, log_kernel: Tensor) -> None:

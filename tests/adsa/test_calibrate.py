@@ -2,8 +2,10 @@ import math
 
 import pytest
 import torch
+from no_host_reads import FakeCuda
 
 from lt_callbacks.adsa import calibrate
+from lt_callbacks.adsa.calibrate import _checked_tau
 
 PRIOR = [60.0, 30.0, 10.0]
 
@@ -107,3 +109,44 @@ def test_the_input_is_left_alone():
 def test_bad_input(arguments, error, text):
     with pytest.raises(error, match=text):
         calibrate(**{"logits": torch.zeros(2, 3), "class_prior": PRIOR, "tau": 1.0, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("tau", "error", "message"),
+    [
+        (torch.tensor(float("nan")), ValueError, "`tau` must be a finite number; got nan"),
+        (torch.tensor(-float("inf"), requires_grad=True), ValueError, "`tau` must be a finite number; got -inf"),
+        (torch.tensor(1j), TypeError, "`tau` must be real; got torch.complex64"),
+        (torch.tensor(True), TypeError, "`tau` must be real; got torch.bool"),
+        (10**400, ValueError, "`tau` must be a finite number; got 1000"),
+        (1e38, ValueError, r"`tau` must be so small that it changes logits by less than 1.7e\+38; got 1e\+38 with a"),
+        (torch.tensor(1e300, dtype=torch.float64), ValueError, r"`tau` must be so small .* got 1e\+300"),
+    ],
+)
+def test_a_strength_that_would_leave_no_number_is_named(tau, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        calibrate(torch.zeros(1, 2), [90, 0.1], tau)
+
+
+def test_a_strength_on_a_device_is_not_looked_at():
+    cuda = FakeCuda()
+    logits, tau = cuda.placed((torch.zeros(3, 2), torch.tensor(0.5)))
+    log_prior = cuda.placed(torch.tensor([1.0, -1.0]))
+    with cuda.step():
+        assert _checked_tau(tau, log_prior, logits).device == cuda.device
+
+
+@pytest.mark.parametrize("prior", [[1e-300, 1.0], [1e300, 1e10], [5e-324, 1e-300]])
+def test_an_extreme_prior_gives_finite_logits(prior):
+    found = calibrate(torch.zeros(2, 2), prior, 0.5, target_prior=prior)
+    assert bool(found.isfinite().all())
+    torch.testing.assert_close(calibrate(torch.zeros(2, 2), prior, 1.0, target_prior=prior), torch.zeros(2, 2))
+
+
+def test_a_prior_of_one_class_alone_is_refused():
+    """Its other entries would be zeros once they sum to 1, and their logarithms infinite."""
+    message = (
+        r"^`class_prior` must be less uneven than 1 to 1e-307; got 1e-300 for class 1 beside 1e\+300\. Give classes"
+    )
+    with pytest.raises(ValueError, match=message):
+        calibrate(torch.zeros(1, 2), [1e300, 1e-300], 1.0)

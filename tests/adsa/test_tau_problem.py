@@ -121,6 +121,15 @@ def test_little_or_much_shrinkage_end_at_one_or_the_other():
     assert fit_tau(logits, intended, prior, shrink_to=0.2, shrink_sd=1e6).tau == pytest.approx(free, abs=1e-6)
 
 
+@pytest.mark.parametrize(("shrink_sd", "at"), [(1e-320, "prior"), (1e308, "estimate")])
+def test_shrinkage_of_any_size_is_a_number(shrink_sd, at):
+    """Its square would be no float."""
+    logits, intended, prior = problem(0, images_per_class=10)
+    plain = fit_tau(logits, intended, prior)
+    found = fit_tau(logits, intended, prior, shrink_to=1.5, shrink_sd=shrink_sd)
+    assert found.tau == pytest.approx(1.5 if at == "prior" else plain.tau)
+
+
 def test_what_is_not_identified_is_the_strength_to_fall_back_to():
     logits, intended, prior = problem(0, images_per_class=40)
     few = keep(logits, intended, 2, 1)
@@ -153,7 +162,7 @@ def test_a_bayes_teacher_of_alike_classes_has_tau_one():
     [
         ([[1.0, 2.0], [float("nan"), 0.0]], [0, 1], None, "`logits` must be finite; got NaN .* for 1 images"),
         ([[1.0, 2.0], [0.0, 0.0]], [0, 2], None, "`intended_class` must lie in 0..1; got another value for 1 images"),
-        ([[1.0, 2.0], [0.0, 0.0]], [0, 1], [1.0, -1.0], "`weight` must be finite and >= 0; got another value for 1 im"),
+        ([[1.0, 2.0], [0.0, 0.0]], [0, 1], [1.0, -1.0], r"`weight` must be 0 or lie in .*; got another value for 1 im"),
         (
             [[1.0, 2.0], [0.0, 0.0]],
             [0, 0],

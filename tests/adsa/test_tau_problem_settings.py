@@ -20,10 +20,20 @@ def test_curves_are_known_at_zero_too():
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"lowest": 4.0}, ValueError, "`highest` must be a finite number > 4; got 4.0. tau is looked for between"),
-        ({"lowest": 5.0}, ValueError, "`highest` must be a finite number > 5; got 4.0"),
-        ({"lowest": float("-inf")}, ValueError, "`lowest` must be a finite number; got -inf"),
-        ({"highest": "4"}, TypeError, "`highest` must be a finite number > -1; got '4'"),
+        (
+            {"lowest": 4.0},
+            ValueError,
+            "`highest` must be a finite number > 4 and <= 100; got 4.0. tau is looked for between",
+        ),
+        ({"lowest": 5.0}, ValueError, "`highest` must be a finite number > 5 and <= 100; got 4.0"),
+        ({"lowest": float("-inf")}, ValueError, "`lowest` must be a finite number >= -100 and <= 100; got -inf"),
+        ({"highest": "4"}, TypeError, "`highest` must be a finite number > -1 and <= 100; got '4'"),
+        ({"highest": 1e6}, ValueError, "`highest` must be a finite number > -1 and <= 100; got 1000000.0"),
+        (
+            {"lowest": 0.0, "highest": 1e-300},
+            ValueError,
+            "`highest` must lie 1e-06 above `lowest` at least; got 1e-300",
+        ),
         ({"shrink_sd": 0.0}, ValueError, "`shrink_sd` must be a finite number > 0; got 0.0"),
         ({"shrink_to": float("nan")}, ValueError, "`shrink_to` must be a finite number >= -1 and <= 4; got nan"),
         ({"shrink_to": 4.5}, ValueError, "`shrink_to` must be .* got 4.5. Widen `lowest` to `highest`"),

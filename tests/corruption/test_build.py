@@ -176,3 +176,11 @@ def test_no_imbalance_no_noise_is_the_original_set() -> None:
 def test_refuses(change: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(**change)
+
+
+def test_dictionaries_are_refused_by_name() -> None:
+    given = {"dataset": "toy", "num_classes": 10, "imbalance": Imbalance(), "noise": Noise(), "seed": 0}
+    for name, value in (("noise", {"kind": "pair_flip", "ratio": 0.2}), ("imbalance", {"factor": 5.0})):
+        kind = name.capitalize()
+        with pytest.raises(TypeError, match=f"^`{name}` must be an? {kind}; got .*Pass `{kind}"):
+            build_manifest(REPEATED, **{**given, name: value})  # type: ignore[arg-type]

@@ -91,3 +91,15 @@ def test_larger_factors_never_keep_more(profile: str) -> None:
 def test_refuses(change: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         class_counts(**{"n_max": 100, "num_classes": 5, "imbalance_factor": 10, **change})
+
+
+@pytest.mark.parametrize("n_max", [np.int8(100), np.uint8(200), np.int32(2**31 - 1), 2**53])
+def test_a_head_size_of_any_type_is_kept(n_max: int) -> None:
+    sizes = class_counts(n_max, 3, imbalance_factor=4)
+    assert sizes.tolist() == [int(n_max), int(n_max) // 2, int(n_max) // 4]
+
+
+@pytest.mark.parametrize("n_max", [2**53 + 1, 2**63, 10**400])
+def test_a_head_size_that_would_overflow_is_refused(n_max: int) -> None:
+    with pytest.raises(ValueError, match=r"^`n_max` must be an integer >= 1 and <= 9007199254740992; got \d+"):
+        class_counts(n_max, 3, imbalance_factor=2)

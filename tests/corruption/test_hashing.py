@@ -94,3 +94,9 @@ def test_refuses_bad_seed_and_positions() -> None:
 
 def test_no_position_no_number() -> None:
     assert hashed_uniform(np.arange(0), seed=0, purpose="p").shape == (0,)
+
+
+@pytest.mark.parametrize("purpose", [None, b"noise", 3, 1j])
+def test_a_purpose_is_text(purpose: object) -> None:
+    with pytest.raises(TypeError, match="^`purpose` must be text; got .* Say in a word what the numbers decide.$"):
+        hashed_uniform([1], seed=0, purpose=purpose)  # type: ignore[arg-type]

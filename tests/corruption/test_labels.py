@@ -34,3 +34,16 @@ def test_the_result_is_a_copy() -> None:
 def test_refuses(values: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         checked_labels("labels", values, num_classes=3, hint="Way out.")  # type: ignore[arg-type]
+
+
+def test_a_number_beyond_int64_is_not_wrapped_around() -> None:
+    with pytest.raises(
+        ValueError, match=r"^`labels` must be <= 9223372036854775807; got 18446744073709551615 at index 1"
+    ):
+        integer_array("labels", np.array([0, 2**64 - 1], dtype=np.uint64))
+
+
+@pytest.mark.parametrize("given", [[[1], [2, 3]], object(), "labels", None])
+def test_what_is_no_array_is_refused_by_name(given: object) -> None:
+    with pytest.raises((TypeError, ValueError), match="^`labels` must "):
+        integer_array("labels", given)  # type: ignore[arg-type]

@@ -114,3 +114,12 @@ def test_global_random_state_is_neither_read_nor_moved() -> None:
         results.append(longtail_indices(BALANCED, imbalance_factor=10, seed=0))
         assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
     assert np.array_equal(*results)
+
+
+def test_a_class_number_beyond_all_samples_is_named_and_not_counted_up_to() -> None:
+    """Counts of so many classes fit into no memory."""
+    message = (
+        r"^`labels` must hold at least one sample of every class; got none of class 2, and 1099511627776 as the la"
+    )
+    with pytest.raises(ValueError, match=message):
+        longtail_indices([0, 1, 2**40], imbalance_factor=2, seed=0)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lt_callbacks.corruption import NOISE_KINDS, Imbalance, Noise
+from lt_callbacks.corruption.settings import checked_settings
 
 
 def test_defaults_change_nothing() -> None:
@@ -102,3 +104,29 @@ def test_imbalance_refuses(settings: dict, error: type[Exception], message: str)
 def test_noise_refuses(settings: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Noise(**settings)
+
+
+@pytest.mark.parametrize("order", [3, "012", 1.5])
+def test_an_order_of_classes_is_a_sequence(order: object) -> None:
+    with pytest.raises(
+        TypeError, match=r"^`class_order` must be a sequence of classes; got .* Put the head class first"
+    ):
+        Imbalance(class_order=order)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "way_out"),
+    [
+        ({"kind": "symmetric", "ratio": 0.4}, "Pass `Noise(kind='symmetric', ratio=0.4)` of lt_callbacks.corruption."),
+        ("symmetric", "Pass `Noise(...)` of lt_callbacks.corruption."),
+        ({1: 2}, "Pass `Noise(...)` of lt_callbacks.corruption."),
+        (Imbalance(), "Pass `Noise(...)` of lt_callbacks.corruption."),
+    ],
+)
+def test_a_dictionary_of_settings_is_refused_with_the_call_that_takes_it(value: object, way_out: str) -> None:
+    message = f"`noise` must be a Noise; got {value!r}. {way_out}"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        checked_settings("noise", value, Noise)
+    with pytest.raises(TypeError, match="^`imbalance` must be an Imbalance; got {'factor': 5}. Pass `Imbalance"):
+        checked_settings("imbalance", {"factor": 5}, Imbalance)
+    assert checked_settings("noise", noise := Noise(), Noise) is noise

@@ -139,3 +139,24 @@ def test_a_users_rows_are_scaled_to_one() -> None:
 def test_refuses_what_is_no_transition(matrix: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         checked_transition(matrix, num_samples=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("unit", [5e-324, 1e-300, 1e307])
+def test_a_prior_in_any_unit_gives_the_same_transition(unit: float) -> None:
+    expected = transition_matrix("class_frequency", 3, ratio=0.5, class_prior=[4, 1, 3])
+    found = transition_matrix("class_frequency", 3, ratio=0.5, class_prior=np.array([4.0, 1.0, 3.0]) * unit)
+    np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("given", ["prior", [[1], [2, 3]], [1j, 2, 3], ["1", "2", "3"]])
+def test_a_prior_that_is_no_numbers_is_refused_by_name(given: object) -> None:
+    with pytest.raises(TypeError, match="^`class_prior` must be real numbers; got .* Pass the class counts.$"):
+        transition_matrix("class_frequency", 3, ratio=0.5, class_prior=given)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="^`transition` must be real numbers; got "):
+        checked_transition(given, num_samples=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [["symmetric"], {}, None, 3])
+def test_a_kind_that_is_no_name_is_refused_by_name(kind: object) -> None:
+    with pytest.raises(ValueError, match="^`kind` must be one of 'symmetric'"):
+        transition_matrix(kind, 3, ratio=0.5)  # type: ignore[arg-type]

@@ -107,3 +107,10 @@ def test_gpu_has_the_same_draws(labels: torch.Tensor, power: float):
     on_gpu = ClassBalance(labels=labels.cuda(), balance=power)
     for epoch in range(20):
         assert torch.equal(on_gpu.draws(seed=1, epoch=epoch).cpu(), on_cpu.draws(seed=1, epoch=epoch))
+
+
+def test_a_class_number_that_no_memory_has_counts_for_is_named():
+    with pytest.raises(
+        ValueError, match=r"^`labels` must be <= 16777216; got 1099511627776. Number the classes from 0"
+    ):
+        ClassBalance(labels=torch.tensor([0, 2**40]))

@@ -118,3 +118,9 @@ def test_lightning_neither_wraps_nor_replaces_it(tmp_path: Path):
         alone = torch.cat(batches(8, epoch=epoch))[:40]
         together = [sorted(sum(step, [])) for step in zip(ranks[0][epoch], ranks[1][epoch], strict=True)]
         assert together == [sorted(batch.tolist()) for batch in alone.split(8)]
+
+
+@pytest.mark.parametrize("given", ["labels", None, [[0], [1, 2]], ["0", "1"], object()])
+def test_what_is_no_label_is_refused_by_name(given):
+    with pytest.raises(TypeError, match=r"^`labels` must be integers, one a sample; got \w+\. Pass `dataset\.targets`"):
+        ClassBalancedSampler(labels=given)

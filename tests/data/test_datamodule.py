@@ -238,3 +238,23 @@ def test_the_next_training_loader_goes_on_where_the_saved_one_was(numbered_sourc
     again = resumed.train_dataloader()
     again.sampler.set_epoch(1)
     assert torch.equal(torch.cat([index for _, _, index in again]), torch.cat([*first, *rest]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"noise": {"kind": "symmetric", "ratio": 0.4}},
+            r"`noise` must be a Noise; got \{.* Pass `Noise\(kind='symmetric'",
+        ),
+        ({"imbalance": {"factor": 10}}, r"`imbalance` must be an Imbalance; got \{.* Pass `Imbalance\(factor=10\)`"),
+        ({"noise": {}}, r"`noise` must be a Noise; got \{\}"),
+        ({"noise": ""}, r"`noise` must be a Noise; got ''"),
+        ({"manifest": {"noise": 1}}, "`manifest` must be a Manifest or the path of its file; got dict"),
+        ({"source": "digits"}, r"`source` must be a Source; got 'digits'. Pass one of lt_callbacks.data"),
+        ({"source": {"name": "digits"}}, "`source` must be a Source; got dict"),
+    ],
+)
+def test_dictionaries_and_names_are_refused_with_the_way_out(numbered_source: Source, changes: dict, message: str):
+    with pytest.raises(TypeError, match=f"^{message}"):
+        LongTailedDataModule(**{"source": numbered_source, **changes})

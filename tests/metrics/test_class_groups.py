@@ -64,3 +64,20 @@ def test_wrong_thresholds_are_refused(thresholds):
         ValueError, match=r"`thresholds` must be two numbers of samples, .* Pass \(20, 100\) for ImageN"
     ):
         class_groups([3, 2, 1], thresholds=thresholds)
+
+
+@pytest.mark.parametrize(
+    "counts", [torch.tensor([100, 120, 90], dtype=torch.int8), np.array([200, 255, 3], np.uint8), [10**18, 3, 2**62]]
+)
+def test_counts_of_any_type_are_compared_as_numbers(counts):
+    groups = class_groups(counts)
+    expected = sorted(range(3), key=lambda label: -int(counts[label]))
+    assert [int(groups[name]) for name in ("many", "medium", "few")] == expected
+
+
+@pytest.mark.parametrize("given", ["many", None, [[1, 2], [3]], ["5", "3"], {0: 5}, [1j, 2], object()])
+def test_what_is_no_number_is_refused_by_name(given):
+    with pytest.raises(
+        TypeError, match=r"^`class_counts` must be \(C,\) real numbers; got \S+\. Pass the number of tra"
+    ):
+        class_groups(given)

@@ -113,3 +113,31 @@ def test_it_survives_pickling():
     metric = pickle.loads(pickle.dumps(ProxyLabelStatistics(num_classes=3)))  # noqa: S301
     update(metric)
     assert metric.compute()["sweeps"].item() == 10
+
+
+def test_a_sample_without_a_label_agrees_with_none_and_disagrees_with_none():
+    metric = ProxyLabelStatistics(num_classes=3)
+    given = torch.tensor([0, -100, 0, 0])
+    metric.update(LABELS, given, torch.tensor(0.0), torch.tensor(1))
+    # Rows 0 and 2 count: the first agrees.
+    assert metric.compute()["agreement"].item() == pytest.approx(1 / 2)
+    metric.reset()
+    metric.update(LABELS, torch.full((4,), -100), torch.tensor(0.0), torch.tensor(1))
+    assert "agreement" not in metric.compute()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (GIVEN[:, None], ValueError, r"`given_label` must have shape \(4,\), one for each row .*; got \(4, 1\)"),
+        (GIVEN[:2], ValueError, r"`given_label` must have shape \(4,\).*; got \(2,\)"),
+        (LABELS, TypeError, "`given_label` must be a tensor of integers; got torch.float32"),
+        ([0, 2, 0, 0], TypeError, "`given_label` must be a tensor of integers; got list"),
+    ],
+)
+def test_labels_that_are_none_are_refused(given, error, message):
+    """A column of labels would be compared with every sample, and agree more than it does."""
+    metric = ProxyLabelStatistics(num_classes=3)
+    with pytest.raises(error, match=message):
+        metric.update(LABELS, given, torch.tensor(0.0), torch.tensor(1))
+    assert not metric.num_steps

@@ -161,8 +161,13 @@ def test_reset_forward_and_copies():
 @pytest.mark.parametrize(
     ("preds", "target", "error", "message"),
     [
-        ([0], torch.tensor([0]), TypeError, "`preds` must be a tensor; got list. Pass `torch.as_tensor"),
-        (torch.tensor([0]), [0], TypeError, "`target` must be a tensor; got list"),
+        (
+            [0],
+            torch.tensor([0]),
+            TypeError,
+            "`preds` must be a tensor of real numbers; got list. Pass `torch.as_tensor",
+        ),
+        (torch.tensor([0]), [0], TypeError, "`target` must be a tensor of real numbers; got list"),
         (torch.tensor([0]), torch.tensor([0.0]), ValueError, r"`target` must be class numbers .* got torch.float32 of"),
         (torch.tensor([0]), torch.tensor([[0, 1, 0]]), ValueError, r"`target` .* shape \(1, 3\). Pass the true labels"),
         (torch.zeros(2, 4), torch.tensor([0, 1]), ValueError, r"logits of shape \(2, 3\) or .* got .* \(2, 4\). Check"),
@@ -240,3 +245,22 @@ def test_what_a_sampler_repeats_to_fill_up_counts_once(labels, tmp_path, num_ran
         assert got["own"] == -(-199 // num_ranks)
         assert got["unaware"]["all"] != metric.compute()["all"]
         assert got["mixed"].startswith("`index` must be given in every update or in none; got")
+
+
+@pytest.mark.parametrize("wrong", [-1, -100, 3, 10**9])
+def test_a_target_out_of_range_is_named_and_counts_nowhere(wrong):
+    metric = ShotAccuracy(class_counts=[5, 3, 1])
+    message = (
+        rf"^`target` must lie in 0\.\.2; got {wrong} at position 1\. Leave out samples whose class is not known\.$"
+    )
+    for index in (None, torch.tensor([0, 1])):
+        with pytest.raises(ValueError, match=message):
+            metric.update(torch.zeros(2, 3), torch.tensor([0, wrong]), index=index)
+    assert not metric.total.any()
+    assert not metric.outcomes
+
+
+@pytest.mark.parametrize("preds", [torch.tensor([True, False]), torch.tensor([1j, 2])])
+def test_predictions_that_are_no_numbers_are_refused(preds):
+    with pytest.raises(TypeError, match="^`preds` must be a tensor of real numbers; got torch.(bool|complex64)"):
+        ShotAccuracy(class_counts=[5, 3]).update(preds, torch.tensor([0, 1]))

@@ -43,8 +43,8 @@ def test_autocast_changes_nothing(prepared, batch, name):
 
 def test_a_formula_with_a_matrix_product_is_not_lowered_by_autocast(batch):
     class Product(Objective):
-        def loss(self, logits, given_label, index):
-            return (logits @ logits.T).mean()
+        def losses(self, logits, given_label, index):
+            return (logits @ logits.T).mean(dim=1)
 
     logits = batch[0].detach().float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -267,7 +267,7 @@ def test_a_wrong_index_is_refused(prepared, batch, index, error, message):
     with pytest.raises(error, match=message):
         prepared("elr")(logits, given_label, index)
     with pytest.raises(ValueError, match=r"`index` must be given; got None. Batches must be \(image, label, index\)"):
-        prepared("elr").loss(logits, given_label, None)
+        prepared("elr").losses(logits, given_label, None)
 
 
 def test_a_subclass_must_have_a_formula(batch):

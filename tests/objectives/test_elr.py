@@ -111,10 +111,16 @@ def test_a_second_step_before_backward_does_not_spoil_the_first(prepared, batch)
     torch.testing.assert_close(torch.autograd.grad(first, logits)[0], expected)
 
 
-def test_an_index_beyond_the_memory_is_an_error(prepared, batch):
+@pytest.mark.parametrize("wrong", [-1, -20, 20, 10**12])
+def test_an_index_that_is_no_sample_is_named_and_touches_no_memory(prepared, batch, wrong):
+    """A negative one would count from the end, and change what is remembered of another sample."""
     logits, given_label, index = batch
-    with pytest.raises(IndexError):
-        prepared("elr", num_samples=10)(logits, given_label, index)
+    objective = prepared("elr")
+    index[2] = wrong
+    message = rf"^`index` must lie in 0\.\.19; got {wrong} at position 2\. The objective was prepared for 20 samples"
+    with pytest.raises(ValueError, match=message):
+        objective(logits, given_label, index)
+    assert not objective.memory.any()
 
 
 def test_many_classes_saturated_stay_finite():

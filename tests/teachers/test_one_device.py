@@ -52,3 +52,10 @@ def test_ranks_of_a_launcher_take_a_gpu_each(monkeypatch):
         monkeypatch.setenv("LOCAL_RANK", str(rank))
         assert one_device({})["devices"] == devices
         assert one_device({"accelerator": "cpu"})["devices"] == 1
+
+
+@pytest.mark.parametrize(("value", "error"), [(float("nan"), ValueError), (-1.0, ValueError), ("1", TypeError)])
+def test_gradients_of_teachers_are_clipped_at_a_norm_or_not_at_all(value, error):
+    with pytest.raises(error, match=r"^`trainer\['gradient_clip_val'\]` must be a finite number >= 0; got .*None or 0"):
+        one_device({"gradient_clip_val": value})
+    assert one_device({"gradient_clip_val": None})["gradient_clip_val"] is None

@@ -167,7 +167,11 @@ def test_a_backend_that_cannot_be_had_says_why(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"log_kernel": torch.zeros(4, 3).long()}, TypeError, "`log_kernel` must be floating; got torch.int64"),
+        (
+            {"log_kernel": torch.zeros(4, 3).long()},
+            TypeError,
+            "`log_kernel` must be a floating tensor; got torch.int64",
+        ),
         ({"log_kernel": torch.zeros(4)}, ValueError, r"`log_kernel` must have shape \(N, C\).*got \(4,\)"),
         ({"class_marginal": torch.ones(4)}, ValueError, r"`class_marginal` must have shape \(3,\).*got \(4,\)"),
         ({"class_marginal": torch.tensor([1.0, -1, 1])}, ValueError, "`class_marginal` must be finite and >= 0"),

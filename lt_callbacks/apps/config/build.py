@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -179,30 +180,30 @@ def build_scoring_trainer(config: TrainConfig | DistillConfig) -> Trainer:
 
 def build_targets(group: str, nodes: dict[str, Any], kind: type[Callback] | type[Logger]) -> list[Any]:
     """The objects of ``callbacks`` or ``logger``; an entry that cannot be built is refused, not skipped."""
-    check_targets(group, nodes)
+    check_targets(group, nodes, kind)
     made = []
     for name, node in nodes.items():
         try:
             made.append(hydra.utils.instantiate(node))
         except InstantiationException as error:
-            raise ArgumentValueError(
-                f"{group}.{name}",
-                rule="have settings that its `_target_` accepts",
-                got=f"{node}: {str(error.__cause__ or error).rstrip('.')}",
-                way_out="Correct them.",
-            ) from error
+            raise _not_accepted(f"{group}.{name}", node, error.__cause__ or error) from error
         if not isinstance(made[-1], kind):
-            raise ArgumentTypeError(
-                f"{group}.{name}",
-                rule=f"be a Lightning {kind.__name__}",
-                got=type(made[-1]).__name__,
-                way_out="Correct its `_target_`.",
-            )
+            raise _another_kind(f"{group}.{name}", type(made[-1]), kind)
     return made
 
 
-def check_targets(group: str, nodes: dict[str, Any]) -> None:
-    """Refuse an entry of ``callbacks`` or ``logger`` that names no class, or one that is not there."""
+def check_targets(group: str, nodes: dict[str, Any], kind: type[Callback] | type[Logger]) -> None:
+    """Refuse an entry of ``callbacks`` or ``logger`` that names no class, or one that is not there or of another kind.
+
+    Nothing is built: a logger may begin to write, or to speak to a server, when it is.
+    """
+    if not isinstance(nodes, dict):
+        raise ArgumentTypeError(
+            group,
+            rule="map names to entries with a `_target_`",
+            got=repr(nodes),
+            way_out=f"Set +{group}.mine._target_=my_package.MyClass, or {group}=none.",
+        )
     for name, node in nodes.items():
         if not isinstance(node, dict) or "_target_" not in node:
             raise ArgumentValueError(
@@ -212,7 +213,7 @@ def check_targets(group: str, nodes: dict[str, Any]) -> None:
                 way_out=f"Name the class, or remove the entry with ~{group}.{name}.",
             )
         try:
-            hydra.utils.get_object(node["_target_"])
+            target = hydra.utils.get_object(node["_target_"])
         except Exception as error:
             raise ArgumentValueError(
                 f"{group}.{name}._target_",
@@ -220,3 +221,36 @@ def check_targets(group: str, nodes: dict[str, Any]) -> None:
                 got=f"{node['_target_']!r}: {error}",
                 way_out="Correct it, or install what it belongs to.",
             ) from error
+        if not callable(target) or (isinstance(target, type) and not issubclass(target, kind)):
+            raise _another_kind(f"{group}.{name}", target if isinstance(target, type) else type(target), kind)
+        _check_arguments(f"{group}.{name}", node, target)
+
+
+def _check_arguments(name: str, node: dict[str, Any], target: Callable[..., Any]) -> None:
+    """Refuse settings that the class has no argument for, and arguments without a setting."""
+    # Names like this are Hydra's own.
+    settings = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        # Not every class says what it takes.
+        return
+    try:
+        (signature.bind_partial if node.get("_partial_") else signature.bind)(*node.get("_args_", ()), **settings)
+    except TypeError as error:
+        raise _not_accepted(name, node, error) from error
+
+
+def _not_accepted(name: str, node: dict[str, Any], error: BaseException) -> ArgumentValueError:
+    return ArgumentValueError(
+        name,
+        rule="have settings that its `_target_` accepts",
+        got=f"{node}: {str(error).rstrip('.')}",
+        way_out="Correct them.",
+    )
+
+
+def _another_kind(name: str, found: type, kind: type[Callback] | type[Logger]) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        name, rule=f"be a Lightning {kind.__name__}", got=found.__name__, way_out="Correct its `_target_`."
+    )

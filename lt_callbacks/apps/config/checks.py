@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lt_callbacks._checks import integer, one_of
+from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.apps.config.distill_schemas import DistillConfig
 from lt_callbacks.apps.config.train_schemas import TrainConfig
@@ -23,6 +23,9 @@ def check_run(config: TrainConfig | DistillConfig, *, num_roles: int) -> None:
     # Generators take 32 bits.
     integer("seed", config.seed, at_least=0, at_most=2**32 // num_roles - 1 - config.num_seeds)
     integer("trainer.max_epochs", config.trainer.max_epochs, at_least=1)
+    if config.trainer.gradient_clip_val is not None:
+        hint = "It is the largest norm of the gradients; null or 0 turns the clipping off."
+        real("trainer.gradient_clip_val", config.trainer.gradient_clip_val, at_least=0.0, hint=hint)
     if config.model.compile and not isinstance(config, TrainConfig):
         raise ArgumentValueError(
             "model.compile",

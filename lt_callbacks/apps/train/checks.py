@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
@@ -52,8 +53,8 @@ def check_settings(config: TrainConfig) -> None:
     for group in TEACHER_GROUPS:
         _check_teacher(group, getattr(config, group))
     _check_step_teachers(config)
-    check_targets("callbacks", config.callbacks)
-    check_targets("logger", config.logger)
+    check_targets("callbacks", config.callbacks, Callback)
+    check_targets("logger", config.logger, Logger)
 
 
 def check_train_places(config: TrainConfig) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lt_callbacks import _checks
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,15 @@ def mean(values: Iterable[float]) -> float:
     A NaN is an error and not skipped: a run that diverged must not leave the average silently.
 
     Raises:
+        TypeError: ``values`` are no numbers.
         ValueError: ``values`` is empty or holds a value that is not finite.
     """
     numbers = _finite("values", values)
-    return math.fsum(numbers) / len(numbers)
+    try:
+        return math.fsum(numbers) / len(numbers)
+    except OverflowError:
+        # The sum of finite numbers need not be a float; their mean is.
+        return math.fsum(number / len(numbers) for number in numbers)
 
 
 def sd(values: Iterable[float]) -> float | None:
@@ -59,7 +64,16 @@ def sd(values: Iterable[float]) -> float | None:
     if len(numbers) == 1:
         return None
     centre = mean(numbers)
-    return math.sqrt(math.fsum((number - centre) ** 2 for number in numbers) / (len(numbers) - 1))
+    deviations = [number - centre for number in numbers]
+    try:
+        return math.sqrt(math.fsum(deviation**2 for deviation in deviations) / (len(numbers) - 1))
+    except OverflowError as error:
+        raise ArgumentValueError(
+            "values",
+            rule="be close enough for their squared differences to be floats",
+            got=f"{min(numbers):g} to {max(numbers):g}",
+            way_out="Give them in a larger unit.",
+        ) from error
 
 
 def paired_difference(
@@ -75,15 +89,20 @@ def paired_difference(
         confidence: Coverage of the interval, in (0, 1).
 
     Raises:
+        TypeError: ``values`` or ``reference`` does not map seeds to numbers.
         ValueError: No common seed, or a value that is not finite.
     """
+    for name, given in (("values", values), ("reference", reference)):
+        if not isinstance(given, Mapping):
+            way_out = "Pass {0: 71.5, 1: 72.3}, a value for each seed."
+            raise ArgumentTypeError(name, rule="map seeds to numbers", got=type(given).__name__, way_out=way_out)
     confidence = _checks.real("confidence", confidence, above=0, below=1)
     seeds = sorted(values.keys() & reference.keys())
     if not seeds:
         raise ArgumentValueError(
             "values",
-            rule=f"share at least one seed with `reference`, which has {sorted(reference)}",
-            got=str(sorted(values)),
+            rule=f"share at least one seed with `reference`, which has {list(reference)}",
+            got=str(list(values)),
             way_out="Run both methods with the same seeds.",
         )
     theirs = _finite("reference", (reference[seed] for seed in seeds))
@@ -103,8 +122,21 @@ def _student_t(confidence: float, degrees_of_freedom: int) -> float:
     return float(stdtrit(degrees_of_freedom, (1 + confidence) / 2))
 
 
+def _as_floats(name: str, values: Iterable[float]) -> list[float]:
+    # A mapping would give its keys, a text its digits.
+    if not isinstance(values, (Mapping, str, bytes)):
+        try:
+            numbers = list(values)
+            if not any(isinstance(number, (str, bytes)) for number in numbers):
+                return [float(number) for number in numbers]
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            pass
+    way_out = "Pass `values.values()` of a mapping." if isinstance(values, Mapping) else ""
+    raise ArgumentTypeError(name, rule="be numbers, one after the other", got=type(values).__name__, way_out=way_out)
+
+
 def _finite(name: str, values: Iterable[float]) -> list[float]:
-    numbers = [float(value) for value in values]
+    numbers = _as_floats(name, values)
     if not numbers:
         raise ArgumentValueError(name, rule="hold at least one number", got="none")
     for position, number in enumerate(numbers):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._arrays import as_array
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
 from lt_callbacks.evaluation.figures import fonts
 
@@ -30,10 +31,13 @@ def names_of(class_names: Sequence[str] | None, num_classes: int, *, longest: in
     """
     if class_names is None:
         return [str(label) for label in range(num_classes)]
+    if isinstance(class_names, str) or not isinstance(class_names, Sized) or not isinstance(class_names, Iterable):
+        way_out = "Leave it out to show class numbers."
+        raise ArgumentTypeError("class_names", rule="be a sequence of names", got=repr(class_names), way_out=way_out)
     if len(class_names) != num_classes:
         rule, got = f"hold one name a class ({num_classes})", str(len(class_names))
         raise ArgumentValueError("class_names", rule=rule, got=got, way_out="Leave it out to show class numbers.")
-    shown = [_cut(_on_one_line(name), longest) for name in class_names]
+    shown = [_cut(_on_one_line(str(name)), longest) for name in class_names]
     unknown = {character for name in shown for character in fonts.missing(name)}
     if unknown:
         fonts.warn(unknown, instead="such a class is called by its number, counted from 0")
@@ -60,12 +64,13 @@ def counts(name: str, values: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: Another shape, negative or fractional counts, or no sample at all.
     """
-    array = np.asarray(values)
+    array = as_array(name, values)
     if array.ndim != 1 or not array.size:
         raise ArgumentValueError(name, rule="have shape (C,), one count a class", got=str(array.shape))
-    if not np.issubdtype(array.dtype, np.number) or not np.all(np.isfinite(array)):
+    # Larger ones are not exact as floats.
+    if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)) or array.max() > 2**53:
         got = f"dtype {array.dtype} with values {array.tolist()}"
-        raise ArgumentValueError(name, rule="be whole numbers >= 0", got=got)
+        raise ArgumentValueError(name, rule="be whole numbers in [0, 2**53]", got=got)
     wrong = np.flatnonzero((array < 0) | (array != np.round(array)))
     if wrong.size:
         raise ArgumentValueError(

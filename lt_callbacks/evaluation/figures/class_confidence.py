@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._arrays import as_floats
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis
 from lt_callbacks.evaluation.figures import figure_style as style
@@ -104,7 +105,7 @@ def _strip(strip: Axes, counts: np.ndarray, *, is_small: bool) -> None:
 
 
 def _positive(class_counts: ArrayLike) -> np.ndarray:
-    counts = np.asarray(class_counts, dtype=np.float64)
+    counts = as_floats("class_counts", class_counts)
     if counts.ndim != 1 or not counts.size:
         raise ArgumentValueError("class_counts", rule="have shape (C,), one value a class", got=str(counts.shape))
     wrong = np.flatnonzero(~(np.isfinite(counts) & (counts > 0)))
@@ -115,7 +116,7 @@ def _positive(class_counts: ArrayLike) -> np.ndarray:
 
 
 def _probs(name: str, values: ArrayLike, num_classes: int) -> np.ndarray:
-    probs = np.asarray(values, dtype=np.float64)
+    probs = as_floats(name, values)
     if probs.shape != (num_classes,):
         rule = f"have the shape of `class_counts`, {(num_classes,)}"
         raise ArgumentValueError(name, rule=rule, got=str(probs.shape))

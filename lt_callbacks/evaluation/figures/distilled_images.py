@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks import _checks
+from lt_callbacks._arrays import as_array, as_floats
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis, fonts
 from lt_callbacks.evaluation.figures import figure_style as style
@@ -120,10 +121,12 @@ def _sized(image: np.ndarray) -> np.ndarray:
 
 
 def _checked(images: ArrayLike, intended_class: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    pixels, intended = np.asarray(images), np.asarray(intended_class)
+    pixels, intended = as_array("images", images), as_array("intended_class", intended_class)
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not pixels.size:
         rule = "have shape (N, 1, H, W) or (N, 3, H, W)"
         raise ArgumentValueError("images", rule=rule, got=str(pixels.shape), way_out="Channels come first.")
+    if pixels.dtype != np.uint8:
+        pixels = as_floats("images", pixels)
     if pixels.dtype != np.uint8 and not (pixels.min() >= 0 and pixels.max() <= 1):
         raise ArgumentValueError(
             "images",

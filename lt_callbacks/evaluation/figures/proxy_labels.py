@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._arrays import as_array, as_floats
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis, fonts
 from lt_callbacks.evaluation.figures import figure_style as style
@@ -203,7 +204,7 @@ def _legend(figure: Figure, *, has_true: bool) -> None:
 
 
 def _distributions(name: str, values: ArrayLike) -> np.ndarray:
-    probs = np.asarray(values, dtype=np.float64)
+    probs = as_floats(name, values)
     if probs.ndim != 2 or not probs.size:
         raise ArgumentValueError(name, rule="have shape (S, C), one row a sample", got=str(probs.shape))
     off = np.flatnonzero(~((probs >= 0).all(axis=1) & (np.abs(probs.sum(axis=1) - 1) < 1e-2)))
@@ -218,7 +219,7 @@ def _distributions(name: str, values: ArrayLike) -> np.ndarray:
 
 
 def _labels(name: str, values: ArrayLike, num_samples: int, num_classes: int) -> np.ndarray:
-    labels = np.asarray(values)
+    labels = as_array(name, values)
     if labels.shape != (num_samples,) or not np.issubdtype(labels.dtype, np.integer):
         got = f"shape {labels.shape}, dtype {labels.dtype}"
         raise ArgumentValueError(name, rule=f"be ({num_samples},) integers", got=got)
@@ -235,12 +236,16 @@ def _labels(name: str, values: ArrayLike, num_samples: int, num_classes: int) ->
 
 def _pictures(images: ArrayLike, num_samples: int) -> np.ndarray:
     """(S, H, W) or (S, H, W, 3) float in [0, 1]."""
-    pixels = np.asarray(images)
+    pixels = as_array("images", images)
     is_grey = pixels.ndim == 3
-    if not (is_grey or (pixels.ndim == 4 and pixels.shape[1] in (1, 3))) or len(pixels) != num_samples:
+    if (
+        not (is_grey or (pixels.ndim == 4 and pixels.shape[1] in (1, 3)))
+        or len(pixels) != num_samples
+        or not pixels.size
+    ):
         rule = f"have shape ({num_samples}, H, W), ({num_samples}, 1, H, W) or ({num_samples}, 3, H, W)"
         raise ArgumentValueError("images", rule=rule, got=str(pixels.shape), way_out="Channels come first.")
-    pixels = pixels / 255 if pixels.dtype == np.uint8 else pixels.astype(np.float64)
+    pixels = pixels / 255 if pixels.dtype == np.uint8 else as_floats("images", pixels)
     if not (pixels.min() >= 0 and pixels.max() <= 1):
         raise ArgumentValueError(
             "images",

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks import _checks
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._arrays import as_floats
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
 
 if TYPE_CHECKING:
@@ -50,12 +51,15 @@ def tau_curve_figure(
     figure = style.new_figure(5.6, 3.6 if identified else 4.1)
     axes = figure.add_subplot()
     if interval is not None:
+        if not isinstance(interval, tuple | list) or len(interval) != 2:
+            raise ArgumentTypeError("interval", rule="be (low, high)", got=repr(interval))
         low, high = (_checks.real("interval", end) for end in interval)
         if low > high:
             raise ArgumentValueError("interval", rule="be (low, high)", got=str(interval), way_out="Swap its ends.")
         axes.axvspan(low, high, color=style.SKY, alpha=0.25, linewidth=0, label=f"interval {low:.2f} to {high:.2f}")
     axes.axvline(1.0, color=style.GREY, linestyle=(0, (1, 1.5)), linewidth=1.2, label="τ = 1")
     axes.plot(places, values, color=style.BLUE, linewidth=1.8)
+    unshrunk_tau = None if unshrunk_tau is None else _checks.real("unshrunk_tau", unshrunk_tau)
     if unshrunk_tau is not None and abs(unshrunk_tau - tau) > 1e-6:
         at_minimum = np.interp(unshrunk_tau, places, values)
         look = {"color": style.GREEN, "marker": "s", "markersize": 6, "linestyle": "none"}
@@ -81,7 +85,7 @@ def _say_not_identified(axes: Axes, reason: str | None) -> None:
 
 
 def _curve(taus: ArrayLike, spread: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    places, values = np.asarray(taus, dtype=np.float64), np.asarray(spread, dtype=np.float64)
+    places, values = as_floats("taus", taus), as_floats("spread", spread)
     if places.ndim != 1 or len(places) < 2:
         raise ArgumentValueError("taus", rule="have shape (T,) with T >= 2", got=str(places.shape))
     if values.shape != places.shape:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lt_callbacks import _checks
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._arrays import as_floats
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.evaluation.figures import figure_style as style
 from lt_callbacks.evaluation.figures.percent_bars import BANDS_END, bar_lengths, is_cut
 
@@ -39,6 +40,9 @@ def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, tit
     Raises:
         ValueError: Nothing to draw, an unknown quantity, or one whose length is not that of ``epoch``.
     """
+    if not isinstance(curves, Mapping):
+        way_out = "Pass {'ce': {'epoch': [0, 1], 'train_loss': [2.1, 1.7]}}."
+        raise ArgumentTypeError("curves", rule="map methods to curves", got=type(curves).__name__, way_out=way_out)
     checked = {method: _checked(method, record) for method, record in curves.items()}
     panels = [name for name in _PANELS if any(name in record for record in checked.values())]
     if not panels:
@@ -77,10 +81,13 @@ def training_curves_figure(curves: Mapping[str, Mapping[str, ArrayLike]], *, tit
 
 
 def _checked(method: str, record: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
+    if not isinstance(record, Mapping):
+        rule = "map `epoch` and quantities to values"
+        raise ArgumentTypeError(f"curves[{method!r}]", rule=rule, got=type(record).__name__)
     if "epoch" not in record:
         got = ", ".join(record) or "nothing"
         raise ArgumentValueError(f"curves[{method!r}]", rule="hold `epoch`", got=got)
-    epoch = np.asarray(record["epoch"], dtype=np.float64)
+    epoch = as_floats(f"curves[{method!r}]['epoch']", record["epoch"])
     if epoch.ndim != 1 or not epoch.size:
         rule = "have shape (E,), E >= 1"
         raise ArgumentValueError(f"curves[{method!r}]['epoch']", rule=rule, got=str(epoch.shape))
@@ -89,7 +96,7 @@ def _checked(method: str, record: Mapping[str, ArrayLike]) -> dict[str, np.ndarr
         if name == "epoch":
             continue
         _checks.one_of(f"curves[{method!r}]", name, _PANELS)
-        array = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        array = np.atleast_2d(as_floats(f"curves[{method!r}][{name!r}]", values))
         if array.ndim != 2 or array.shape[1] != len(epoch) or not len(array):
             raise ArgumentValueError(
                 f"curves[{method!r}][{name!r}]",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lt_callbacks._arrays import as_floats
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.evaluation.figures import class_axis, fonts
 from lt_callbacks.evaluation.figures import figure_style as style
@@ -103,7 +104,7 @@ def _heat_map(axes: Axes, percent: np.ndarray) -> None:
 
 
 def _matrix(values: ArrayLike) -> np.ndarray:
-    matrix = np.array(values, dtype=np.float64)
+    matrix = as_floats("transition_matrix", values)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         rule = "have shape (C, C), row = true class"
         raise ArgumentValueError("transition_matrix", rule=rule, got=str(matrix.shape))

@@ -253,13 +253,48 @@ def test_an_entry_without_a_class_is_refused_not_skipped(node):
         "entry with ~callbacks.mine."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
-        check_targets("callbacks", {"mine": node})
+        check_targets("callbacks", {"mine": node}, Callback)
 
 
 @pytest.mark.parametrize("target", ["lt_callbacks.ProxyLabelMonitr", "no_such_package.Callback", "Callback", "", 3])
 def test_a_class_that_is_not_there_is_refused(target):
     with pytest.raises(ValueError, match=r"^`logger\.mine\._target_` must be the full name of a class; got "):
-        check_targets("logger", {"mine": {"_target_": target}})
+        check_targets("logger", {"mine": {"_target_": target}}, Logger)
+
+
+@pytest.mark.parametrize("nodes", ["lt_callbacks.ProxyLabelMonitor", ["csv"], 3, None])
+def test_entries_that_are_no_mapping_are_refused_by_the_name_of_the_setting(nodes):
+    with pytest.raises(
+        TypeError, match=r"^`logger` must map names to entries with a `_target_`; got .* Set \+logger\."
+    ):
+        check_targets("logger", nodes, Logger)
+
+
+@pytest.mark.parametrize(
+    ("node", "error", "message"),
+    [
+        (
+            {"_target_": "lightning.pytorch.loggers.CSVLogger"},
+            ValueError,
+            "must have settings .*missing a required argu",
+        ),
+        (
+            {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": "a", "x": 1},
+            ValueError,
+            "unexpected keyword",
+        ),
+        (
+            {"_target_": "lt_callbacks.ProxyLabelMonitor"},
+            TypeError,
+            "must be a Lightning Logger; got ProxyLabelMonitor",
+        ),
+        ({"_target_": "torch.float32"}, TypeError, "must be a Lightning Logger; got dtype"),
+    ],
+)
+def test_an_entry_is_looked_at_whole_and_not_built(node, error, message):
+    """A logger that is built begins to write: what is wrong with one is found without that."""
+    with pytest.raises(error, match=rf"^`logger\.mine` {message}" if message[:4] == "must" else message):
+        check_targets("logger", {"mine": node}, Logger)
 
 
 def test_an_object_of_another_kind_is_refused():

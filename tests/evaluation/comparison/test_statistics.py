@@ -68,3 +68,28 @@ def test_errors_name_the_argument():
         paired_difference({0: 1.0}, {0: float("inf")})
     with pytest.raises(ValueError, match=re.escape("`confidence` must be a finite number > 0 and < 1; got 95")):
         paired_difference({0: 1.0}, {0: 1.0}, confidence=95)
+
+
+@pytest.mark.parametrize("given", [{0: 71.5}, "12", b"12", ["71"], None, 3.0, [None], [[1.0]], object()])
+def test_what_is_no_numbers_is_refused_by_name(given):
+    """A mapping of seeds would give the mean of its seeds, a text that of its digits."""
+    for function in (mean, sd):
+        with pytest.raises(TypeError, match=r"^`values` must be numbers, one after the other; got \w+\."):
+            function(given)
+
+
+@pytest.mark.parametrize("given", [[1.0, 2.0], None, "seed"])
+def test_values_without_their_seeds_are_refused_by_name(given):
+    with pytest.raises(TypeError, match=r"^`values` must map seeds to numbers; got \w+\. Pass \{0: 71\.5"):
+        paired_difference(given, {0: 1.0})
+    with pytest.raises(TypeError, match="^`reference` must map seeds to numbers"):
+        paired_difference({0: 1.0}, given)
+
+
+def test_numbers_at_the_end_of_the_floats_have_a_mean_too():
+    assert mean([1.7e308, 1.7e308, 1.7e308]) == pytest.approx(1.7e308)
+    assert sd([1e150, -1e150]) == pytest.approx(2**0.5 * 1e150)
+    with pytest.raises(
+        ValueError, match=r"^`values` must be close enough .*; got -1e\+300 to 1e\+300. Give them in a larger"
+    ):
+        sd([1e300, -1e300])
