@@ -131,8 +131,9 @@ def _be_the_tests(request: dict) -> None:
 
 
 def _tested(request: dict) -> int:
-    import lt_callbacks
     import pytest
+
+    import lt_callbacks
 
     if not lt_callbacks.__file__.startswith(request["copy"]):
         return NOT_THE_COPY

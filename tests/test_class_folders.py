@@ -101,7 +101,11 @@ def test_a_link_to_a_folder_above_neither_hangs_nor_takes_other_classes_in(tmp_p
 
 
 def test_what_lies_above_a_linked_class_is_above_it(tmp_path: Path):
-    touch(tmp_path / "root" / "dog" / "0.png", tmp_path / "elsewhere" / "cats" / "0.png", tmp_path / "elsewhere" / "no.png")
+    touch(
+        tmp_path / "root" / "dog" / "0.png",
+        tmp_path / "elsewhere" / "cats" / "0.png",
+        tmp_path / "elsewhere" / "no.png",
+    )
     (tmp_path / "root" / "cat").symlink_to(tmp_path / "elsewhere" / "cats")
     (tmp_path / "elsewhere" / "cats" / "up").symlink_to("..")
     assert names(tmp_path / "root", ["cat", "dog"]) == [["cat/0.png"], ["dog/0.png"]]

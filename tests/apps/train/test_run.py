@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from tiny_run import tiny_config, type_command, write_image_files
+from tiny_run import tiny_config, tiny_study, type_command, write_image_files
 
 from lt_callbacks.apps.train.run import run
 from lt_callbacks.corruption import Manifest
@@ -129,11 +129,37 @@ def test_several_runs_add_to_one_document(tmp_path, capsys):
     ]
 
 
-def test_cells_of_one_document_are_told_apart_by_name(tmp_path):
+def test_cells_of_one_document_are_told_apart_by_name(tmp_path, capsys):
     document = tmp_path / "shared.json"
     for cell in ("first", "second"):
         run(tiny_config(tmp_path / cell, "methods=[ce]", f"setting={cell}", f"results={document}"))
-    assert [cell.key for cell in read_result(document).results] == [("CE", 0, "first"), ("CE", 0, "second")]
+    keys = [("CE", 0, "first"), ("CE", 0, "second")]
+    assert [cell.key for cell in read_result(document).results] == keys
+    capsys.readouterr()
+    # A name is as good as none for a run that goes on.
+    run(tiny_config(tmp_path / "again", "methods=[ce]", "setting=second", f"results={document}"))
+    assert "1 of 1 result (methods times seeds) are reused from" in capsys.readouterr().err
+    assert [cell.key for cell in read_result(document).results] == keys
+
+
+def test_a_manifest_counts_by_its_content_wherever_it_lies(tmp_path, capsys):
+    document = tmp_path / "shared.json"
+    first, second = (tiny_study(tmp_path, f"seed={seed}").datamodule.manifest for seed in (0, 1))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+
+    def go(path, folder):
+        run(tiny_config(tmp_path / folder, "methods=[ce]", f"manifest={path}", f"results={document}"))
+
+    go(first.save(tmp_path / "a" / "manifest.json"), "one")
+    capsys.readouterr()
+    go(first.save(tmp_path / "b" / "of another name.json"), "two")
+    assert "1 of 1 result (methods times seeds) are reused from" in capsys.readouterr().err
+    # The same place, other labels.
+    second.save(tmp_path / "a" / "manifest.json")
+    with pytest.raises(ValueError, match="^`settings` must equal those of the document .*; got manifest = "):
+        go(tmp_path / "a" / "manifest.json", "three")
+    assert len(read_result(document).results) == 1
 
 
 def test_threads_are_those_asked_for(tmp_path):

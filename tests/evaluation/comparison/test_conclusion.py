@@ -58,7 +58,9 @@ def test_methods_on_one_side_are_listed_from_the_largest_difference_on():
 def test_no_method_is_better_than_one_that_it_shares_no_seed_with():
     found = [method_result("X", seed, 10.0 + seed) for seed in (7, 8, 9)]
     for seed in range(3):
-        found += [method_result(name, seed, 50.0 + seed + gain + seed / 10) for name, gain in (("CE", 0), ("A", 5), ("B", 9))]
+        found += [
+            method_result(name, seed, 50.0 + seed + gain + seed / 10) for name, gain in (("CE", 0), ("A", 5), ("B", 9))
+        ]
     text = conclusion(summarise(found, reference="CE"))
     assert "Better than CE, in points" in text
     assert "Which of them is best is not shown." in text
