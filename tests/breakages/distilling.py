@@ -7,6 +7,13 @@ BREAKAGES = {
         "calibrate(plain, task.class_prior, label_fit.tau, target_prior=task.settings.target_prior)",
         "tests/relabel/test_calibration.py::test_a_target_prior_changes_no_alarm",
     ),
+    "tau is fitted under the target prior": (
+        "relabel/task.py",
+        "return TauEstimator(self.class_prior, shrink_to",
+        "prior = self.settings.target_prior\n"
+        "        return TauEstimator(self.class_prior if prior is None else prior, shrink_to",
+        "tests/relabel/test_calibration.py::test_a_target_prior_changes_no_alarm",
+    ),
     "unmixed views count as images of their own": (
         "relabel/fit.py",
         'is_mixed = fit_on in ("mixed", "strong") and views.mix != "none"',

@@ -139,12 +139,6 @@ BREAKAGES = {
         "max(side, int(scale * length))",
         "tests/test_covering_size.py",
     ),
-    "a group of gloo gets a twin": (
-        "_ranks.py",
-        'if "gloo" in dist.get_backend_config(group):',
-        'if dist.get_backend_config(group) == "gloo":',
-        "tests/test_ranks.py",
-    ),
     "a file half written stays beside": (
         "_files.py",
         "        temporary.unlink(missing_ok=True)\n        raise",
