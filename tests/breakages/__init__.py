@@ -1,6 +1,6 @@
 """What test_sabotage.py breaks, in files by rooms: name -> file, text, replacement, test that turns red."""
 
-from breakages import commands, distilling, labels, pictures, results, training
+from breakages import commands, distilling, labels, pictures, results, running, training
 
 BREAKAGES = {
     **labels.BREAKAGES,
@@ -9,4 +9,5 @@ BREAKAGES = {
     **pictures.BREAKAGES,
     **results.BREAKAGES,
     **distilling.BREAKAGES,
+    **running.BREAKAGES,
 }
