@@ -17,12 +17,13 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-#: Exit codes of a child whose copy was not the one imported, and of one that was not done in time.
-NOT_THE_COPY, TOO_LATE = 99, 98
+#: Exit codes of a child whose copy was not the one imported, that was not done in time, and that ran no test.
+NOT_THE_COPY, TOO_LATE, NOT_RUN = 99, 98, 97
 
 # What most tests import. None of it may start a thread: a child has only the one that forks.
 _IMPORTED_ONCE = (
@@ -112,7 +113,7 @@ def _forked(request: dict) -> int:
 
 
 def _be_the_tests(request: dict) -> None:
-    code = 97
+    code = NOT_RUN
     try:
         os.setsid()
         log = os.open(request["log"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o666)
@@ -123,9 +124,11 @@ def _be_the_tests(request: dict) -> None:
         os.environ["PYTHONPATH"] = request["copy"]
         sys.path.insert(0, request["copy"])
         code = _tested(request)
+    except BaseException:
+        traceback.print_exc()
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:
         # Nothing of the parent's is to be closed or written a second time.
         os._exit(code)
 
