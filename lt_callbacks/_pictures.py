@@ -92,7 +92,13 @@ def picture_as_seen(image: Image.Image, *, keep_grey: bool = False, name: _Path 
         )
     if picture.mode == "L" and not keep_grey:
         picture = picture.convert("RGB")
-    return picture if turn is None else picture.transpose(turn)
+    if turn is None:
+        return picture
+    upright = picture.transpose(turn)
+    # It would be turned once more by whoever looks at it again.
+    for name in _TELL_ORIENTATION:
+        upright.info.pop(name, None)
+    return upright
 
 
 def warn_of_frames(paths: Iterable[Path]) -> None:

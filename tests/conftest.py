@@ -10,6 +10,8 @@ for folder in Path(__file__).parent.rglob("*"):
     if folder.is_dir() and folder.name not in ("__pycache__", "breakages"):
         sys.path.append(str(folder))
 sys.path.append(str(Path(__file__).parent))
+# Processes that a test spawns import it as `tests....`, which plain `pytest` would not let them find.
+sys.path.append(str(Path(__file__).parent.parent))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -100,6 +100,17 @@ def test_a_link_to_a_folder_above_neither_hangs_nor_takes_other_classes_in(tmp_p
     assert names(tmp_path / "root", ["cat", "dog"]) == [["cat/deep/0.png"], ["dog/0.png"]]
 
 
+def test_what_lies_above_a_linked_class_is_above_it(tmp_path: Path):
+    touch(
+        tmp_path / "root" / "dog" / "0.png",
+        tmp_path / "elsewhere" / "cats" / "0.png",
+        tmp_path / "elsewhere" / "no.png",
+    )
+    (tmp_path / "root" / "cat").symlink_to(tmp_path / "elsewhere" / "cats")
+    (tmp_path / "elsewhere" / "cats" / "up").symlink_to("..")
+    assert names(tmp_path / "root", ["cat", "dog"]) == [["cat/0.png"], ["dog/0.png"]]
+
+
 def test_links_that_lead_to_one_another_do_not_hang(tmp_path: Path):
     touch(tmp_path / "root" / "cat" / "0.png", tmp_path / "x" / "1.png", tmp_path / "y" / "2.png")
     (tmp_path / "root" / "cat" / "x").symlink_to(tmp_path / "x")
@@ -146,6 +157,12 @@ def test_classes_without_pictures_are_named_unless_they_may_be_empty(tmp_path: P
     ):
         names(tmp_path, ["cat", "dog", "eel"])
     assert names(tmp_path, ["cat", "dog", "eel"], may_be_empty=True) == [["cat/0.png"], [], []]
+
+
+@pytest.mark.parametrize(("num_empty", "end"), [(5, "4"), (7, "4 and 2 more")])
+def test_of_many_classes_without_pictures_five_are_named(tmp_path: Path, num_empty: int, end: str):
+    with pytest.raises(ValueError, match=rf"got .*/0, .*/1, .*/2, .*/3, .*/{end}, without a file"):
+        names(tmp_path, [str(number) for number in range(num_empty)])
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path):

@@ -51,8 +51,9 @@ def test_the_separator_is_the_one_that_makes_columns(tmp_path: Path):
     assert rows(table) == [("a.png", "x")]
 
 
-def test_a_line_that_tells_spreadsheets_the_separator_is_passed_over(tmp_path: Path):
-    table = read(tmp_path, "sep=;\r\npath;label\r\na.png;x\r\n")
+@pytest.mark.parametrize("told", ["sep=;", "SEP=;", '"sep=;"'])
+def test_a_line_that_tells_spreadsheets_the_separator_is_passed_over(tmp_path: Path, told: str):
+    table = read(tmp_path, f"{told}\r\npath;label\r\na.png;x\r\n")
     assert rows(table) == [("a.png", "x")]
     assert table.where(0).endswith("train.csv, line 3")
     with pytest.raises(ValueError, match="got .*line 4, which has 1"):
@@ -112,6 +113,15 @@ def test_a_quote_within_a_field_is_part_of_it(tmp_path: Path):
         ("a.png", '5" screen'),
         ("b.png", '5" screen'),
     ]
+
+
+@pytest.mark.parametrize("name", ["path", "label", "split"])
+def test_a_column_twice_is_named_with_its_line(tmp_path: Path, name: str):
+    message = rf"`train_csv` must have one column '{name}'; got 2 of them in .*train.csv, line"
+    with pytest.raises(ValueError, match=f"{message} 1. Rename"):
+        read(tmp_path, f"path,label,split,{name}\na.png,x,train,y\n")
+    with pytest.raises(ValueError, match=f"{message} 2. Rename"):
+        read(tmp_path, f"sep=;\npath;label;split;{name}\na.png;x;train;y\n")
 
 
 def test_a_header_without_the_columns_is_shown(tmp_path: Path):

@@ -100,6 +100,17 @@ def test_a_holder_that_is_gone_from_this_machine_is_not_waited_for(tmp_path, hol
     assert clock.now == 0.0
 
 
+def test_a_later_process_of_the_holders_number_is_not_the_holder(tmp_path, clock):
+    """The number of a process that has ended is in use again: here that of this process's parent."""
+    held = _lease._Held(tmp_path / "0")
+    held.path.touch()
+    held.facts["process"] = os.getppid()
+    held.write(is_released=False)
+    with Lease(tmp_path, heartbeat=5, expiry=60).acquire(unless=never) as is_held:
+        assert is_held
+    assert clock.now == 0.0
+
+
 @pytest.mark.parametrize("change", [{"machine": "another one"}, {"machine": None}])
 def test_the_lease_of_a_holder_that_was_killed_elsewhere_expires(tmp_path, holder, change, clock):
     holder.kill()

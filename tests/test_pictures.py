@@ -278,7 +278,7 @@ def test_cmyk_and_ycbcr_and_lab_tiffs_are_their_rgb_twins(tmp_path: Path):
     assert off_by(rgb(saved(tmp_path / "lab.tif", lab)), np.array([[[255] * 3, [0] * 3, [255, 0, 0]]])) <= 12
 
 
-@pytest.mark.parametrize("ending", ["gif", "tif", "webp", "png"])
+@pytest.mark.parametrize("ending", ["gif", "tif", "webp", "png", "TIFF"])
 def test_the_first_of_several_frames_is_read_and_said(tmp_path: Path, ending: str):
     frames = [Image.fromarray(np.full((8, 8, 3), value, dtype=np.uint8)) for value in (10, 200)]
     options = {"lossless": True} if ending == "webp" else {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from lt_callbacks._pictures import read_picture
+from lt_callbacks._pictures import picture_as_seen, read_picture
 
 # Orientation -> what a camera stored of an upright picture, from the definition of the tag: which side of the picture
 # the first row and the first column of the file are.
@@ -63,6 +63,8 @@ def test_a_turned_picture_is_its_upright_twin(tmp_path: Path, ending: str, orien
     found = np.asarray(read_picture(path)).astype(int)
     assert found.shape == (32, 48, 3)
     assert np.abs(found - upright()).max() <= tolerance
+    # What is upright already stays so, whoever looks at it again.
+    assert np.array_equal(np.asarray(picture_as_seen(read_picture(path))), found)
 
 
 @pytest.mark.parametrize("orientation", STORED)
@@ -115,3 +117,4 @@ def test_orientation_in_xmp_counts_where_there_is_no_exif(tmp_path: Path):
     path = tmp_path / "x.png"
     Image.fromarray(np.ascontiguousarray(STORED[3](upright()))).save(path, pnginfo=chunks)
     assert np.array_equal(np.asarray(read_picture(path)), upright())
+    assert np.array_equal(np.asarray(picture_as_seen(read_picture(path))), upright())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lt_callbacks._checks import as_path, integer, one_of, real
+from lt_callbacks._checks import integer, one_of, real
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks._files import canonical_json, sha256
 from lt_callbacks.corruption import Imbalance, Manifest, Noise, build_manifest

@@ -201,6 +201,14 @@ def test_warns_of_labels_that_agree_by_chance(tmp_path: Path) -> None:
         load_many(tmp_path / "own.npy", None)
 
 
+def test_labels_of_one_class_say_nothing_of_their_order(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.zeros(500, dtype=np.int64))
+    mostly = np.r_[np.zeros(480, dtype=np.int64), np.ones(20, dtype=np.int64)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_given_labels(tmp_path / "one.npy", num_classes=3, clean_labels=mostly)
+
+
 def test_labels_that_count_from_one_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", GIVEN + 1)
     with pytest.raises(ValueError, match=r"must be in 0..2; got 3 at index 0\. They count from 1: subtract 1"):

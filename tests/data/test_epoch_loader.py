@@ -45,6 +45,8 @@ def test_a_resumed_epoch_goes_on_where_it_was_saved(done: int):
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state
     assert batches(resumed, 3) == batches(loader(), 3)[done:]
+    # Once more is from the start.
+    assert batches(resumed, 3) == batches(loader(), 3)
     assert batches(resumed, 4) == batches(loader(), 4)
     assert len(resumed) == 6
 

@@ -69,6 +69,15 @@ def test_a_file_that_did_not_change_is_read_once(files: list[Path], monkeypatch:
 
 
 @pytest.mark.usefixtures("settled")
+def test_what_was_remembered_stays_when_there_are_new_files(files: list[Path], monkeypatch: pytest.MonkeyPatch):
+    file_hashes(files[:90])
+    file_hashes(files)
+    read = count_reads(monkeypatch)
+    assert file_hashes(files) == expected(files)
+    assert read == []
+
+
+@pytest.mark.usefixtures("settled")
 def test_exchanged_files_of_equal_size_and_times_are_read_again(files: list[Path]):
     for path in files:
         os.utime(path, ns=(10**18, 10**18))
@@ -95,6 +104,47 @@ def test_a_file_written_anew_with_its_old_time_is_read_again(files: list[Path]):
 
 def test_a_file_that_has_just_changed_is_not_remembered(files: list[Path], cache: Path):
     file_hashes(files)
+    assert not cache.exists()
+
+
+def test_a_file_that_has_just_got_an_old_date_is_not_remembered(tmp_path: Path, cache: Path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"a")
+    os.utime(path, ns=(10**18, 10**18))
+    file_hashes([path])
+    assert not cache.exists()
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"a")
+
+    class Written:
+        """The file, to which somebody writes while it is read."""
+
+        def __init__(self, *arguments, **options):
+            self._stream = open(*arguments, **options)  # noqa: PTH123, SIM115
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._stream.close()
+
+        def fileno(self):
+            return self._stream.fileno()
+
+        def read(self, size):
+            found = self._stream.read(size)
+            if found == b"a":
+                path.write_bytes(b"ab")
+            return found
+
+    monkeypatch.setattr(module, "open", Written, raising=False)
+    file_hashes([path])
     assert not cache.exists()
 
 

@@ -18,7 +18,7 @@ def source_of(counts: list[int], *, test: ImageSet | None = None, **changes: boo
         name="mine",
         train=ImageSet(images=images, labels=labels),
         test=test,
-        class_names=tuple("abcdefgh"[: len(counts)]),
+        class_names=tuple("abcdefghijklmnop"[: len(counts)]),
         mean=(0.5,),
         std=(0.5,),
         **changes,
@@ -40,6 +40,22 @@ def test_every_class_gives_its_share_and_keeps_its_labels():
 
 def test_the_same_samples_are_held_out_each_time():
     assert positions(hold_out_test(source_of([30, 9])).test) == positions(hold_out_test(source_of([30, 9])).test)
+
+
+def test_other_samples_are_held_out_than_for_a_validation():
+    source = source_of([120, 120])
+    data = LongTailedDataModule(source=source, validation_fraction=0.2, seed=0)
+    validation = set(data.manifest.indices[data.val_indices].tolist())
+    test = set(positions(hold_out_test(source, fraction=0.2).test))
+    assert len(validation) == len(test) == 48
+    # Of independent draws a fifth is common.
+    assert len(validation & test) < 24
+
+
+@pytest.mark.parametrize(("num_silent", "end"), [(10, r"'k' \(1\)\."), (13, r"'k' \(1\) and 3 more\.")])
+def test_of_many_classes_that_are_not_scored_ten_are_named(num_silent, end):
+    with pytest.warns(UserWarning, match=rf"not scored: 'b' \(1\), .*{end} Give"):
+        hold_out_test(source_of([30, *[1] * num_silent]))
 
 
 def test_a_class_of_one_sample_stays_in_training_and_is_named():

@@ -30,6 +30,9 @@ def test_damaged_pictures_are_named_together(tmp_path):
 
 
 def test_of_very_many_files_only_those_of_the_test_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(readable_pictures, "ALL_UP_TO", 12)
+    with pytest.raises(ValueError, match="got 1 that cannot: .*0.png"):
+        check_pictures(folder_of(tmp_path / "few", broken=["train/dog/0.png"]))
     monkeypatch.setattr(readable_pictures, "ALL_UP_TO", 11)
     check_pictures(folder_of(tmp_path / "a", broken=["train/dog/0.png"]))
     with pytest.raises(ValueError, match="got 1 that cannot: .*1.png"):

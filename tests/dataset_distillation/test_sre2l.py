@@ -45,6 +45,16 @@ def test_the_seed_alone_decides():
     assert first != made(distiller, seed=3)
 
 
+def test_images_of_other_seeds_start_elsewhere():
+    first, second = (
+        real_images().normalised(made(SRe2L(**STANDING), images_per_class=3, seed=seed).images).flatten(1)
+        for seed in (0, 1)
+    )
+    # Each with each, whatever its place.
+    between = torch.corrcoef(torch.cat([first, second]))[: len(first), len(first) :]
+    assert float(between.abs().max()) < 0.4
+
+
 def test_the_network_recognises_every_image_as_its_class_one_class_after_the_other():
     network = trained_network()
     before = state_of(network)

@@ -135,6 +135,8 @@ def test_a_group_without_a_class_is_left_out():
 def test_a_network_that_diverged_is_wrong():
     metric = ShotAccuracy(class_counts=[3, 2, 1])
     metric.update(torch.full((3, 3), float("nan")), torch.tensor([0, 0, 1]))
+    # One NaN is enough, also where the largest of the others, or the NaN itself, is at the target.
+    metric.update(torch.tensor([[2.0, float("nan"), 1.0]] * 2), torch.tensor([0, 1]))
     assert metric.compute()["all"].item() == 0.0
 
 

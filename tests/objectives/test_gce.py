@@ -51,6 +51,18 @@ def test_truncation_equals_the_published_formula_and_stops_the_pull(prepared, ba
     assert 0 < pulled.sum() < 6
 
 
+def test_a_sample_at_the_truncation_does_not_pull(prepared, batch):
+    """Its probability is k: the loss is the constant, from either side of the limit."""
+    objective = prepared("gce", truncation=0.5, truncation_start=0.0)
+    logits = torch.full_like(batch[0].detach(), -800.0)
+    logits[:, :2] = 0.0
+    logits.requires_grad_(True)
+    loss = objective(logits, torch.zeros(len(logits), dtype=torch.int64))
+    loss.backward()
+    assert loss.item() == pytest.approx((1 - 0.5**objective.q) / objective.q)
+    assert not logits.grad.any()
+
+
 def test_truncation_waits_for_its_epoch(prepared, batch):
     plain = GeneralizedCrossEntropy()(*batch)
     objective = prepared("gce", truncation=0.5, max_epochs=120)

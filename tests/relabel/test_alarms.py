@@ -100,6 +100,8 @@ def test_classes_that_the_model_does_not_recognise_are_named():
     )
     (alarm,) = alarms(a_fit(), quality(recognised=0.1), class_names=NAMES)
     assert "e (10 %) and 1 more." in alarm
+    (alarm,) = alarms(a_fit(), quality(recognised=[0.1, 0.1, 0.1, 0.1, 0.1, 0.9]), class_names=NAMES)
+    assert "e (10 %). No label" in alarm
 
 
 def test_of_two_classes_less_than_chance_is_not_recognised():

@@ -41,6 +41,18 @@ def test_quality_and_alarms_are_those_of_the_labels_without_a_target_prior():
     assert found.alarms
 
 
+@pytest.mark.parametrize("target_prior", [[1, 9, 1, 1], [1, 1e6, 1, 1], [1e6, 1, 1, 1]])
+@pytest.mark.parametrize("fit_on", ["plain", "strong"])
+def test_a_target_prior_changes_no_alarm(target_prior, fit_on):
+    """Also one under which every label would be of one class."""
+    found, plain_found = (
+        find_calibration(task(fit_on=fit_on, target_prior=prior), source()) for prior in (target_prior, None)
+    )
+    assert found.alarms == plain_found.alarms != ()
+    assert found.fit.to_dict() == plain_found.fit.to_dict()
+    assert found.quality.entropy.tolist() == plain_found.quality.entropy.tolist()
+
+
 class OneOfThree:
     """A rank that says what it would add to the sums of the others."""
 

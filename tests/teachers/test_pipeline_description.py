@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import torch
 from torch.utils.data import DataLoader, TensorDataset
 from user_project import UserData, UserNet, images_and_labels
 
@@ -48,6 +49,9 @@ def test_hooks_places_and_the_validation_are_named():
 
 def test_a_third_item_that_was_taken_for_the_index_makes_another_teacher():
     third = UserData(TensorDataset(IMAGES, LABELS, LABELS))
-    assert describe(datamodule=third) == {"index": "positions"}
+    network, before = UserNet(), torch.get_rng_state()
+    assert describe(network, third) == {"index": "positions"}
+    # A batch was looked at, and nothing drawn for it.
+    assert torch.equal(torch.get_rng_state(), before)
     assert describe(datamodule=third, needs_index=False) is None
     assert describe(datamodule=third, fields=BatchFields(index_from=2)) == {"fields": {"index_from": 2}}

@@ -28,6 +28,27 @@ def test_the_users_own_collate_function_makes_the_batch():
     assert [positions.tolist() for _, positions in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
+def test_the_order_is_that_of_the_users_own_generator():
+    def loader():
+        return DataLoader(
+            TensorDataset(IMAGES, LABELS), batch_size=4, shuffle=True, generator=torch.Generator().manual_seed(3)
+        )
+
+    before = torch.get_rng_state()
+    expected = torch.cat([images[:, 0] for images, _ in loader()]).tolist()
+    assert torch.cat([positions for _, positions in with_positions(loader())]).tolist() == expected
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_workers_start_as_the_users_do(tmp_path):
+    def start(worker):
+        (tmp_path / str(worker)).touch()
+
+    loader = DataLoader(TensorDataset(IMAGES, LABELS), batch_size=5, num_workers=2, worker_init_fn=start)
+    assert torch.cat([positions for _, positions in with_positions(loader)]).tolist() == list(range(10))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
 def test_a_dataset_that_gives_whole_batches_is_asked_for_them():
     class AtOnce(TensorDataset):
         asked: list[list[int]] = []

@@ -39,12 +39,23 @@ class Wrapped(torch.utils.data.Dataset):
         return self.dataset[position]
 
 
+class Renumbered(Subset):
+    """Changes the items, as a user's own subset may."""
+
+    def __getitem__(self, position):
+        return (*super().__getitem__(position)[:2], 0)
+
+    def __getitems__(self, positions):
+        return [self[position] for position in positions]
+
+
 @pytest.mark.parametrize(
     "loader",
     [
         DataLoader(PAIRS),
         DataLoader(TensorDataset(*PAIRS.tensors, torch.arange(24))),
         DataLoader(Wrapped(add_index(PAIRS))),
+        DataLoader(Renumbered(add_index(PAIRS), [3, 5])),
         # Each part counts from 0.
         DataLoader(ConcatDataset([add_index(PAIRS), add_index(PAIRS)])),
         DataLoader(add_index(PAIRS), collate_fn=lambda samples: default_collate(samples)),

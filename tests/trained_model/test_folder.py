@@ -80,6 +80,12 @@ def test_a_model_is_replaced_as_a_whole(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "weights.safetensors"]
 
 
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "model").mkdir()
+    folder, _ = saved(tmp_path / "model")
+    assert load_model(folder).facts == facts_of()
+
+
 def test_something_else_is_not_replaced(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "notes.txt").write_text("mine")

@@ -7,6 +7,7 @@ from PIL import Image
 from small_models import write_picture
 from torchvision.transforms import v2
 
+from lt_callbacks._pictures import read_picture
 from lt_callbacks.data import BatchView, WorkerDataset, arrays, image_folder
 from lt_callbacks.data.build_loader import build_loader
 from lt_callbacks.trained_model.preparation import preparation
@@ -80,6 +81,19 @@ def test_a_network_for_grey_sees_pictures_in_grey(tmp_path):
     prepared = preparation(image_size=(8, 8), resize=1.0, mean=(0.5,), std=(0.5,))(colour)
     grey = torch.tensor(np.asarray(colour.convert("L")), dtype=torch.float64)
     torch.testing.assert_close(prepared[0].double(), grey / 127.5 - 1, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_that_is_opened_already_is_seen_as_its_file_is(tmp_path, channels):
+    """Turned as EXIF says, and laid on white where it is transparent."""
+    picture = Image.open(write_picture(tmp_path / "a.png", size=(24, 32)))
+    picture.putalpha(90)
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    picture.save(tmp_path / "b.png", exif=exif)
+    prepare = preparation(image_size=(32, 24), resize=1.0, mean=(0.5,) * channels, std=(0.5,) * channels)
+    expected = prepare(read_picture(tmp_path / "b.png"))
+    torch.testing.assert_close(prepare(Image.open(tmp_path / "b.png")), expected, atol=0, rtol=0)
 
 
 def test_it_is_made_of_torchvisions_transforms():

@@ -6,6 +6,7 @@ from PIL import Image
 from small_models import saved, write_picture
 
 from lt_callbacks import load_model
+from lt_callbacks.trained_model import predict_files
 
 
 @pytest.fixture
@@ -30,6 +31,27 @@ def test_pictures_are_predicted_from_paths_pictures_and_pixels_alike(tmp_path, m
             torch.testing.assert_close(probs, expected, atol=1e-6, rtol=0)
     for alone in (str(files[1]), files[1], pictures[1], pixels[1]):
         torch.testing.assert_close(model.predict(alone), expected[1:2], atol=1e-6, rtol=0)
+
+
+def test_a_picture_that_was_stored_turned_is_turned_once(tmp_path, model):
+    upright = Image.open(write_picture(tmp_path / "upright.png", size=(24, 32)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = tmp_path / "turned.png"
+    upright.transpose(Image.Transpose.ROTATE_90).save(file, exif=exif)
+    expected = model.predict(upright)
+    assert expected.std() > 1e-3
+    (from_file,) = predict_files(model, [file])
+    for probs in (model.predict(file), model.predict(Image.open(file)), from_file.probs[None]):
+        torch.testing.assert_close(probs, expected, atol=1e-6, rtol=0)
+
+
+def test_probabilities_are_float32_also_under_autocast(model):
+    images = torch.randn(5, 3, 24, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        probs = model.probabilities(images)
+    assert probs.dtype == torch.float32
+    torch.testing.assert_close(probs.sum(dim=1), torch.ones(5), atol=1e-6, rtol=0)
 
 
 def test_no_picture_is_refused(model):

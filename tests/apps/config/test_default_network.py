@@ -31,6 +31,7 @@ def source_of(channels, height, width):
         ((64, 64), "small_cnn"),
         ((65, 65), "torchvision:resnet18"),
         ((32, 96), "torchvision:resnet18"),
+        ((96, 32), "torchvision:resnet18"),
     ],
 )
 def test_the_network_follows_the_larger_side_of_the_images(size, expected):

@@ -20,6 +20,11 @@ def test_a_sweep_over_one_is_refused_too():
         refuse_unknown_settings(["-m", "imbalance.facto=10,100"], DistillConfig)
 
 
+def test_a_misspelt_setting_of_two_lines_is_refused_too():
+    with pytest.raises(ValueError, match="got 'facto'. Did you mean 'factor'"):
+        refuse_unknown_settings(["imbalance.facto='1\n2'"], TrainConfig)
+
+
 def test_the_schema_is_the_commands_own():
     refuse_unknown_settings(["student.num_passes=3"], DistillConfig)
     refuse_unknown_settings(["noise_teacher.settings.beta=1"], TrainConfig)

@@ -240,6 +240,11 @@ def test_cells_of_one_document_are_told_apart_by_name_and_a_table_has_its_own(fi
     assert numbers(cells_of(copied)[-1]) | {"cell": ""} == numbers(cells_of(finished)[1])
     # The networks' row counts what a set needs too, which is shown.
     assert reused(capsys.readouterr().err)[0].startswith("[1/4] ")
+    again = ("methods=[hard]", "setting=second", f"output={copied / 'three'}", f"results={document}")
+    run(tiny_distill_config(copied, *again))
+    printed = capsys.readouterr().err
+    assert "1 of 1 result (methods times seeds) are reused from" in printed
+    assert stages(printed) == []
 
 
 def test_a_seed_whose_rows_need_no_labels_has_none(tmp_path, capsys):

@@ -35,10 +35,11 @@ def test_a_folder_is_searched_to_any_depth_in_order(tmp_path):
     assert all(str(path) == name for name, path in found)
 
 
-def test_a_table_is_read_as_that_of_the_training_is(tmp_path):
+@pytest.mark.parametrize("name", ["table.csv", "TABLE.CSV"])
+def test_a_table_is_read_as_that_of_the_training_is(tmp_path, name):
     """What `data=csv_file` reads, labels or not, can be asked about."""
-    (tmp_path / "table.csv").write_bytes("path;label\r\nsub/a.png;cat\r\n".encode("utf-16"))
-    assert pictures_of(tmp_path / "table.csv") == [("sub/a.png", tmp_path / "sub" / "a.png")]
+    (tmp_path / name).write_bytes("path;label\r\nsub/a.png;cat\r\n".encode("utf-16"))
+    assert pictures_of(tmp_path / name) == [("sub/a.png", tmp_path / "sub" / "a.png")]
 
 
 def test_one_picture_is_one(tmp_path):

@@ -4,10 +4,12 @@ import csv
 
 import pytest
 import torch
-from small_models import saved, write_picture
+from PIL import Image
+from small_models import facts_of, network_of, saved, write_picture
 
 from lt_callbacks import load_model
 from lt_callbacks.apps.predict.run import run
+from lt_callbacks.trained_model import save_model
 
 
 @pytest.fixture
@@ -30,6 +32,23 @@ def test_every_picture_has_the_class_that_the_model_gives_it(tmp_path, folder, c
         shown = torch.tensor([float(line[f"probability of {name}"]) for name in model.class_names])
         torch.testing.assert_close(shown, probs, atol=1e-6, rtol=0)
     assert capsys.readouterr().out.startswith("5 pictures: ")
+
+
+@pytest.mark.parametrize(("num_classes", "more"), [(5, ""), (7, " and 2 more classes")])
+def test_five_classes_are_counted_and_the_others_told(tmp_path, folder, capsys, num_classes, more):
+    files = [write_picture(tmp_path / "pictures" / f"{n}.png", seed=n) for n in range(num_classes)]
+    facts = facts_of(class_names=tuple("abcdefg"[:num_classes]))
+    network = network_of(facts).eval()
+    prepare = load_model(folder).preprocess
+    with torch.no_grad():
+        # The class of a picture is the one whose features are nearest: each has its own.
+        features = network.features(torch.stack([prepare(Image.open(file)) for file in files]))
+        network.head.weight.copy_(features)
+        network.head.bias.copy_(-features.square().sum(dim=1) / 2)
+    model = save_model(tmp_path / "other", network, facts=facts)
+    assert run(model, tmp_path / "pictures", output=tmp_path / "out.csv", num_workers=0) == 0
+    counted, _, _ = capsys.readouterr().out.partition(". Predictions: ")
+    assert counted == f"{num_classes} pictures: 1 a, 1 b, 1 c, 1 d, 1 e{more}"
 
 
 def test_an_unreadable_picture_is_named_and_keeps_its_line(tmp_path, folder, capsys):

@@ -20,6 +20,9 @@ def test_finished_results_are_counted_and_named_with_their_document():
     assert told({0: [], 1: ["dsink"], 2: METHODS}) == [
         f"3 of 6 results (methods times seeds) are reused from {FILE} (all of seed 0; seed 1: ce)."
     ]
+    assert told({0: [], 1: [], 2: METHODS}) == [
+        f"4 of 6 results (methods times seeds) are reused from {FILE} (all of seeds 0, 1)."
+    ]
     assert told({0: [], 1: []}) == [
         f"4 of 4 results (methods times seeds) are reused from {FILE}; nothing is left to run."
     ]

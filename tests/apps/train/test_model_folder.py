@@ -10,7 +10,7 @@ from tiny_run import tiny_config, tiny_study, type_command, write_image_files
 
 from lt_callbacks import load_model
 from lt_callbacks.apps.train.checks import check_settings
-from lt_callbacks.apps.train.model_folder import keep_model, model_row
+from lt_callbacks.apps.train.model_folder import keep_model, model_row, settle_model
 from lt_callbacks.apps.train.rows import RECIPES
 from lt_callbacks.evaluation.records.json_result import read_result
 
@@ -101,6 +101,20 @@ def test_another_row_or_seed_is_not_kept(tmp_path, study):
     keep_model(study, "ce", study.run("ce"))
     assert not (tmp_path / "model").exists()
     study.config = replace(study.config, seed=0)
+
+
+def test_a_model_is_found_by_seed_and_training(tmp_path):
+    """One that other settings left in the folder is not this run's."""
+    study = tiny_study(tmp_path, "methods=[ce]", "seed=2", "trainer.max_epochs=1")
+    keep_model(study, "ce", study.run("ce"))
+    study.datamodule.manifest.save(tmp_path / "run" / "manifest-seed2.json")
+    document = tmp_path / "elsewhere" / "metrics.json"
+    facts = load_model(tmp_path / "run" / "model").facts
+    assert settle_model(study.config, document) == f"Model ({facts.summary()}): {tmp_path / 'run' / 'model'}"
+    other = replace(study.config, trainer=replace(study.config.trainer, max_epochs=2))
+    assert settle_model(other, document).startswith(
+        "No model here: an earlier run, which finished its row (ce, seed 2)"
+    )
 
 
 FILES = ("methods=[ce]", "data=image_folder", "data.image_size=8", "data.num_workers=0", "noise=none", "imbalance.factor=1",

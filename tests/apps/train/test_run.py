@@ -197,6 +197,26 @@ def test_a_second_run_in_one_folder_is_refused_before_it_trains(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_a_manifest_counts_by_its_content_wherever_it_lies(tmp_path, capsys):
+    document = tmp_path / "shared.json"
+    first, second = (tiny_study(tmp_path, f"seed={seed}").datamodule.manifest for seed in (0, 1))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+
+    def go(path, folder):
+        run(tiny_config(tmp_path / folder, "methods=[ce]", f"manifest={path}", f"results={document}"))
+
+    go(first.save(tmp_path / "a" / "manifest.json"), "one")
+    capsys.readouterr()
+    go(first.save(tmp_path / "b" / "of another name.json"), "two")
+    assert "1 of 1 result (methods times seeds) are reused from" in capsys.readouterr().err
+    # The same place, other labels.
+    second.save(tmp_path / "a" / "manifest.json")
+    with pytest.raises(ValueError, match="^`settings` must equal those of the document .*; got manifest = "):
+        go(tmp_path / "a" / "manifest.json", "three")
+    assert len(read_result(document).results) == 1
+
+
 def test_threads_are_those_asked_for(tmp_path):
     before = torch.get_num_threads()
     try:

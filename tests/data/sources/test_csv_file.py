@@ -306,6 +306,12 @@ def test_a_split_that_does_not_fit_is_refused_with_its_line(folder: Path, lines:
         csv_file(train_csv=write(folder, *lines, header="path,label,split"), image_size=8)
 
 
+def test_a_missing_test_image_is_named_with_its_line(folder: Path):
+    lines = ("images/0.png,a,train", "images/1.png,a,train", "images/2.png,a,test", "images/9.png,a,test")
+    with pytest.raises(FileNotFoundError, match="got .*9.png in .*train.csv, line 5. Correct the line"):
+        csv_file(train_csv=write(folder, *lines, header="path,label,split"), image_size=8)
+
+
 def test_two_ways_to_name_a_test_set_are_refused(folder: Path):
     plain = write(folder, "images/0.png,a", name="plain.csv")
     other = write(folder, "images/1.png,a", name="other.csv")

@@ -53,6 +53,11 @@ def test_a_hidden_folder_above_the_root_does_not_hide_it(root: Path, tmp_path: P
     assert len(image_folder(root=tmp_path / ".cache" / "own", image_size=8).train) == 12
 
 
+def test_a_folder_that_is_called_by_a_dot_has_its_own_name(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(root)
+    assert image_folder(root=".", image_size=8).name == "own"
+
+
 def test_folders_inside_a_class_count_to_it(root: Path, write_image: Write):
     write_image(root / "train" / "cat" / "more" / "0.png")
     assert (image_folder(root=root, image_size=8).train.labels == 1).sum() == 5

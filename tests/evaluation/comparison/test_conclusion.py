@@ -50,6 +50,22 @@ def test_several_methods_are_listed_by_the_side_of_their_intervals():
     )
 
 
+def test_methods_on_one_side_are_listed_from_the_largest_difference_on():
+    text = conclusion(rows(A=(-2, -3, -4), B=(-12, -13, -14), C=(-6, -7, -8)))
+    assert "Worse than CE, in points (95 % interval, 3 seeds): B 13.0 (10.5 to 15.5); C 7.0 (4.5 to 9.5); A 3.0" in text
+
+
+def test_no_method_is_better_than_one_that_it_shares_no_seed_with():
+    found = [method_result("X", seed, 10.0 + seed) for seed in (7, 8, 9)]
+    for seed in range(3):
+        found += [
+            method_result(name, seed, 50.0 + seed + gain + seed / 10) for name, gain in (("CE", 0), ("A", 5), ("B", 9))
+        ]
+    text = conclusion(summarise(found, reference="CE"))
+    assert "Better than CE, in points" in text
+    assert "Which of them is best is not shown." in text
+
+
 def test_a_method_that_is_better_than_all_is_named():
     found = rows(A=(2, 3, 4), B=(12, 13, 14))
     assert "B is better than every other row, too." in conclusion(found)
@@ -94,6 +110,14 @@ def test_a_few_settings_have_a_sentence_each():
     assert second.startswith("noise.ratio=0.4")
     (single,) = conclusions(found[:1])
     assert single == first
+
+
+@pytest.mark.parametrize(("ratios", "is_counted"), [((0.2, 0.3, 0.4), False), ((0.1, 0.2, 0.3, 0.4), True)])
+def test_up_to_three_settings_have_a_sentence_each(ratios, is_counted):
+    made = comparison(ratios=ratios, factors=(10.0,), methods=("CE", "D-SINK"))
+    texts = conclusions(summarise_settings(made, reference="CE"))
+    assert len(texts) == (1 if is_counted else 3)
+    assert ("at 4 settings" in texts[0]) == is_counted
 
 
 def test_many_settings_are_counted():

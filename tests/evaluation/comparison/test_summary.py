@@ -65,6 +65,17 @@ def test_methods_without_a_common_seed_are_not_compared():
     assert other.difference is None
 
 
+def test_nobody_is_best_who_was_not_compared_with_every_other():
+    """E has seeds of its own: whether D is better than E is not known, nor the other way round."""
+    ours = [*runs("CE", [50.0, 51.0, 53.0]), *runs("D", [70.0, 71.0, 72.0])]
+    apart = [method_result("E", seed, 10.0 + seed) for seed in (7, 8, 9)]
+    assert "accuracy" in summarise(ours, reference="CE")[1].best
+    assert [row.best for row in summarise([*ours, *apart], reference="CE")] == [frozenset()] * 3
+    # One pair has no interval.
+    single = [method_result("F", seed, 10.0 + seed) for seed in (2, 8)]
+    assert [row.best for row in summarise([*ours, *single], reference="CE")] == [frozenset()] * 3
+
+
 def test_errors_name_what_is_wrong():
     with pytest.raises(ValueError, match="`results` must hold at least one result; got none."):
         summarise([], reference=None)

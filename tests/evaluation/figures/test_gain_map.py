@@ -53,6 +53,14 @@ def test_one_scale_centred_at_zero_holds_all_maps():
     assert (axes.images[0].norm.vmin, axes.images[0].norm.vmax) == (pytest.approx(-6.1), pytest.approx(6.1))
 
 
+def test_gains_are_blue_and_losses_red():
+    (axes, *_) = maps(gain_maps_figure(comparison(), **OPTIONS)).values()
+    (image,) = axes.images
+    (more_red, _, less_blue, _), (less_red, _, more_blue, _) = (image.cmap(image.norm(gain)) for gain in (-3.0, 3.0))
+    assert more_red > less_blue
+    assert more_blue > less_red
+
+
 def test_tiny_gains_do_not_fill_the_scale():
     gains = {(ratio, factor): (0.1, 0.1) for ratio in (0.2, 0.4) for factor in (10, 100)}
     (axes,) = maps(gain_maps_figure(grid(gains), **OPTIONS)).values()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 
 import pytest
 from comparison_documents import accuracy_of, comparison, document, settings
@@ -9,7 +10,7 @@ from made_results import method_result
 from method_rows import method_rows
 from scipy import stats
 
-from lt_callbacks.evaluation import csv_table, pool_results
+from lt_callbacks.evaluation import csv_table, pool_results, summarise
 from lt_callbacks.evaluation.comparison.setting_rows import summarise_settings
 from lt_callbacks.evaluation.pages.csv_files import results_csv, summary_csv
 
@@ -29,6 +30,19 @@ def test_csv_holds_full_precision():
     assert float(ours["best_epoch_accuracy_mean"]) == 80.0
     assert plain["difference_mean"] == plain["few_mean"] == plain["best_epoch_accuracy_mean"] == ""
     assert "\r" not in csv_table(rows)
+
+
+def test_means_and_differences_have_all_their_digits():
+    thirds = {"CE": (100 / 3, 151 / 3, 40.1), "D-SINK": (170 / 3, 200 / 3, 50.3)}
+    results = [method_result(name, seed, value) for name, values in thirds.items() for seed, value in enumerate(values)]
+    rows = summarise(results, reference="CE")
+    for row, line in zip(rows, csv.DictReader(io.StringIO(csv_table(rows))), strict=True):
+        values = thirds[row.method]
+        assert float(line["accuracy_mean"]) == pytest.approx(sum(values) / 3, abs=1e-12)
+        assert float(line["accuracy_sd"]) == pytest.approx(statistics.stdev(values), abs=1e-12)
+    gains = [ours - theirs for ours, theirs in zip(thirds["D-SINK"], thirds["CE"], strict=True)]
+    assert float(line["difference_mean"]) == pytest.approx(sum(gains) / 3, abs=1e-12)
+    assert float(line["difference_sd"]) == pytest.approx(statistics.stdev(gains), abs=1e-12)
 
 
 def test_results_csv_has_a_line_a_result_in_full_precision():

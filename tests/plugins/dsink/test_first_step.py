@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from lt_callbacks import DSink, DSinkCallback
+from lt_callbacks.plugins.dsink.first_step import warn_of_probabilities
 
 
 def fit(kind, dataset=None, **settings):
@@ -47,6 +48,12 @@ def test_logits_are_not_warned_of(kind):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*softmax")
         fit(kind)
+
+
+def test_a_share_without_a_sample_is_not_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_probabilities(torch.zeros(0, 4))
 
 
 class OneLogit(m.ReturnsTensor):

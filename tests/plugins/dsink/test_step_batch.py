@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import small_modules as m
 import torch
+from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Subset
@@ -113,6 +114,24 @@ def test_the_key_index_of_a_mapping_is_one():
     items = [{"image": image, "label": label, "index": i} for i, (image, label) in enumerate(zip(x, y, strict=True))]
     _, index = shown(Mapped, "callback", items, needs_index=True)
     assert torch.cat(index).tolist() == list(range(len(x)))
+
+
+def test_each_loader_is_asked_whether_its_third_item_is_the_index():
+    x, y = m.data(2).tensors
+
+    class Changing(LightningDataModule):
+        def train_dataloader(self):
+            is_first = self.trainer.current_epoch == 0
+            dataset = add_index(m.data(2)) if is_first else m.TensorDataset(x, y, y)
+            return m.DataLoader(dataset, batch_size=len(x))
+
+    spy = Spy()
+    callback = DSinkCallback(DSink(noise_teacher=spy, imbalance_teacher=m.teachers()[1]))
+    trainer = m.trainer(callbacks=[callback], max_epochs=2, reload_dataloaders_every_n_epochs=1)
+    trainer.fit(m.fresh(m.ReturnsTensor), Changing())
+    first, second = spy.index
+    assert first.tolist() == list(range(len(x)))
+    assert second is None
 
 
 class Another(nn.Module):
