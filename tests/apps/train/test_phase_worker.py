@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
+import warm_processes
 from commands import phase_folder, run_by_hand
-from patience import PATIENCE
 
 
 @pytest.mark.ddp
@@ -44,5 +43,5 @@ def test_a_failed_rank_ends_with_its_code_whatever_happens_at_the_interpreters_e
         "import atexit, os; from lt_callbacks.apps.train import phase_worker; atexit.register(os.abort);"
         "print('why', end=''); phase_worker.leave(1)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    done = warm_processes.run([sys.executable, "-c", script])
     assert (done.returncode, done.stdout) == (1, "why")
