@@ -23,19 +23,19 @@ demo: $(VENV)/installed ## digits, long-tailed and noisy: two teachers, D-SINK, 
 	$(BIN)/lt-train hydra.run.dir=$(DEMO) store=$(DEMO)/teachers
 
 test: $(VENV)/installed ## the ordinary tests
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu" -q --durations=15
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" -q --durations=15
 
 test-all: $(VENV)/installed ## all tests, also the slow ones
-	$(BIN)/python -m pytest -n 2 -q --durations=15
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --durations=15
 
 coverage: $(VENV)/installed ## branch coverage of the rooms with the mathematics and the plug-ins
-	$(BIN)/python -m pytest -n 2 -m "not gpu" -q --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu" -q --cov --cov-report=term
 
 test-lowest: ## the ordinary tests on the lowest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	VIRTUAL_ENV=$(CURDIR)/.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct -e ".[test]"
-	.venv-lowest/bin/python -m pytest -n 2 -m "not slow and not gpu" -q
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu" -q
 
 check: $(VENV)/installed ## lint, format and types
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -e ".[dev]"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from patience import PATIENCE
+from warm_processes import as_fresh, warm
 
 #: A rank that waits for one that has failed fails too, instead of holding the tests up.
 TIMEOUT = timedelta(seconds=PATIENCE)
@@ -29,10 +31,14 @@ def group_of_one() -> Iterator[dist.ProcessGroup]:
 
 def run_ranks(worker: Callable[[int, Path], None], folder: Path, *, num_ranks: int = 2) -> None:
     """Call ``worker(rank, folder)`` in ``num_ranks`` processes; it must be importable by name."""
-    mp.spawn(_run, args=(worker, str(folder), num_ranks), nprocs=num_ranks)
+    arguments = (worker, str(folder), num_ranks, dict(os.environ))
+    mp.start_processes(_run, args=arguments, nprocs=num_ranks, start_method=warm().get_start_method())
 
 
-def _run(rank: int, worker: Callable[[int, Path], None], folder: str, num_ranks: int) -> None:
+def _run(
+    rank: int, worker: Callable[[int, Path], None], folder: str, num_ranks: int, variables: Mapping[str, str]
+) -> None:
+    as_fresh(variables)
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=num_ranks, timeout=TIMEOUT

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import warm_processes
 import yaml
 from patience import PATIENCE
 from test_rooms import LEAVES, MAY_IMPORT, SUB_ROOMS
@@ -55,7 +56,7 @@ def test_the_readmes_python_runs(tmp_path):
     code = setup + "\n".join(blocks).replace("max_epochs=50", "max_epochs=1")
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", code]
-    finished = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    finished = warm_processes.run(command, cwd=tmp_path, env=environment)
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert re.search(r"^tau = -?\d\.\d\d, 95 % interval ", finished.stdout, re.MULTILINE)
     assert (tmp_path / "distilled-adsa" / "adsa.json").is_file()

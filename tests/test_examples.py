@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm_processes
 from patience import PATIENCE
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -27,14 +28,7 @@ def test_all_are_found():
 def test_example(name, tmp_path):
     code = f"import sys; sys.path.insert(0, {str(EXAMPLES)!r}); import {name[:-3]} as example; assert example.main(2)"
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        cwd=tmp_path,
-        env=environment,
-    )
+    finished = warm_processes.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, env=environment)
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert "%" in finished.stdout
 

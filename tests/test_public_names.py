@@ -206,58 +206,50 @@ def test_the_rows_of_the_table_are_these():
     assert " ".join(RECIPES) == METHODS
 
 
-def test_importing_the_package_loads_nothing_but_itself():
-    script = """
+IMPORTING = """
 import sys
 import lightning
-before = set(sys.modules)
-import lt_callbacks
-print(*sorted(set(sys.modules) - before))
-print(sorted(lt_callbacks.__all__) == sorted(set(dir(lt_callbacks)) & set(lt_callbacks.__all__)))
-print(*sorted(set(sys.modules) - before))
-"""
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert shown.splitlines() == ["lt_callbacks", "True", "lt_callbacks"]
-
-
-@pytest.mark.parametrize(
-    "heavy",
-    ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton", "numba", "rich", "safetensors", "jinja2"],
-)
-def test_using_the_plug_ins_loads_none_of_these(heavy):
-    # Asked in one process after torch and Lightning, which load some of them themselves.
-    assert heavy not in loaded_by_the_plug_ins()
-
-
-def test_importing_the_package_does_no_work():
-    """Calls of Python functions, most of them the import system's own: Lightning's import makes a thousand times more."""
-    script = """
-import sys
-import lightning
-count = 0
+before, count = set(sys.modules), 0
 def seen(frame, event, argument):
     global count
     count += event == "call"
 sys.setprofile(seen)
 import lt_callbacks
 sys.setprofile(None)
+print(*sorted(set(sys.modules) - before))
+print(sorted(lt_callbacks.__all__) == sorted(set(dir(lt_callbacks)) & set(lt_callbacks.__all__)))
+print(*sorted(set(sys.modules) - before))
 print(count)
-"""
-    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert int(shown) < 5000
-
-
-def loaded_by_the_plug_ins(found=[]):  # noqa: B006
-    """Top-level packages, found once."""
-    if not found:
-        script = """
-import sys
-import torch, torchvision, lightning, torchmetrics
+import torch, torchvision, torchmetrics
 before = set(sys.modules)
 from lt_callbacks import ADSACallback, DSink, DSinkCallback, DSinkMixin, ProxyLabelMonitor, ShotAccuracy, train_teachers
 import lt_callbacks.evaluation, lt_callbacks.corruption
 print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 """
-        shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-        found.append(set(shown.split()))
-    return found[0]
+
+
+@pytest.fixture(scope="module")
+def importing():
+    """What a fresh process says that imports the package after Lightning, and then its parts."""
+    shown = subprocess.run([sys.executable, "-c", IMPORTING], capture_output=True, text=True, check=True).stdout
+    return shown.splitlines()
+
+
+def test_importing_the_package_loads_nothing_but_itself(importing):
+    assert importing[:3] == ["lt_callbacks", "True", "lt_callbacks"]
+
+
+@pytest.mark.parametrize(
+    "heavy",
+    ["matplotlib", "sklearn", "scipy", "hydra", "omegaconf", "triton", "numba", "rich", "safetensors", "jinja2"],
+)
+def test_using_the_plug_ins_loads_none_of_these(importing, heavy):
+    # Asked after torch and Lightning, which load some of them themselves.
+    loaded = importing[4].split()
+    assert "lt_callbacks" in loaded
+    assert heavy not in loaded
+
+
+def test_importing_the_package_does_no_work(importing):
+    """Calls of Python functions, most of them the import system's own: Lightning's import makes a thousand times more."""
+    assert int(importing[3]) < 5000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,12 @@ class Imports(ast.NodeVisitor):
         self._found = before
 
 
+@functools.cache
+def imports_of(path):
+    """Read once, whatever asks."""
+    return Imports(path)
+
+
 def rooms_in(modules):
     return {module.split(".")[1] for module in modules if module.startswith("lt_callbacks.")}
 
@@ -175,7 +182,7 @@ def test_the_row_of_rooms_has_no_circle():
 
 @pytest.mark.parametrize("path", [path for path in FILES if room_of(path) in MAY_IMPORT], ids=name_of)
 def test_a_room_imports_only_what_lies_below_it(path):
-    imports = Imports(path)
+    imports = imports_of(path)
     assert rooms_in(imports.at_once | imports.on_use) <= allowed(room_of(path)) | set(LEAVES)
 
 
@@ -203,7 +210,7 @@ def test_every_sub_room_is_in_the_table():
 @pytest.mark.parametrize("path", [path for path in FILES if sub_room_of(path.relative_to(PACKAGE).parts)], ids=name_of)
 def test_a_sub_room_imports_only_what_lies_below_it(path):
     room, own = sub_room_of(path.relative_to(PACKAGE).parts)
-    imports = Imports(path)
+    imports = imports_of(path)
     modules = [
         module.split(".")[1:] for module in imports.at_once | imports.on_use if module.startswith("lt_callbacks.")
     ]
@@ -215,14 +222,14 @@ def test_a_sub_room_imports_only_what_lies_below_it(path):
 def test_a_room_loads_only_its_own_third_party_packages(path):
     import sys
 
-    third_party = packages_in(Imports(path).at_once) - sys.stdlib_module_names
+    third_party = packages_in(imports_of(path).at_once) - sys.stdlib_module_names
     assert third_party <= AT_ONCE[room_of(path)]
     assert not third_party & (ON_USE - AT_ONCE[room_of(path)])
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if room_of(path) != "apps"], ids=name_of)
 def test_only_the_commands_know_hydra(path):
-    imports = Imports(path)
+    imports = imports_of(path)
     assert not packages_in(imports.at_once | imports.on_use) & {"hydra", "omegaconf"}
 
 
@@ -230,7 +237,7 @@ def test_only_the_commands_know_hydra(path):
 def test_the_leaves_need_nothing(name):
     import sys
 
-    imports = Imports(PACKAGE / f"{name}.py")
+    imports = imports_of(PACKAGE / f"{name}.py")
     assert packages_in(imports.at_once | imports.on_use) <= sys.stdlib_module_names | LEAVES[name]
     # But the errors, which the other leaves raise.
     # But the errors, which the other leaves raise, and the files, whose names several of them share.
@@ -239,14 +246,14 @@ def test_the_leaves_need_nothing(name):
 
 
 def test_the_package_itself_loads_no_room():
-    assert not rooms_in(Imports(PACKAGE / "__init__.py").at_once)
+    assert not rooms_in(imports_of(PACKAGE / "__init__.py").at_once)
 
 
 def test_the_reader_sees_what_it_is_meant_to(tmp_path):
     # The tests above pass on a reader that finds nothing.
-    everything = [Imports(path) for path in FILES]
+    everything = [imports_of(path) for path in FILES]
     assert {"torch", "numpy", "hydra", "lightning"} <= packages_in(
         set().union(*(found.at_once for found in everything))
     )
     assert {"matplotlib", "sklearn", "scipy"} <= packages_in(set().union(*(found.on_use for found in everything)))
-    assert "transport" in rooms_in(Imports(PACKAGE / "dsink" / "step.py").at_once)
+    assert "transport" in rooms_in(imports_of(PACKAGE / "dsink" / "step.py").at_once)

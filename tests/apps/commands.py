@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,19 +12,13 @@ from typing import Any
 
 from patience import PATIENCE
 from tiny_run import tiny_config, tiny_study
+from warm_processes import Program, environment, free_port
 
-from lt_callbacks.apps.shared.launcher_variables import clean_environment
 from lt_callbacks.apps.train.phase import PHASE, Phase
 from lt_callbacks.apps.train.training import Training
 
 SMALL = ("num_seeds=1", "threads=1", "trainer.max_epochs=2", "trainer.accelerator=cpu")
 TRAIN = (sys.executable, "-m", "lt_callbacks.apps.train.command")
-
-
-def environment(**changes: Any) -> dict[str, str]:
-    """Without what tests that run before left behind."""
-    clean = {name: value for name, value in clean_environment().items() if not name.startswith("PL_")}
-    return {**clean, "OMP_NUM_THREADS": "1", **{name: str(value) for name, value in changes.items()}}
 
 
 def train_command(folder: Path, *arguments: str) -> list[str]:
@@ -78,12 +71,6 @@ def is_alive(number: int) -> bool:
         return False
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def phase_folder(place: Path, *overrides: str, method: str = "ce", devices: int = 2, **facts: str) -> Path:
     """What a driver leaves for its ranks."""
     config = tiny_config(place, "data.batch_size=32", *overrides)
@@ -107,12 +94,12 @@ def phase_folder(place: Path, *overrides: str, method: str = "ce", devices: int 
 
 def run_by_hand(folders: list[Path]) -> list[tuple[int, str]]:
     """The ranks as a launcher would start them: exit code and output of each."""
-    port = free_port()
-    processes = [
-        start(
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": len(folders)}
+    ranks = [
+        Program(
             [sys.executable, "-m", "lt_callbacks.apps.train.phase_worker", str(folder)],
-            **{"LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": len(folders)},
+            env=environment(**shared, LOCAL_RANK=rank),
         )
         for rank, folder in enumerate(folders)
     ]
-    return [(process.returncode, said) for process in processes for said in [process.communicate(timeout=PATIENCE)[0]]]
+    return [(done.returncode, done.stdout + done.stderr) for rank in ranks for done in [rank.wait()]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from pathlib import Path
 
@@ -24,6 +26,12 @@ CHECKS = {"train": check_settings, "distill": check_distill_settings}
 
 
 def composed(*overrides, root="train"):
+    return copy.deepcopy(_composed(overrides, root))
+
+
+@functools.cache
+def _composed(overrides, root):
+    """Composing takes long, and several tests look at one file."""
     register_schemas()
     with initialize_config_module("lt_callbacks.conf", version_base="1.3"):
         return compose(root, overrides=["output=out", *overrides])

@@ -1,11 +1,10 @@
 import itertools
 import pickle
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+import warm_processes
 from small_sets import random_images, small_set
 from torchvision.transforms.v2 import functional as transforms
 
@@ -104,8 +103,8 @@ from lt_callbacks.distilled_set import DistilledSet, Views, ViewSettings
 views = Views(DistilledSet.load({str(folder)!r}), ViewSettings.from_dict({settings.to_dict()!r}))
 torch.save(views.images(torch.tensor([4, 1]), 9), {str(tmp_path / "there.pt")!r})
 """
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=root)
+    done = warm_processes.run([sys.executable, "-c", script], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     there = torch.load(tmp_path / "there.pt", weights_only=True)
     assert torch.equal(there, Views(small_set(), settings).images(torch.tensor([4, 1]), 9))
 

@@ -13,6 +13,15 @@ from lt_callbacks.metrics import ShotAccuracy
 COUNTS = [5, 900, 40, 7, 300, 41]
 
 
+def uneven_worker(rank: int, folder: Path) -> None:
+    """Shares of 30 and 170 samples."""
+    metric = ShotAccuracy(class_counts=COUNTS)
+    predicted, target = torch.load(folder / "labels.pt", weights_only=True)
+    own = slice(0, 30) if rank == 0 else slice(30, 200)
+    metric.update(predicted[own], target[own])
+    torch.save([metric.compute(), metric.per_class(), metric.total.sum()], folder / f"rank{rank}.pt")
+
+
 def padded_worker(rank: int, folder: Path) -> None:
     """Torch's own padding, in batches of 7; then a rank without samples; then one that forgot the index."""
     predicted, target = torch.load(folder / "labels.pt", weights_only=True)

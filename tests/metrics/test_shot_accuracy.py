@@ -1,15 +1,11 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
 import torch
-from patience import PATIENCE
-from shot_rank_workers import padded_worker
+from shot_rank_workers import padded_worker, uneven_worker
 from spawned_ranks import run_ranks
 
 from lt_callbacks.metrics import ShotAccuracy
@@ -194,35 +190,16 @@ def test_wrong_settings_are_refused():
         ShotAccuracy(class_counts=[3, 2, 1], thresholds=(100, 20))
 
 
-RANK_PROGRAM = """
-import sys
-import torch, torch.distributed as dist
-from lt_callbacks.metrics import ShotAccuracy
-
-rank, folder = int(sys.argv[1]), sys.argv[2]
-torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-metric = ShotAccuracy(class_counts=[5, 900, 40, 7, 300, 41])
-predicted, target = torch.load(f"{folder}/labels.pt", weights_only=True)
-own = slice(0, 30) if rank == 0 else slice(30, 200)
-metric.update(predicted[own], target[own])
-torch.save([metric.compute(), metric.per_class(), metric.total.sum()], f"{folder}/result{rank}.pt")
-dist.destroy_process_group()
-"""
-
-
 @pytest.mark.ddp
 def test_two_processes_agree_on_the_result_of_one(labels, tmp_path):
     predicted, target = map(torch.from_numpy, labels)
     torch.save([predicted, target], tmp_path / "labels.pt")
-    program = textwrap.dedent(RANK_PROGRAM)
-    ranks = [subprocess.Popen([sys.executable, "-c", program, str(rank), str(tmp_path)]) for rank in range(2)]
-    assert [rank.wait(timeout=PATIENCE) for rank in ranks] == [0, 0]
+    run_ranks(uneven_worker, tmp_path)
 
     metric = ShotAccuracy(class_counts=COUNTS)
     metric.update(predicted, target)
     for rank, num_own in enumerate((30, 170)):
-        result, per_class, total = torch.load(tmp_path / f"result{rank}.pt", weights_only=True)
+        result, per_class, total = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
         torch.testing.assert_close(result, metric.compute())
         torch.testing.assert_close(per_class, metric.per_class())
         assert total == num_own  # back to its own share, so that updates go on

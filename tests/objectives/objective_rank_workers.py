@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from lt_callbacks.objectives import OBJECTIVES, Objective, build_objective
+from lt_callbacks.objectives import OBJECTIVES, EarlyLearningRegularization, Objective, build_objective
 
 NUM_SAMPLES = 20
 CLASS_COUNTS = torch.tensor([50, 20, 7, 1])
@@ -72,3 +72,17 @@ def objective_worker(rank: int, folder: Path) -> None:
     results["alone"] = steps(alone) if rank == 0 else None
     results["eval"] = prepared("elr").eval()(*batch(0)) if rank == 0 else None
     torch.save(results, folder / f"rank{rank}.pt")
+
+
+def elr_worker(rank: int, folder: Path) -> None:
+    """Shares of two and three rows, as torch's wrapper would have them."""
+    objective = EarlyLearningRegularization()
+    objective.prepare(class_counts=torch.ones(4), num_samples=10, max_epochs=1)
+    own = slice(0, 2) if rank == 0 else slice(2, 5)
+    for rows, given_label, index in torch.load(folder / "batches.pt", weights_only=True):
+        # What DistributedDataParallel does to buffers before every step. The wrapper itself is left out: its gloo threads
+        # outlive the process group, and a process that exits with them may abort.
+        for buffer in objective.buffers():
+            dist.broadcast(buffer, src=0)
+        objective(rows[own], given_label[own], index[own])
+    torch.save(objective.memory, folder / f"memory{rank}.pt")

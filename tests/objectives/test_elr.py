@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from patience import PATIENCE
+from objective_rank_workers import elr_worker
+from spawned_ranks import run_ranks
 
 from lt_callbacks.objectives import EarlyLearningRegularization
 
@@ -145,30 +142,6 @@ def test_settings_out_of_range_are_refused(settings, message):
         EarlyLearningRegularization(**settings)
 
 
-RANK_PROGRAM = """
-import sys
-import torch, torch.distributed as dist
-from lt_callbacks.objectives import EarlyLearningRegularization
-
-rank, folder = int(sys.argv[1]), sys.argv[2]
-torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-
-
-objective = EarlyLearningRegularization()
-objective.prepare(class_counts=torch.ones(4), num_samples=10, max_epochs=1)
-own = slice(0, 2) if rank == 0 else slice(2, 5)
-for rows, given_label, index in torch.load(f"{folder}/batches.pt", weights_only=True):
-    # What DistributedDataParallel does to buffers before every step. The wrapper itself is left out: its gloo threads
-    # outlive the process group, and a process that exits with them may abort.
-    for buffer in objective.buffers():
-        dist.broadcast(buffer, src=0)
-    objective(rows[own], given_label[own], index[own])
-torch.save(objective.memory, f"{folder}/memory{rank}.pt")
-dist.destroy_process_group()
-"""
-
-
 @pytest.mark.ddp
 def test_two_processes_with_uneven_shares_have_the_memory_of_one(tmp_path):
     generator = torch.Generator().manual_seed(0)
@@ -181,9 +154,7 @@ def test_two_processes_with_uneven_shares_have_the_memory_of_one(tmp_path):
         for _ in range(4)
     ]
     torch.save(batches, tmp_path / "batches.pt")
-    program = textwrap.dedent(RANK_PROGRAM)
-    ranks = [subprocess.Popen([sys.executable, "-c", program, str(rank), str(tmp_path)]) for rank in range(2)]
-    assert [rank.wait(timeout=PATIENCE) for rank in ranks] == [0, 0]
+    run_ranks(elr_worker, tmp_path)
 
     single = EarlyLearningRegularization()
     single.prepare(class_counts=torch.ones(4), num_samples=10, max_epochs=1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
-from patience import PATIENCE
+import warm_processes
 from small_models import RESNET, saved, write_picture
 
 from lt_callbacks import load_model
@@ -30,7 +29,7 @@ def test_the_pages_python_runs_and_plain_pytorch_has_the_same_logits(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 5
     command = [sys.executable, "-W", "ignore", "-c", "\n".join(blocks) + KEEP]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    done = warm_processes.run(command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     kept = torch.load(tmp_path / "kept.pt", weights_only=True)
     model = load_model(folder)

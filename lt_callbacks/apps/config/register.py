@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -17,8 +18,9 @@ def _shared_store(memo: Any) -> Any:
     return ConfigStore.instance()
 
 
+@functools.cache
 def register_schemas() -> None:
-    """Make the schemas known to Hydra under the names that the YAML files extend."""
+    """Make the schemas known to Hydra under the names that the YAML files extend; once in a process is enough."""
     # Here, since what names the folders of a sweep's jobs must be known wherever a launcher runs them.
     OmegaConf.register_new_resolver("lt_job_name", job_name, replace=True)
     store: Any = ConfigStore.instance()

@@ -11,9 +11,12 @@ import pytest
 from commands import environment, jobs_of, lt_train, start, train_command
 from omegaconf import OmegaConf
 from patience import PATIENCE, wait_until
+from tiny_run import tiny_config
 
 from lt_callbacks.apps.sweep import sweep
 from lt_callbacks.apps.sweep.sweep import refuse_ranks_of_a_sweep, single_seed
+from lt_callbacks.apps.train.run import run
+from lt_callbacks.corruption import Manifest
 from lt_callbacks.evaluation import read_result
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "RANK": "0"}
@@ -80,19 +83,22 @@ def test_a_job_that_is_told_its_seed_runs_that_one(overrides, expected):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A sweep of two jobs, of which one cannot be run."""
+    """A sweep of three jobs, of which one cannot be run."""
     folder = tmp_path_factory.mktemp("sweep")
-    return folder, lt_train(folder, "-m", "methods=[ce]", "noise.ratio=0.2,7")
+    return folder, lt_train(folder, "-m", "methods=[ce]", "noise.ratio=0.2,0.4,7", "imbalance.factor=10")
+
+
+def jobs_that_are(status, folder):
+    return [place for place, job in jobs_of(folder / "sweep").items() if job["status"] == status]
 
 
 @pytest.mark.ddp
 def test_a_failed_job_is_listed_and_the_sweep_goes_on(finished):
     folder, command = finished
     assert command.returncode == 1
-    jobs = jobs_of(folder / "sweep")
-    assert {job["status"] for job in jobs.values()} == {"done", "failed"}
-    (failed,) = (place for place, job in jobs.items() if job["status"] == "failed")
-    assert "1 of 2 jobs in " in command.stderr
+    assert len(jobs_that_are("done", folder)) == 2
+    (failed,) = jobs_that_are("failed", folder)
+    assert "2 of 3 jobs in " in command.stderr
     assert f"  failed: {failed.name}: `noise.ratio` must be " in command.stderr
     assert f"See {failed.name}/job.log" in command.stderr
     assert "`noise.ratio` must be " in (failed / "job.log").read_text()
@@ -102,14 +108,34 @@ def test_a_failed_job_is_listed_and_the_sweep_goes_on(finished):
 @pytest.mark.ddp
 def test_a_job_runs_in_a_process_of_its_own_from_its_saved_config(finished):
     folder, command = finished
-    ((place, job),) = ((place, job) for place, job in jobs_of(folder / "sweep").items() if job["status"] == "done")
-    assert place.name.startswith("methods=_ce_,noise.ratio=0.2")
-    assert job["config"]["noise"]["ratio"] == read_result(place / "metrics.json").settings["noise"]["ratio"] == 0.2
-    assert "[1/1] seed 0, CE" in (place / "job.log").read_text()
+    for place, ratio in zip(sorted(jobs_that_are("done", folder)), (0.2, 0.4), strict=True):
+        assert place.name.startswith(f"imbalance.factor=10,methods=_ce_,noise.ratio={ratio}")
+        settings = jobs_of(folder / "sweep")[place]["config"]
+        document = read_result(place / "metrics.json")
+        assert settings["noise"]["ratio"] == document.settings["noise"]["ratio"] == ratio
+        assert "[1/1] seed 0, CE" in (place / "job.log").read_text()
+        assert document.runs[0]["command"].startswith("lt-train num_seeds=1 trainer.max_epochs=2")
     assert "seed 0, CE" not in command.stderr + command.stdout
-    assert (
-        read_result(place / "metrics.json").runs[0]["command"].startswith("lt-train num_seeds=1 trainer.max_epochs=2")
-    )
+
+
+@pytest.mark.ddp
+def test_a_sweep_writes_a_folder_for_each_job_with_its_settings(finished, tmp_path):
+    folder, _ = finished
+    found = {}
+    for place in jobs_that_are("done", folder):
+        document = read_result(place / "metrics.json")
+        manifest = Manifest.load(place / "manifest-seed0.json")
+        settings = (document.settings["noise"]["ratio"], document.settings["imbalance"]["factor"])
+        assert (manifest.settings["noise"]["ratio"], manifest.settings["imbalance"]["factor"]) == settings
+        assert [cell.method for cell in document.results] == ["CE"]
+        assert (place / "report.md").exists()
+        found[settings] = document.results[0].accuracy
+    assert sorted(found) == [(0.2, 10), (0.4, 10)]
+
+    # A job of a sweep is the run that it says it is.
+    run(tiny_config(tmp_path / "alone", "methods=[ce]", "noise.ratio=0.4", "imbalance.factor=10"))
+    alone = read_result(tmp_path / "alone" / "run" / "metrics.json")
+    assert alone.results[0].accuracy == found[0.4, 10]
 
 
 @pytest.mark.slow
@@ -118,12 +144,14 @@ def test_a_sweep_that_goes_on_runs_what_is_not_done(finished):
     folder, _ = finished
     before = {place: (place / "job.json").stat().st_mtime_ns for place in jobs_of(folder / "sweep")}
     # Another order, and another launcher's word for the same jobs.
-    again = lt_train(folder, "-m", "launcher=sequential", "methods=[ce]", "noise.ratio=7,0.2")
+    again = lt_train(
+        folder, "-m", "launcher=sequential", "methods=[ce]", "imbalance.factor=10", "noise.ratio=7,0.4,0.2"
+    )
     assert again.returncode == 1
     jobs = jobs_of(folder / "sweep")
     assert jobs.keys() == before.keys()
-    changed = {job["status"]: (place / "job.json").stat().st_mtime_ns != before[place] for place, job in jobs.items()}
-    assert changed == {"done": False, "failed": True}
+    changed = {(job["status"], (place / "job.json").stat().st_mtime_ns != before[place]) for place, job in jobs.items()}
+    assert changed == {("done", False), ("failed", True)}
     assert "finished before, skipped" in again.stderr
 
 

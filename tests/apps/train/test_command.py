@@ -7,9 +7,8 @@ import sys
 
 import pytest
 from lightning.pytorch import Callback
-from tiny_run import tiny_config, type_command
+from tiny_run import type_command
 
-from lt_callbacks.apps.train.run import run
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.evaluation import read_result
 
@@ -121,24 +120,3 @@ def test_who_stops_a_run_is_told_how_to_go_on(tmp_path, monkeypatch, capsys):
     told = f"Stopped. The same command with results={document} goes on where this one was.\n"
     assert capsys.readouterr().err.endswith(told)
     assert [cell.method for cell in read_result(document).results] == ["CE"]
-
-
-@pytest.mark.ddp
-def test_a_sweep_writes_a_folder_for_each_job_with_its_settings(tmp_path, monkeypatch):
-    arguments = ("-m", "methods=[ce]", "noise.ratio=0.2,0.4", "imbalance.factor=10")
-    assert type_command(monkeypatch, tmp_path, *arguments) == 0
-    found = {}
-    for file in sorted((tmp_path / "sweep").glob("*/job.json")):
-        document = read_result(file.parent / "metrics.json")
-        manifest = Manifest.load(file.parent / "manifest-seed0.json")
-        settings = (document.settings["noise"]["ratio"], document.settings["imbalance"]["factor"])
-        assert (manifest.settings["noise"]["ratio"], manifest.settings["imbalance"]["factor"]) == settings
-        assert [cell.method for cell in document.results] == ["CE"]
-        assert (file.parent / "report.md").exists()
-        found[settings] = document.results[0].accuracy
-    assert sorted(found) == [(0.2, 10), (0.4, 10)]
-
-    # A job of a sweep is the run that it says it is.
-    run(tiny_config(tmp_path / "alone", "methods=[ce]", "noise.ratio=0.4", "imbalance.factor=10"))
-    alone = read_result(tmp_path / "alone" / "run" / "metrics.json")
-    assert alone.results[0].accuracy == found[0.4, 10]

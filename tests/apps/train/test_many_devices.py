@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm_processes
 from commands import environment, free_port, jobs_of, lt_train, ranks_of, start, store_events, train_command
 from patience import PATIENCE, wait_until
 from safetensors.torch import load_file
@@ -27,7 +28,7 @@ def network(folder: Path, method: str) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def two_devices(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    command = lt_train(folder, "methods=[ce]", *TWO)
+    command = warm_processes.run(train_command(folder, "methods=[ce]", *TWO))
     assert command.returncode == 0, command.stderr
     return folder, command
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import environment
+import warm_processes
 from messy_pictures import CLASSES, NUM_PICTURES, write_pictures
-from patience import PATIENCE
 from PIL import Image
+from warm_processes import environment
 
 PAGE = Path(__file__).parents[3] / "docs" / "own-data.md"
 # Small enough for a test; the rest is as typed.
@@ -27,9 +27,7 @@ NO_CLAIM = re.compile(r"(?m): true(?=[,}]|$)|>true<|\| true \||(32|64)-true|labe
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     line = f"{command} {SMALL}" if command.startswith("lt-train ") else command
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        line.split(), cwd=folder, env=environment(PATH=path), capture_output=True, text=True, timeout=PATIENCE
-    )
+    done = warm_processes.run(line.split(), cwd=folder, env=environment(PATH=path))
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 

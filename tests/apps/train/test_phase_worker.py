@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
+import warm_processes
 from commands import environment, is_alive, phase_folder, run_by_hand
-from patience import PATIENCE, wait_until
+from patience import wait_until
 
 from lt_callbacks.apps.shared.preemption import Preemption
 from lt_callbacks.apps.train.phase import PHASE, run_ranks
@@ -120,5 +120,5 @@ def test_a_failed_rank_ends_with_its_code_whatever_happens_at_the_interpreters_e
         "import atexit, os; from lt_callbacks.apps.train import phase_worker; atexit.register(os.abort);"
         "print('why', end=''); phase_worker.leave(1)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    done = warm_processes.run([sys.executable, "-c", script])
     assert (done.returncode, done.stdout) == (1, "why")

@@ -1,20 +1,18 @@
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from patience import PATIENCE
+from warm_processes import run_ranks_of
 
 SCRIPT = Path(__file__).with_name("fifty_steps_script.py")
 
 
 def differences(num_ranks, *cases):
-    finished = subprocess.run(
-        [sys.executable, str(SCRIPT), str(num_ranks), *cases], capture_output=True, text=True, timeout=PATIENCE
-    )
-    lines = [line for line in finished.stdout.splitlines() if line.startswith("RESULT")]
-    assert lines, finished.stderr[-3000:]
+    first, *others = run_ranks_of([sys.executable, str(SCRIPT), str(num_ranks), *cases], num_ranks=num_ranks)
+    lines = [line for line in first.stdout.splitlines() if line.startswith("RESULT")]
+    assert lines, first.stderr[-3000:]
+    assert [other.returncode for other in others] == [0] * (num_ranks - 1), others[0].stderr[-3000:]
     return json.loads(lines[0].removeprefix("RESULT "))
 
 
