@@ -38,7 +38,7 @@ def test_a_model_is_told_in_a_line():
         (lambda values: values.pop("mean"), "must have the entries of a trained network"),
         (lambda values: values.update(colour="red"), "colour"),
         (lambda values: values["network"].update(depth=3), "depth"),
-        (lambda values: values["score"].pop("on"), "scored_on"),
+        (lambda values: values["score"].pop("on"), "it lacks the entry `score.on`"),
         (lambda values: values.update(in_channels=1), "channels, mean, deviation and image size that fit each other"),
         (lambda values: values.update(std=[0.5]), "channels, mean, deviation and image size that fit each other"),
         (lambda values: values.update(image_size=[32]), "channels, mean, deviation and image size that fit each other"),

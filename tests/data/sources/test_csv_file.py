@@ -209,7 +209,7 @@ def test_an_image_may_be_listed_once_by_any_spelling_of_its_path(
 
 def test_paths_that_lead_out_of_the_folder_need_the_root(folder: Path, tmp_path_factory: pytest.TempPathFactory):
     lists = folder / "lists"
-    lists.mkdir()
+    (lists / "a").mkdir(parents=True)
     outside = tmp_path_factory.mktemp("outside") / "9.png"
     outside.write_bytes((folder / "images" / "5.png").read_bytes())
     for path in (
@@ -240,6 +240,7 @@ def test_links_and_dots_that_stay_in_the_folder_need_nothing(
     outside = tmp_path_factory.mktemp("outside") / "9.png"
     outside.write_bytes((folder / "images" / "5.png").read_bytes())
     (folder / "link.png").symlink_to(outside)
+    (folder / "x").mkdir()
     (folder / "a..b.png").write_bytes(outside.read_bytes())
     (folder.parent / f"{folder.name}-too").mkdir()
     absolute = folder / "images" / "1.png"
