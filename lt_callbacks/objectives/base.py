@@ -51,6 +51,7 @@ class Objective(nn.Module, ABC):
     #: The kind of ``build_model(head=...)`` whose logits the formula expects.
     head: ClassVar[str] = "linear"
     needs_prepare: bool = False
+    ignore_index: int = -100
 
     _anchor: Tensor
 
@@ -59,7 +60,6 @@ class Objective(nn.Module, ABC):
         self.epoch = 0
         self.num_classes: int | None = None
         self.spans_ranks = True
-        self.ignore_index = -100
         self.last_batch_size = 0
         self._counts_from_one = False
         # Samples of each rank, inside a training step that ranks share.

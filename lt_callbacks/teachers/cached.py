@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._tensors import check_floating
 from lt_callbacks.teachers.frozen import FrozenTeacher, tensors_sha256
 
 
@@ -20,12 +21,14 @@ class CachedTeacher(FrozenTeacher):
         allow_missing: Whether rows may be NaN throughout: samples without a prediction, such as held-out ones.
 
     Raises:
-        ValueError: Not such a table.
+        TypeError, ValueError: Not such a table.
     """
 
     needs_index = True
 
     def __init__(self, log_probs: Tensor, *, allow_missing: bool = False) -> None:
+        if not isinstance(log_probs, Tensor):
+            check_floating("log_probs", log_probs)
         if log_probs.ndim != 2 or not log_probs.is_floating_point() or not len(log_probs):
             raise ArgumentValueError(
                 "log_probs",
@@ -59,11 +62,12 @@ class CachedTeacher(FrozenTeacher):
                 got="None",
                 way_out="Yield (image, label, index) batches or set `index_from`.",
             )
-        if index.dtype not in (torch.int32, torch.int64) or index.shape != images.shape[:1]:
+        is_integer = isinstance(index, Tensor) and index.dtype in (torch.int32, torch.int64)
+        if not is_integer or index.shape != images.shape[:1]:
             raise ArgumentValueError(
                 "index",
                 rule=f"be int64 with shape ({len(images)},), one for each image",
-                got=f"{index.dtype} {tuple(index.shape)}",
+                got=f"{index.dtype} {tuple(index.shape)}" if isinstance(index, Tensor) else type(index).__name__,
                 way_out="Yield (image, label, index) batches or set `index_from`.",
             )
         if self._table.device != images.device:

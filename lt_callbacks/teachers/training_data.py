@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks.objectives import Objective
 from lt_callbacks.teachers.batch_fields import BatchFields
 from lt_callbacks.teachers.dataset_fingerprint import dataset_fingerprint
 from lt_callbacks.teachers.loader_description import describe_sampling, describe_transforms
@@ -105,7 +106,9 @@ def training_data(datamodule: LightningDataModule, fields: BatchFields | None = 
     counts, size = getattr(datamodule, "class_counts", None), getattr(datamodule, "num_samples", None)
     if counts is None:
         # A rare class may be missing from the training share; the network has it all the same.
-        counts = torch.bincount(_labels(loader, fields), minlength=int(getattr(datamodule, "num_classes", None) or 0))
+        labels = _labels(loader, fields)
+        labels = labels[labels != Objective.ignore_index]
+        counts = torch.bincount(labels, minlength=int(getattr(datamodule, "num_classes", None) or 0))
     if size is None:
         dataset = getattr(loader, "dataset", None)
         size = len(dataset) if isinstance(dataset, Sized) else int(torch.as_tensor(counts).sum())
@@ -155,7 +158,8 @@ def _labels(loader: Any, fields: BatchFields) -> Tensor:
     else:
         labels = torch.as_tensor(targets)
     is_class_numbers = labels.ndim == 1 and not labels.is_floating_point() and not labels.is_complex()
-    if not is_class_numbers or bool((labels < 0).any()):
+    # Samples without a label are trained on by nobody, and take no part in the objectives.
+    if not is_class_numbers or bool(((labels < 0) & (labels != Objective.ignore_index)).any()):
         least = f", least {labels.min().item()}" if is_class_numbers else ""
         raise ArgumentValueError(
             "datamodule",

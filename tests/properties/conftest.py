@@ -18,3 +18,11 @@ def pytest_pycollect_makemodule(module_path, parent):
     """Before a file of this folder is imported: what is decorated in it takes the profile of that moment."""
     is_ordinary = "not slow" in parent.config.option.markexpr
     settings.load_profile("ordinary" if is_ordinary else "thorough")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says how many calls were made and how many of them refused by name; with several workers each counts alone."""
+    from outcomes import COUNTS
+
+    if COUNTS:
+        terminalreporter.write_line(", ".join(f"{number} {what}" for what, number in COUNTS.items()))

@@ -98,3 +98,10 @@ def test_the_table_is_the_one_that_is_looked_up():
     assert teacher.table() is not kept.requires_grad_()
     assert torch.equal(teacher.table(), kept)
     assert not teacher.table().requires_grad
+
+
+def test_arrays_and_lists_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"^`log_probs` must be a floating tensor; got list. Pass `torch.as_tensor"):
+        CachedTeacher([[0.0, 0.0]])
+    with pytest.raises(ValueError, match=r"^`index` must be int64 with shape \(2,\), one for each image; got list"):
+        CachedTeacher(table()).log_probs(torch.zeros(2, 1), [0, 1])

@@ -288,3 +288,12 @@ def test_labels_that_are_no_class_numbers_are_refused(labels, got):
 def test_only_datamodules_are_datamodules():
     with pytest.raises(TypeError, match="`datamodule` must be a LightningDataModule; got DataLoader. Pass"):
         training_data(UserData().train_dataloader())
+
+
+def test_samples_without_a_label_are_counted_for_no_class():
+    """They have -100, as for torch's own cross-entropy, and take no part in the objectives."""
+    labels = LABELS.clone()
+    labels[:5] = -100
+    data = training_data(UserData(TensorDataset(IMAGES, labels)))
+    assert data.class_counts.tolist() == torch.bincount(LABELS[5:], minlength=3).tolist()
+    assert data.num_samples == 24

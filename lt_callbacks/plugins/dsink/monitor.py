@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lt_callbacks._checks import one_of, real
 from lt_callbacks._errors import StateError
+from lt_callbacks._tensors import check_range
 from lt_callbacks.metrics.proxy_label_statistics import ProxyLabelStatistics
 from lt_callbacks.plugins.dsink.capture import Capture
 from lt_callbacks.plugins.rank_states import of_all_ranks, rank_and_size
@@ -118,7 +119,11 @@ class ProxyLabelMonitor(Callback):
                 "DSink(index_from=...), or wrap the training dataset in `lt_callbacks.data.add_index`."
             )
         if self._truth is not None and step.index is not None:
-            truth = self._truth.to(proxy.labels.device)[step.index]
+            size = len(self._truth)
+            way_out = f"There are {size} `true_labels`: pass one for each sample of the training set."
+            check_range("index", step.index, below=size, way_out=way_out)
+            # As above on a GPU, where a negative number would count from the end.
+            truth = self._truth.to(proxy.labels.device)[torch.where(step.index < 0, size, step.index)]
         self._statistics.update(proxy.labels, self._given_label(batch), proxy.marginal_error, proxy.iterations, truth)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -71,6 +71,24 @@ def test_a_third_item_that_is_no_index_looks_no_truth_up():
         fit(ProxyLabelMonitor(true_labels=Flagged.true_labels), batches=Flagged())
 
 
+@pytest.mark.parametrize("first", [-1, 64])
+def test_an_index_that_is_no_sample_looks_no_other_samples_truth_up(first):
+    """A negative one would count from the end."""
+    x, y = m.data(4).tensors
+    index = torch.arange(len(x)).index_fill(0, torch.tensor([0]), first)
+
+    class Counted(m.LightningDataModule):
+        true_labels = np.zeros(len(x), dtype=np.int64)
+
+        def train_dataloader(self):
+            return m.DataLoader(m.TensorDataset(x, y, index), batch_size=m.BATCH)
+
+    with pytest.raises(
+        ValueError, match=rf"^`index` must lie in 0\.\.63; got {first} at position 0\. There are 64 `true_"
+    ):
+        fit(ProxyLabelMonitor(), batches=Counted(), index_from=2)
+
+
 def test_without_the_truth_there_is_no_accuracy():
     assert "dsink/accuracy" not in fit(ProxyLabelMonitor())
 
