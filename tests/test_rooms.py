@@ -70,7 +70,7 @@ AT_ONCE = {
     "distilled_set": {"numpy", "torch", "safetensors"},
     "dataset_distillation": {"numpy", "torch", "lightning"},
     "relabel": {"numpy", "torch"},
-    "plugins": {"numpy", "torch", "lightning"},
+    "plugins": {"numpy", "torch", "torchmetrics", "lightning"},
     # matplotlib: by `figures/readable_figure.py`, which is imported where a figure is drawn
     "evaluation": {"numpy", "matplotlib"},
     "apps": {"numpy", "torch", "lightning", "hydra", "omegaconf", "filelock"},
