@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from lt_callbacks._errors import DataError
-from lt_callbacks._files import canonical_json, sha256, write_bytes, write_json
+from lt_callbacks._files import sha256, write_bytes
 from lt_callbacks.apps.shared.disk_failure import is_disk_failure
 from lt_callbacks.models.weights_bytes import weights_bytes
 from lt_callbacks.teachers.weights import load_weights
@@ -25,11 +25,11 @@ def keep_network(folder: Path, network: nn.Module, facts: Mapping[str, Any]) -> 
     Args:
         folder: For this training alone.
         network: Trained.
-        facts: What else came out, as JSON values.
+        facts: What else came out, as JSON values and numbers that are not finite.
     """
     content = weights_bytes(network)
     write_bytes(folder / WEIGHTS, content)
-    write_json(folder / FACTS, {"sha256": _checksum(content, facts), "facts": dict(facts)})
+    write_bytes(folder / FACTS, _json({"sha256": _checksum(content, facts), "facts": dict(facts)}))
 
 
 def keep_if_there_is_room(
@@ -87,4 +87,9 @@ def take_network(folder: Path, network: nn.Module) -> dict[str, Any] | None:
 
 
 def _checksum(content: bytes, facts: Mapping[str, Any]) -> str:
-    return sha256(canonical_json([sha256(content), dict(facts)]))
+    return sha256(_json([sha256(content), dict(facts)]))
+
+
+def _json(content: Any) -> bytes:
+    """With NaN, as curves have it where nothing was measured: this file is for this package alone."""
+    return json.dumps(content, sort_keys=True).encode()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -32,6 +33,13 @@ def test_nothing_is_taken_where_nothing_was_kept(tmp_path):
     (tmp_path / FACTS).unlink()
     assert take_network(tmp_path, before) is None
     assert all(torch.equal(*pair) for pair in zip(before.parameters(), network().parameters(), strict=True))
+
+
+def test_numbers_that_are_not_finite_come_back(tmp_path):
+    """Curves have them where nothing was measured, and where a training diverged."""
+    keep_network(tmp_path, network(), {"curves": [1.0, math.nan, math.inf, -math.inf]})
+    facts = take_network(tmp_path, network())
+    assert str(facts["curves"]) == "[1.0, nan, inf, -inf]"
 
 
 def truncated(folder):
