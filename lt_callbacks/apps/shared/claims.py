@@ -38,12 +38,11 @@ def claimed_folder(output: Path, *, results: Path, waits: bool, preemption: Pree
         _stop_if_asked(preemption, is_waiting=not is_over)
         return is_over
 
+    def on_wait(who: str) -> None:
+        sys.stderr.write(f"Waiting for {who}, which works in {output}.\n")
+
     with ExitStack() as stack:
-        lease = Lease(output / _IN_USE).acquire(
-            unless=unless,
-            waits=waits,
-            on_wait=lambda who: sys.stderr.write(f"Waiting for {who}, which works in {output}.\n"),
-        )
+        lease = Lease(output / _IN_USE).acquire(unless=unless, waits=waits, on_wait=on_wait)
         try:
             stack.enter_context(lease)
         except LeaseHeldError as held:

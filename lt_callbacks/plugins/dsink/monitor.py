@@ -140,7 +140,8 @@ class ProxyLabelMonitor(Callback):
         """The epoch's sums so far, of all ranks; every rank must call this, as each does when a trainer saves."""
         if self._statistics is None:
             return {}
-        state = {name: value.detach().cpu().clone() for name, value in self._statistics.metric_state.items()}
+        held: Any = self._statistics.metric_state
+        state = {name: value.detach().cpu().clone() for name, value in held.items()}
         return {"ranks": of_all_ranks(state)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
