@@ -39,7 +39,10 @@ INTEGER = Kind("an integer", lambda value: isinstance(value, int) and not isinst
 COUNT = Kind("an integer >= 0", lambda value: INTEGER.fits(value) and value >= 0)
 NUMBER = Kind(
     "a finite number",
-    lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+    # Of integers there are longer ones than a float holds.
+    lambda value: (
+        (INTEGER.fits(value) and abs(value) < 1 << 1023) or (isinstance(value, float) and math.isfinite(value))
+    ),
 )
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
 LIST = Kind("a list", lambda value: isinstance(value, list))

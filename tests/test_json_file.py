@@ -64,7 +64,7 @@ DIGEST = "0123456789abcdef" * 4
         (FLAG, [True, False], [0, 1, None, "true"]),
         (INTEGER, [0, -3], [True, 1.0, "1", None]),
         (COUNT, [0, 3], [-1, False, 1.0]),
-        (NUMBER, [0, -1.5], [True, "1", None, float("inf"), float("nan")]),
+        (NUMBER, [0, -1.5], [10**400, True, "1", None, float("inf"), float("nan")]),
         (OBJECT, [{}], [[], None, "a"]),
         (LIST, [[]], [{}, "a", None]),
         (INTEGERS, [[], [1, 2]], [[1.0], [True], 1, None]),

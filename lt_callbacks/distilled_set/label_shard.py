@@ -100,7 +100,8 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         content = stream.read(min(length, _MAX_HEADER_BYTES))
     try:
         header = json.loads(content) if len(content) == length else None
-    except ValueError:
+    # The second: nested more deeply than Python reads.
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
         raise _refused(path, "is truncated or damaged: it has no safetensors header")
@@ -110,7 +111,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 def _metadata(path: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     try:
         metadata = json.loads(header["__metadata__"][METADATA])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _refused(path, f"is damaged or no shard: it has no metadata `{METADATA}`") from error
     return metadata if isinstance(metadata, dict) else {}
 

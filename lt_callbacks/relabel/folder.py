@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 from lt_callbacks._checks import as_path
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._files import write_json
+from lt_callbacks._json_file import read_json
 from lt_callbacks._writable import check_folder
 from lt_callbacks.distilled_set import DistilledSet, SoftLabels, ViewSettings, set_folder
 from lt_callbacks.distilled_set.facts_file import write_facts
@@ -136,8 +136,8 @@ class RelabelledFolder:
 
     def _is_unfinished(self) -> bool:
         try:
-            return json.loads((self.folder / MARKER).read_bytes())["format"] == FORMAT
-        except (OSError, ValueError, KeyError, TypeError):
+            return read_json(self.folder / MARKER)["format"] == FORMAT
+        except (ValueError, KeyError, TypeError):
             return False
 
     def _content(self) -> list[str]:

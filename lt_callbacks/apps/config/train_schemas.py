@@ -15,7 +15,7 @@ class DataConfig:
 
     Attributes:
         name: A name in `lt_callbacks.data.SOURCES`.
-        root: Folder of the images.
+        root: Folder of the images; for ``csv_file`` what relative paths start from, null: the folder of the file.
         path: The file of ``arrays``.
         train_csv: The file of ``csv_file``; a column ``split`` may say ``train`` or ``test``.
         test_csv: The test set's file, laid out like ``train_csv``.

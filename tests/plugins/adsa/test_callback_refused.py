@@ -116,8 +116,8 @@ def test_a_sharded_model_is_refused(source):
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"output": ""}, TypeError, "`output` must be the path of a folder; got ''."),
-        ({"output": None}, TypeError, "`output` must be the path of a folder; got None."),
+        ({"output": ""}, ValueError, "`output` must be a path: .*; got ''."),
+        ({"output": None}, TypeError, "`output` must be a path: .*; got None."),
         ({"class_prior": "datamodul"}, ValueError, "`class_prior` must be one of 'datamodule'"),
         ({"class_prior": [1, 0]}, ValueError, "`class_prior` must be finite and > 0; got 0"),
         ({"fit_on": "crop"}, ValueError, "`fit_on` must be one of .*; got 'crop'. Did you mean 'crops'?"),
@@ -138,5 +138,5 @@ def test_a_setting_out_of_range_is_refused_by_the_constructor(settings, error, t
 
 
 def test_the_input_must_be_a_path(tmp_path):
-    with pytest.raises(TypeError, match="^`distilled` must be the path of a folder; got DistilledSet"):
+    with pytest.raises(TypeError, match="^`distilled` must be a path: .*; got DistilledSet"):
         ADSACallback(distilled_set(), output=tmp_path)
