@@ -49,7 +49,8 @@ def class_counts(
         sizes = n_max * factor ** (-rank / (num_classes - 1))
     else:
         sizes = np.where(rank < (num_classes + 1) // 2, n_max, n_max / factor)
-    return np.floor(sizes * (1 + ROUNDING_SLACK)).astype(np.int64)
+    # Of a large size that share would be whole samples.
+    return np.floor(sizes + np.minimum(sizes * ROUNDING_SLACK, 0.1)).astype(np.int64)
 
 
 def checked_profile(

@@ -119,6 +119,15 @@ class Source:
             raise ArgumentValueError(
                 "name", rule="be a non-empty string", got=repr(self.name), way_out="Name the data set."
             )
+        for name, part in (("train", self.train), ("test", self.test)):
+            if not isinstance(part, ImageSet) and (name, part) != ("test", None):
+                way_out = "Pass ImageSet(images=..., labels=...)."
+                raise ArgumentTypeError(name, rule="be an ImageSet", got=type(part).__name__, way_out=way_out)
+        if isinstance(self.class_names, str) or not isinstance(self.class_names, Iterable):
+            way_out = "Pass one name a class, in the order of the labels."
+            raise ArgumentTypeError(
+                "class_names", rule="be a sequence of names", got=repr(self.class_names), way_out=way_out
+            )
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
         object.__setattr__(self, "image_size", self._checked_size())
         integer("crop_padding", self.crop_padding, at_least=0)

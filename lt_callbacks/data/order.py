@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lt_callbacks._arrays import as_array
 from lt_callbacks._checks import integer
 from lt_callbacks._counter_random import random_bits, stream_key
-from lt_callbacks._errors import ArgumentValueError
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks._tensors import check_integers
 from lt_callbacks.data.class_balance import ClassBalance
 
 
@@ -41,6 +43,7 @@ class EpochOrder:
             None: every sample once.
 
     Raises:
+        TypeError: An argument is of another kind.
         ValueError: There are fewer samples than ranks, or ``class_balance`` is of another number of samples.
     """
 
@@ -55,21 +58,31 @@ class EpochOrder:
         rank: int = 0,
         class_balance: ClassBalance | None = None,
     ) -> None:
-        self.indices = indices if isinstance(indices, Tensor) else torch.tensor(indices)
+        self.indices = _checked_indices(indices)
         self.batch_size = integer("batch_size", batch_size, at_least=1)
+        if not isinstance(shuffle, bool):
+            way_out = "False keeps the order of `indices`."
+            raise ArgumentTypeError("shuffle", rule="be True or False", got=repr(shuffle), way_out=way_out)
         self.shuffle = shuffle
         self.seed = integer("seed", seed, at_least=0)
         self.num_replicas = integer("num_replicas", num_replicas, at_least=1)
-        self.rank = integer("rank", rank, at_least=0, at_most=num_replicas - 1)
+        self.rank = integer("rank", rank, at_least=0, at_most=self.num_replicas - 1)
         self.class_balance = class_balance
         self.epoch = 0
         self._first_batch = 0
-        if len(self.indices) < num_replicas:
+        if len(self.indices) < self.num_replicas:
             raise ArgumentValueError(
                 "indices",
                 rule=f"hold at least one sample a rank, {num_replicas}",
                 got=str(len(self.indices)),
                 way_out="Use fewer devices or a larger share of the data.",
+            )
+        if class_balance is not None and not isinstance(class_balance, ClassBalance):
+            raise ArgumentTypeError(
+                "class_balance",
+                rule="be a ClassBalance or None",
+                got=type(class_balance).__name__,
+                way_out="Pass ClassBalance(labels=labels[indices]).",
             )
         if class_balance is not None and len(class_balance) != len(self.indices):
             raise ArgumentValueError(
@@ -108,3 +121,20 @@ class EpochOrder:
             stop = len(order) if batch == len(self) - 1 else (batch + 1) * size
             # a copy: a view would keep, and save, the whole order
             yield BatchKey(epoch, order[batch * size : stop][self.rank :: self.num_replicas].clone())
+
+
+def _checked_indices(indices: Tensor | np.ndarray) -> Tensor:
+    """(N,) integers as a tensor; one that is a tensor stays what it is."""
+    if not isinstance(indices, Tensor):
+        array = as_array("indices", indices, rule="be integers")
+        if array.dtype.kind not in "iu":
+            way_out = "Pass positions of samples."
+            raise ArgumentTypeError("indices", rule="be integers", got=f"dtype {array.dtype}", way_out=way_out)
+        # A copy: label arrays of a manifest are read-only.
+        indices = torch.tensor(array.astype(np.int64))
+    check_integers("indices", indices, way_out="Pass positions of samples.")
+    if indices.ndim != 1:
+        raise ArgumentValueError(
+            "indices", rule="have shape (N,)", got=str(tuple(indices.shape)), way_out="Pass positions of samples."
+        )
+    return indices

@@ -93,7 +93,7 @@ def test_narrow_counts_are_not_added_up_in_their_own_type(dtype):
 
 def test_counts_of_any_size_give_a_prior():
     objective = LogitAdjustment()
-    objective.prepare(class_counts=torch.tensor([1.7e308, 1.7e308, 1.0]).double(), num_samples=9, max_epochs=1)
+    objective.prepare(class_counts=torch.tensor([1.7e308, 1.7e308, 1.0], dtype=torch.float64), num_samples=9, max_epochs=1)
     torch.testing.assert_close(objective.log_prior[:2].exp(), torch.tensor([0.5, 0.5]))
     assert bool(objective.log_prior.isfinite().all())
 
@@ -103,7 +103,7 @@ def test_frequencies_in_place_of_counts_are_refused(given):
     """All below 1 would be taken for 1, and every class for equally frequent."""
     message = r"^`class_counts` must be counts of samples, not frequencies; got .* Pass `torch\.bincount"
     with pytest.raises(ValueError, match=message):
-        LogitAdjustment().prepare(class_counts=torch.tensor(given).double(), num_samples=9, max_epochs=1)
+        LogitAdjustment().prepare(class_counts=torch.tensor(given, dtype=torch.float64), num_samples=9, max_epochs=1)
 
 
 def test_a_mean_in_place_of_losses_is_refused(batch):
