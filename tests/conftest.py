@@ -2,7 +2,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 # Test files import the helpers that lie beside them.
 for folder in Path(__file__).parent.rglob("*"):
@@ -17,6 +16,9 @@ sys.path.append(str(Path(__file__).parent.parent))
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     """Small problems are faster on one thread, and two workers share two cores."""
+    # Here: the process that shares tests out to workers runs none.
+    import torch
+
     torch.set_num_threads(1)
 
 
