@@ -18,7 +18,7 @@ from lt_callbacks.data.build_loader import build_loader
 from lt_callbacks.data.epoch_loader import EpochLoader
 from lt_callbacks.data.fingerprint import data_fingerprint
 from lt_callbacks.data.image_set import ImageSet, Source, checked_source
-from lt_callbacks.data.manifest_fits import check_manifest_fits
+from lt_callbacks.data.manifest_fits import fitting_manifest
 from lt_callbacks.data.validation_split import held_out
 
 RESIDENCES = ("auto", "device", "workers")
@@ -115,7 +115,7 @@ class LongTailedDataModule(L.LightningDataModule):
         self.class_names = source.class_names
         self.image_shape = source.image_shape
         self.manifest = (
-            self._build_manifest(imbalance, noise) if manifest is None else _fitting_manifest(manifest, source)
+            self._build_manifest(imbalance, noise) if manifest is None else fitting_manifest(manifest, source)
         )
         self.num_samples = len(self.manifest)
         self.given_labels: np.ndarray = self.manifest.given_labels
@@ -274,19 +274,6 @@ class LongTailedDataModule(L.LightningDataModule):
                 images = images.to(device)
             self._tensors[part] = (images, labels.to(device))
         return self._tensors[part]
-
-
-def _fitting_manifest(manifest: Manifest | str | os.PathLike[str], source: Source) -> Manifest:
-    if not isinstance(manifest, Manifest | str | os.PathLike):
-        raise ArgumentTypeError(
-            "manifest",
-            rule="be a Manifest or the path of its file",
-            got=type(manifest).__name__,
-            way_out="Pass `build_manifest(...)`, or what `Manifest.save` returned.",
-        )
-    found = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
-    check_manifest_fits(found, source)
-    return found
 
 
 def _residence(residence: str, train: ImageSet) -> str:

@@ -1,8 +1,29 @@
 from __future__ import annotations
 
-from lt_callbacks._errors import ArgumentValueError
+import os
+
+from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.data.image_set import Source
+
+
+def fitting_manifest(manifest: Manifest | str | os.PathLike[str], source: Source) -> Manifest:
+    """A manifest, or the one in a file, if it was made from the source's training set.
+
+    Raises:
+        TypeError: Neither a manifest nor a path.
+        ValueError: Classes, positions or labels do not fit.
+    """
+    if not isinstance(manifest, Manifest | str | os.PathLike):
+        raise ArgumentTypeError(
+            "manifest",
+            rule="be a Manifest or the path of its file",
+            got=type(manifest).__name__,
+            way_out="Pass `build_manifest(...)`, or what `Manifest.save` returned.",
+        )
+    found = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
+    check_manifest_fits(found, source)
+    return found
 
 
 def check_manifest_fits(manifest: Manifest, source: Source) -> None:
