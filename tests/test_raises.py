@@ -23,6 +23,8 @@ FOR_PEOPLE = {
 OTHERS = {
     # What the language wants of a name that is not there.
     "AttributeError": {"__init__.py"},
+    # Of the disk, with the name of the file that it was about; shown by whoever knows which setting that belongs to.
+    "OSError": {"_files.py", "_writable.py"},
     # Ends of a process that are no errors.
     "SystemExit": {"apps/config/errors.py", "apps/sweep/sweep.py"},
     "Preempted": {"apps/sweep/job_process.py", "apps/train/phase.py", "apps/train/unfinished.py"},
