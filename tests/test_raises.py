@@ -26,8 +26,16 @@ OTHERS = {
     # Of the disk, with the name of the file that it was about; shown by whoever knows which setting that belongs to.
     "OSError": {"_files.py", "_writable.py"},
     # Ends of a process that are no errors.
-    "SystemExit": {"apps/config/errors.py", "apps/sweep/sweep.py"},
-    "Preempted": {"apps/sweep/job_process.py", "apps/train/phase.py", "apps/train/unfinished.py"},
+    "SystemExit": {"apps/config/errors.py", "apps/config/interrupts.py", "apps/sweep/sweep.py"},
+    "KeyboardInterrupt": {"apps/config/interrupts.py"},
+    # `told` gives the stop itself, or Ctrl-C of which a person has been told.
+    "BaseException": {"apps/distill/run.py", "apps/sweep/sweep.py", "apps/train/run.py"},
+    "Preempted": {
+        "apps/shared/claims.py",
+        "apps/sweep/job_process.py",
+        "apps/train/phase.py",
+        "apps/train/unfinished.py",
+    },
     # How Hydra, and the other commands, show the message of an error for people.
     "CommandError": {"apps/config/errors.py", "apps/sweep/sweep.py"},
     # How argparse hears that a value is wrong.
@@ -36,6 +44,8 @@ OTHERS = {
     "NotReached": {"bench/solvers.py"},
     # What Python, and torch's samplers, expect of a position that is not there.
     "IndexError": {"data/indexed_dataset.py"},
+    # Caught by whoever asked for a lease without waiting.
+    "LeaseHeldError": {"_lease.py"},
     # Caught by the sweep, which then starts a fresh process.
     "CannotForkError": {"apps/sweep/fork_server.py"},
 }
