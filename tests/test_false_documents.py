@@ -124,4 +124,5 @@ def test_an_entry_that_is_missing_or_mistyped_is_named(tmp_path: Path, name: str
                 if found != whole:
                     failures.append(f"{what}: read as {found}")
     assert not failures, "\n".join(failures[:20])
+    print(f"{name}: {num_refused} refused")
     assert num_refused > 20

@@ -34,7 +34,7 @@ class ResultFile:
         >>> from tempfile import TemporaryDirectory
         >>> scores = {"accuracy": 62.1, "many": 76.4, "medium": 67.6, "few": 40.3, "per_class": [70.0, 54.2]}
         >>> with TemporaryDirectory() as folder:
-        ...     file = ResultFile(Path(folder) / "digits.json", command="lt-train ...", settings={"noise.ratio": 0.4})
+        ...     file = ResultFile(f"{folder}/digits.json", command="lt-train ...", settings={"noise.ratio": 0.4})
         ...     for seed in range(3):
         ...         if not file.is_finished(method="CE", seed=seed):
         ...             file.append(MethodResult(method="CE", seed=seed, seconds=1.5, **scores))
