@@ -26,7 +26,11 @@ def test_the_result_is_a_copy() -> None:
         ([0.0, 1.0], TypeError, r"`labels` must be integers; got dtype float64\. Way out\."),
         ([True, False], TypeError, r"`labels` must be integers; got dtype bool"),
         ([0, -2], ValueError, r"`labels` must be >= 0; got -2 at index 1\. Way out\."),
-        (np.array([2**63], dtype=np.uint64), ValueError, r"`labels` must be <= 9223372036854775807; got 9223372036854775808 at index 0"),
+        (
+            np.array([2**63], dtype=np.uint64),
+            ValueError,
+            r"`labels` must be <= 9223372036854775807; got 9223372036854775808 at index 0",
+        ),
         ([], ValueError, r"`labels` must hold at least one label; got none\. Way out\."),
         ([0, 5, 3], ValueError, r"`labels` must be in 0\.\.2; got 5 at index 1\. Way out\."),
     ],

@@ -93,7 +93,9 @@ def test_narrow_counts_are_not_added_up_in_their_own_type(dtype):
 
 def test_counts_of_any_size_give_a_prior():
     objective = LogitAdjustment()
-    objective.prepare(class_counts=torch.tensor([1.7e308, 1.7e308, 1.0], dtype=torch.float64), num_samples=9, max_epochs=1)
+    objective.prepare(
+        class_counts=torch.tensor([1.7e308, 1.7e308, 1.0], dtype=torch.float64), num_samples=9, max_epochs=1
+    )
     torch.testing.assert_close(objective.log_prior[:2].exp(), torch.tensor([0.5, 0.5]))
     assert bool(objective.log_prior.isfinite().all())
 
