@@ -84,7 +84,7 @@ def test_larger_factors_never_keep_more(profile: str) -> None:
             ValueError,
             r"`imbalance_factor` must be 1 with `profile` 'none'; got 10\. Choose profile",
         ),
-        ({"n_max": 0}, ValueError, r"`n_max` must be an integer >= 1; got 0"),
+        ({"n_max": 0}, ValueError, r"`n_max` must be an integer >= 1 and <= 9007199254740992; got 0"),
         ({"num_classes": 1}, ValueError, r"`num_classes` must be an integer >= 2; got 1"),
     ],
 )

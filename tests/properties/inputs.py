@@ -66,6 +66,11 @@ _MISTAKES = (
 mistakes = st.one_of(st.sampled_from(_MISTAKES).map(lambda make: make()), odd_numbers, st.text(max_size=3))
 
 
+def mostly(*valid):
+    """What belongs there, and one time in eight a mistake: of several arguments one is then wrong about half the time."""
+    return st.integers(0, 7).flatmap(lambda choice: st.one_of(*valid) if choice else mistakes)
+
+
 @st.composite
 def float_tensors(draw, shape, *, dtypes=FLOATS, scales=(1e-3, 1.0, 10.0, 300.0), specials=()):
     """A tensor of this shape: normal numbers of some scale and dtype, here and there one of ``specials``."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from inputs import FLOATS, float_tensors, mistakes, odd_numbers, proportions, seeds
+from inputs import FLOATS, float_tensors, mistakes, mostly, odd_numbers, proportions, seeds
 from outcomes import REFUSED, outcome
 
 from lt_callbacks.adsa import TauEstimator, TauFit, calibrate, fit_tau
@@ -86,10 +86,10 @@ def test_calibrated_probabilities_sum_to_one_and_nothing_comes_of_tau_zero(logit
 
 
 @given(
-    logits=st.one_of(float_tensors((3, 2)), mistakes),
-    prior=st.one_of(st.lists(odd_numbers, max_size=4), mistakes),
-    tau=st.one_of(odd_numbers, mistakes, st.floats().map(torch.tensor)),
-    target=st.one_of(st.none(), st.lists(odd_numbers, max_size=3), mistakes),
+    logits=mostly(float_tensors((3, 2))),
+    prior=mostly(st.lists(odd_numbers, max_size=4)),
+    tau=mostly(odd_numbers, st.floats().map(torch.tensor)),
+    target=mostly(st.none(), st.lists(odd_numbers, max_size=3)),
 )
 def test_any_arguments_of_the_calibration_give_logits_or_a_name(logits, prior, tau, target):
     found = outcome(calibrate, logits, prior, tau, target_prior=target)
@@ -98,17 +98,17 @@ def test_any_arguments_of_the_calibration_give_logits_or_a_name(logits, prior, t
 
 
 @given(
-    logits=st.one_of(float_tensors((4, 2), dtypes=FLOATS, specials=(float("nan"), float("inf"))), mistakes),
-    intended=st.one_of(st.lists(st.integers(-2, 3), min_size=4, max_size=4), st.just([0, 1, 0, 1]), mistakes),
-    prior=st.one_of(st.just([3, 1]), st.lists(odd_numbers, min_size=2, max_size=2), mistakes),
+    logits=mostly(float_tensors((4, 2), dtypes=FLOATS, specials=(float("nan"), float("inf")))),
+    intended=mostly(st.lists(st.integers(-2, 3), min_size=4, max_size=4), st.just([0, 1, 0, 1])),
+    prior=mostly(st.just([3, 1]), st.lists(odd_numbers, min_size=2, max_size=2)),
     settings=st.fixed_dictionaries(
         {},
         optional={
-            "weight": st.one_of(st.lists(odd_numbers, min_size=4, max_size=4), mistakes),
-            "shrink_to": st.one_of(st.floats(-1, 4), mistakes),
+            "weight": mostly(st.lists(odd_numbers, min_size=4, max_size=4)),
+            "shrink_to": mostly(st.floats(-1, 4)),
             "shrink_sd": mistakes,
-            "lowest": st.one_of(st.floats(-200, 10), mistakes),
-            "highest": st.one_of(st.floats(-10, 200), mistakes),
+            "lowest": mostly(st.floats(-200, 10)),
+            "highest": mostly(st.floats(-10, 200)),
         },
     ),
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from inputs import mistakes, odd_numbers, seeds
+from inputs import mistakes, mostly, odd_numbers, seeds
 from outcomes import REFUSED, outcome
 
 from lt_callbacks.corruption import (
@@ -33,10 +33,10 @@ def label_arrays(draw, num_classes):
 
 
 @given(
-    n_max=st.one_of(st.integers(-2, 10**6), st.sampled_from([np.int8(100), np.int32(2**31 - 1), 2**53]), mistakes),
+    n_max=mostly(st.integers(-2, 10**6), st.sampled_from([np.int8(100), np.int32(2**31 - 1), 2**53])),
     num_classes=st.one_of(st.integers(-1, 300), st.floats(), st.none()),
-    factor=st.one_of(st.floats(1, 1e6), mistakes),
-    profile=st.one_of(st.sampled_from(PROFILES), mistakes),
+    factor=mostly(st.floats(1, 1e6)),
+    profile=mostly(st.sampled_from(PROFILES)),
 )
 def test_class_sizes_fall_from_the_head(n_max, num_classes, factor, profile):
     sizes = outcome(class_counts, n_max, num_classes, imbalance_factor=factor, profile=profile)
@@ -48,10 +48,10 @@ def test_class_sizes_fall_from_the_head(n_max, num_classes, factor, profile):
 
 
 @given(
-    kind=st.one_of(st.sampled_from([*TRANSITION_KINDS, "human"]), mistakes),
+    kind=mostly(st.sampled_from([*TRANSITION_KINDS, "human"])),
     num_classes=st.one_of(st.integers(-1, 12), st.just(10), st.floats(), st.none()),
-    ratio=st.one_of(RATIOS, mistakes),
-    prior=st.one_of(st.none(), st.lists(odd_numbers, max_size=12), mistakes),
+    ratio=mostly(RATIOS),
+    prior=mostly(st.none(), st.lists(odd_numbers, max_size=12)),
 )
 def test_rows_of_a_transition_sum_to_one(kind, num_classes, ratio, prior):
     matrix = outcome(transition_matrix, kind, num_classes, ratio=ratio, class_prior=prior)
@@ -136,9 +136,9 @@ def test_given_labels_differ_where_the_manifest_says(tmp_path_factory, data, num
 
 
 @given(
-    positions=st.one_of(st.lists(st.integers(0, 2**63 - 1), max_size=20), mistakes),
-    seed=st.one_of(st.integers(0, 10**30), mistakes),
-    purpose=st.one_of(st.text(), mistakes),
+    positions=mostly(st.lists(st.integers(0, 2**63 - 1), max_size=20)),
+    seed=mostly(st.integers(0, 10**30)),
+    purpose=mostly(st.text()),
 )
 def test_hashed_numbers_are_uniform_numbers(positions, seed, purpose):
     numbers = outcome(hashed_uniform, positions, seed=seed, purpose=purpose)
@@ -148,12 +148,10 @@ def test_hashed_numbers_are_uniform_numbers(positions, seed, purpose):
 
 
 @given(
-    labels=st.one_of(st.lists(st.integers(-2, 4), max_size=8), mistakes),
-    transition=st.one_of(
-        st.just(np.full((3, 3), 1 / 3)), st.lists(st.lists(odd_numbers, max_size=3), max_size=3), mistakes
-    ),
-    seed=st.one_of(st.integers(0, 9), mistakes),
-    positions=st.one_of(st.none(), mistakes),
+    labels=mostly(st.lists(st.integers(-2, 4), max_size=8)),
+    transition=mostly(st.just(np.full((3, 3), 1 / 3)), st.lists(st.lists(odd_numbers, max_size=3), max_size=3)),
+    seed=mostly(st.integers(0, 9)),
+    positions=mostly(st.none()),
 )
 def test_any_arguments_of_the_noise_give_labels_or_a_name(labels, transition, seed, positions):
     given_labels = outcome(corrupt_labels, labels, transition, seed=seed, positions=positions)
@@ -162,10 +160,10 @@ def test_any_arguments_of_the_noise_give_labels_or_a_name(labels, transition, se
 
 
 @given(
-    labels=st.one_of(st.just([0, 0, 1]), mistakes, st.just([0, 2**40])),
+    labels=mostly(st.just([0, 0, 1]), st.just([0, 2**40])),
     factor=mistakes,
     seed=mistakes,
-    order=st.one_of(st.none(), mistakes),
+    order=mostly(st.none()),
     valid=st.integers(0, 7),
 )
 def test_any_arguments_of_the_imbalance_give_positions_or_a_name(labels, factor, seed, order, valid):
@@ -178,11 +176,11 @@ def test_any_arguments_of_the_imbalance_give_positions_or_a_name(labels, factor,
 
 
 @given(
-    labels=st.one_of(st.just([0, 0, 1]), mistakes),
+    labels=mostly(st.just([0, 0, 1])),
     num_classes=st.one_of(st.just(2), st.integers(-2, 100), st.text(max_size=1)),
-    imbalance=st.one_of(st.just(Imbalance()), mistakes),
-    noise=st.one_of(st.just(Noise()), mistakes),
-    seed=st.one_of(st.just(0), mistakes),
+    imbalance=mostly(st.just(Imbalance())),
+    noise=mostly(st.just(Noise())),
+    seed=mostly(st.just(0)),
 )
 def test_any_arguments_of_a_manifest_give_one_or_a_name(labels, num_classes, imbalance, noise, seed):
     outcome(
@@ -203,21 +201,21 @@ def test_any_settings_of_an_imbalance_are_kept_or_named(settings):
 
 
 @given(
-    kind=st.one_of(st.sampled_from([*TRANSITION_KINDS, "human", "custom"]), mistakes),
-    ratio=st.one_of(RATIOS, mistakes),
-    key=st.one_of(st.none(), mistakes),
+    kind=mostly(st.sampled_from([*TRANSITION_KINDS, "human", "custom"])),
+    ratio=mostly(RATIOS),
+    key=mostly(st.none()),
 )
 def test_any_settings_of_a_noise_are_kept_or_named(kind, ratio, key):
     outcome(Noise, kind=kind, ratio=ratio, given_labels_key=key)
 
 
 @given(
-    indices=st.one_of(st.just([0, 2]), mistakes),
-    given=st.one_of(st.just([0, 1]), mistakes),
-    true=st.one_of(st.just([0, 1]), st.none(), mistakes),
+    indices=mostly(st.just([0, 2])),
+    given=mostly(st.just([0, 1])),
+    true=mostly(st.just([0, 1]), st.none()),
     num_classes=st.one_of(st.just(2), st.integers(-1, 9), st.text(max_size=1)),
-    settings=st.one_of(st.just({}), mistakes),
-    dataset=st.one_of(st.just("toy"), mistakes),
+    settings=mostly(st.just({})),
+    dataset=mostly(st.just("toy")),
 )
 def test_any_fields_of_a_manifest_are_kept_or_named(indices, given, true, num_classes, settings, dataset):
     outcome(

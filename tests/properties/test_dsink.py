@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from inputs import float_tensors, mistakes, proportions, seeds
+from inputs import float_tensors, mistakes, mostly, proportions, seeds
 from outcomes import REFUSED, outcome
 
 from lt_callbacks.dsink import MeanLabeler, ProxyLabeler, proxy_label_loss, proxy_labels
@@ -76,22 +76,22 @@ def test_the_divergence_is_not_negative_and_zero_of_itself(pair):
     assert abs(float(proxy_label_loss(logits, logits.softmax(dim=1)))) < 1e-9
 
 
-@given(logits=st.one_of(float_tensors((2, 3)), mistakes), labels=st.one_of(float_tensors((2, 3)), mistakes))
+@given(logits=mostly(float_tensors((2, 3))), labels=mostly(float_tensors((2, 3))))
 def test_any_arguments_of_the_divergence_give_a_number_or_a_name(logits, labels):
     found = outcome(proxy_label_loss, logits, labels)
     assert found is REFUSED or found.shape == ()
 
 
 @given(
-    first=st.one_of(float_tensors((2, 3)), mistakes),
-    second=st.one_of(float_tensors((2, 3)), mistakes),
-    third=st.one_of(float_tensors((2, 3)), mistakes),
+    first=mostly(float_tensors((2, 3))),
+    second=mostly(float_tensors((2, 3))),
+    third=mostly(float_tensors((2, 3))),
     settings=st.fixed_dictionaries(
         {},
         optional={
             "student_weight": mistakes,
             "class_marginal": mistakes,
-            "queue_batches": st.one_of(st.integers(-2, 3), mistakes),
+            "queue_batches": mostly(st.integers(-2, 3)),
             "scope": mistakes,
             "max_iterations": st.one_of(st.integers(-2, 50), st.text(max_size=2)),
             "tolerance": mistakes,
