@@ -1,6 +1,7 @@
 """Processes forked from one that has imported torch, Lightning and the commands: what is run in them costs no import.
 
-For tests of what a program does. Those of how it starts, and one of each command, start a fresh interpreter.
+For tests of what a program does. Those of how it starts, one of each command, and those that choose what a library reads
+when it is imported, start a fresh interpreter.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-import warm_processes
+from patience import PATIENCE
 
 from lt_callbacks.dsink import ProxyLabeler
 from lt_callbacks.transport import fused
@@ -39,10 +40,13 @@ def answer(call: Call) -> dict[str, Any]:
 def answers(calls: dict[str, Call], folder: Path) -> dict[str, dict[str, Any]]:
     """What the interpreter makes of the calls."""
     torch.save(calls, folder / "calls.pt")
-    run = warm_processes.run(
+    run = subprocess.run(
         [sys.executable, __file__, str(folder)],
         # The helpers that are imported above lie in folders of this process's path.
         env={**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert run.returncode == 0, run.stderr
     return torch.load(folder / "answers.pt", weights_only=True)
