@@ -28,8 +28,8 @@ BREAKAGES = {
     ),
     "a rank's loss as if its share were even": (
         "objectives/base.py",
-        "return loss * scale if len(logits)",
-        "return loss if len(logits)",
+        "return len(shares) * _sum(losses, counting) / torch.where(total > 0, total, 1.0)",
+        "return _mean(losses, counting)",
         "tests/objectives/test_over_ranks.py",
     ),
     "ELR remembers by place in the batch": (
@@ -40,8 +40,8 @@ BREAKAGES = {
     ),
     "logit adjustment of the wrong sign": (
         "objectives/logit_adjustment.py",
-        "F.cross_entropy(logits + self.tau",
-        "F.cross_entropy(logits - self.tau",
+        "self.cross_entropy(logits + self.tau",
+        "self.cross_entropy(logits - self.tau",
         "tests/objectives/test_logit_adjustment.py",
     ),
     "views averaged as logarithms": (
