@@ -49,8 +49,9 @@ def test_hooks_places_and_the_validation_are_named():
 
 def test_a_third_item_that_was_taken_for_the_index_makes_another_teacher():
     third = UserData(TensorDataset(IMAGES, LABELS, LABELS))
-    network, before = UserNet(), torch.get_rng_state()
-    assert describe(network, third) == {"index": "positions"}
+    network, data = UserNet(), training_data(third)
+    before = torch.get_rng_state()
+    assert describe_pipeline(network, data, {}, needs_index=True) == {"index": "positions"}
     # A batch was looked at, and nothing drawn for it.
     assert torch.equal(torch.get_rng_state(), before)
     assert describe(datamodule=third, needs_index=False) is None
