@@ -120,7 +120,7 @@ class Source:
                 "name", rule="be a non-empty string", got=repr(self.name), way_out="Name the data set."
             )
         for name, part in (("train", self.train), ("test", self.test)):
-            if not isinstance(part, ImageSet) and (name, part) != ("test", None):
+            if not isinstance(part, ImageSet) and not (name == "test" and part is None):
                 way_out = "Pass ImageSet(images=..., labels=...)."
                 raise ArgumentTypeError(name, rule="be an ImageSet", got=type(part).__name__, way_out=way_out)
         if isinstance(self.class_names, str) or not isinstance(self.class_names, Iterable):

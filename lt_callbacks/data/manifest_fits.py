@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 
-from lt_callbacks._errors import ArgumentTypeError, ArgumentValueError
+from lt_callbacks._checks import as_path
+from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks.corruption import Manifest
 from lt_callbacks.data.image_set import Source
 
@@ -14,14 +15,10 @@ def fitting_manifest(manifest: Manifest | str | os.PathLike[str], source: Source
         TypeError: Neither a manifest nor a path.
         ValueError: Classes, positions or labels do not fit.
     """
-    if not isinstance(manifest, Manifest | str | os.PathLike):
-        raise ArgumentTypeError(
-            "manifest",
-            rule="be a Manifest or the path of its file",
-            got=type(manifest).__name__,
-            way_out="Pass `build_manifest(...)`, or what `Manifest.save` returned.",
-        )
-    found = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
+    if isinstance(manifest, Manifest):
+        found = manifest
+    else:
+        found = Manifest.load(as_path("manifest", manifest, hint="Or pass what `build_manifest` returned."))
     check_manifest_fits(found, source)
     return found
 

@@ -250,7 +250,7 @@ def test_the_next_training_loader_goes_on_where_the_saved_one_was(numbered_sourc
         ({"imbalance": {"factor": 10}}, r"`imbalance` must be an Imbalance; got \{.* Pass `Imbalance\(factor=10\)`"),
         ({"noise": {}}, r"`noise` must be a Noise; got \{\}"),
         ({"noise": ""}, r"`noise` must be a Noise; got ''"),
-        ({"manifest": {"noise": 1}}, "`manifest` must be a Manifest or the path of its file; got dict"),
+        ({"manifest": {"noise": 1}}, "`manifest` must be a path: .*; got dict. Or pass what `build_manifest` returned"),
         ({"source": "digits"}, r"`source` must be a Source; got 'digits'. Pass one of lt_callbacks.data"),
         ({"source": {"name": "digits"}}, "`source` must be a Source; got dict"),
     ],
