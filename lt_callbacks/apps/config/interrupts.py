@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ def ended_by_interrupt() -> Iterator[None]:
     """End a command at which Ctrl-C is pressed with a line and exit code 130.
 
     What is under way puts its things away and ends at the first press; one that follows at once does not disturb it.
+    While something is imported, the process ends on the spot: what it holds is free for the next one.
 
     Raises:
         SystemExit: Ctrl-C was pressed.
@@ -43,6 +45,10 @@ def ended_by_interrupt() -> Iterator[None]:
         now, before = time.monotonic(), last
         if now - before > _SECONDS_OF_ONE_STOP:
             last = now
+            if _is_importing(frame):
+                # Modules that are half imported turn the interrupt into errors of their own, or swallow it.
+                os.write(2, b"Stopped.\n")
+                os._exit(EXIT_CODE)
             raise KeyboardInterrupt
 
     is_ours = (
@@ -64,3 +70,11 @@ def ended_by_interrupt() -> Iterator[None]:
         if is_ours:
             # The interpreter takes a while to end.
             signal.signal(signal.SIGINT, signal.SIG_IGN if is_pressed else signal.default_int_handler)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

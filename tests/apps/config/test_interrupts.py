@@ -156,3 +156,32 @@ def test_a_process_that_is_interrupted_twice_shows_no_trace():
         process.send_signal(signal.SIGINT)
     said, complained = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said, complained) == (130, "put away\n", "Stopped.\n")
+
+
+SWALLOWS = """
+import time
+print("ready", flush=True)
+try:
+    time.sleep({seconds})
+except BaseException:
+    print("as modules do that are half imported", flush=True)
+"""
+
+
+def test_a_process_that_is_interrupted_while_it_imports_ends_at_once(tmp_path):
+    (tmp_path / "swallows.py").write_text(SWALLOWS.format(seconds=2 * PATIENCE))
+    script = (
+        "from lt_callbacks.apps.config.interrupts import ended_by_interrupt\nwith ended_by_interrupt(): import swallows"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    said, complained = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, said, complained) == (130, "", "Stopped.\n")
