@@ -67,10 +67,12 @@ def counts(name: str, values: ArrayLike) -> np.ndarray:
     array = as_array(name, values)
     if array.ndim != 1 or not array.size:
         raise ArgumentValueError(name, rule="have shape (C,), one count a class", got=str(array.shape))
-    # Larger ones are not exact as floats.
-    if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)) or array.max() > 2**53:
+    if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
         got = f"dtype {array.dtype} with values {array.tolist()}"
-        raise ArgumentValueError(name, rule="be whole numbers in [0, 2**53]", got=got)
+        raise ArgumentValueError(name, rule="be whole numbers >= 0", got=got)
+    if array.max() > 2**53:
+        # Larger ones are not exact as floats.
+        raise ArgumentValueError(name, rule="be at most 2**53", got=f"{array.max()} for class {array.argmax()}")
     wrong = np.flatnonzero((array < 0) | (array != np.round(array)))
     if wrong.size:
         raise ArgumentValueError(
