@@ -29,10 +29,18 @@ def group_of_one() -> Iterator[dist.ProcessGroup]:
         dist.destroy_process_group()
 
 
-def run_ranks(worker: Callable[[int, Path], None], folder: Path, *, num_ranks: int = 2) -> None:
-    """Call ``worker(rank, folder)`` in ``num_ranks`` processes; it must be importable by name."""
+def run_ranks(worker: Callable[[int, Path], None], folder: Path, *, num_ranks: int = 2, is_forked: bool = True) -> None:
+    """Call ``worker(rank, folder)`` in ``num_ranks`` processes; it must be importable by name.
+
+    Args:
+        worker: What each rank does.
+        folder: Of its files.
+        num_ranks: How many there are.
+        is_forked: Whether they have their imports already. Without, they read the environment as they import.
+    """
     arguments = (worker, str(folder), num_ranks, dict(os.environ))
-    mp.start_processes(_run, args=arguments, nprocs=num_ranks, start_method=warm().get_start_method())
+    method = warm().get_start_method() if is_forked else "spawn"
+    mp.start_processes(_run, args=arguments, nprocs=num_ranks, start_method=method)
 
 
 def _run(

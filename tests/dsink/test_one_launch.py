@@ -81,7 +81,7 @@ def test_one_launch_over_ranks_is_one_process_with_the_whole_batch(num_ranks, tm
     torch.save(batches, tmp_path / "batches.pt")
     # The processes import Triton anew.
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    run_ranks(one_launch_worker, tmp_path, num_ranks=num_ranks)
+    run_ranks(one_launch_worker, tmp_path, num_ranks=num_ranks, is_forked=False)
     got = [torch.load(tmp_path / f"one_launch{rank}.pt", weights_only=True) for rank in range(num_ranks)]
     close = {"atol": 2e-5, "rtol": 1e-4}
     for shares, lengths in SHARES[num_ranks].items():
