@@ -121,9 +121,11 @@ def draws(folder: Path, process: int) -> bool:
 
 
 def has_report(folder: Path) -> list[str]:
-    if not (folder / "runs").exists():
-        write_sweep(folder / "runs")
-    return [str(folder / "runs"), "--output", str(folder / "report")]
+    # The same for all: a report tells when its runs were made.
+    runs = folder.parent / "runs"
+    if not runs.exists():
+        write_sweep(runs)
+    return [str(runs), "--output", str(folder / "report")]
 
 
 LT_TRAIN, LT_DISTILL = "lt_callbacks.apps.train.command", "lt_callbacks.apps.distill.command"
