@@ -53,8 +53,14 @@ def warm() -> ForkServerContext:
     """Starts processes that have the imports; the first call pays for them."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTS))
-    with _variables(environment()):
-        forkserver.ensure_running()
+    place = Path.cwd()
+    # The server looks for modules in its working directory first: the package there may not be the one under test.
+    os.chdir(os.sep)
+    try:
+        with _variables(environment()):
+            forkserver.ensure_running()
+    finally:
+        os.chdir(place)
     return context
 
 
