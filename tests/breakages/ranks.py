@@ -7,12 +7,6 @@ BREAKAGES = {
         "if least <= most:",
         "tests/plugins/test_rank_agreement.py::test_numbers_of_batches_that_differ_are_told_on_both_ranks",
     ),
-    "a limit is not the last batch": (
-        "plugins/batch_agreement.py",
-        "trainer.is_last_batch or batch_idx + 1 >= trainer.num_training_batches",
-        "trainer.is_last_batch",
-        "tests/plugins/test_rank_trouble.py::test_equal_batches_are_trained_on_and_so_is_the_way_out",
-    ),
     "a rank that fails does not wait to be heard": (
         "plugins/rank_watch.py",
         "while self._store.add(_HEARD, 0) < self._size - 1 and",
