@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -14,6 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from lt_callbacks._processes import is_running, machine
 
 # Of what becomes NAME: .NAME.MACHINE-PROCESS-TOKEN.tmp
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.(tmp|old)", re.DOTALL)
@@ -94,31 +95,9 @@ def sha256(content: bytes) -> str:
 def _is_written(path: Path, found: re.Match[str]) -> bool:
     if found["machine"] != _machine():
         return time.time() - path.lstat().st_mtime < _LONG_AGO
-    return _is_running(int(found["process"]))
+    return is_running(int(found["process"]))
 
 
-@functools.cache
 def _machine() -> str:
     """Eight digits that are equal for processes which can see each other by their numbers."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        name = f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        name = socket.gethostname()
-    return sha256(name.encode())[:8]
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        # It is somebody else's.
-        return True
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    # A zombie has ended too, its parent has not looked yet.
-    return state != "Z"
+    return sha256((machine() or socket.gethostname()).encode())[:8]

@@ -16,6 +16,7 @@ from typing import Any
 
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._files import temporary_beside
+from lt_callbacks._processes import born, machine
 
 _SIZE = 512  # bytes of a lease file: rewritten in place, it never changes its length
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
@@ -138,7 +139,7 @@ class Lease:
                 number, seen, changed_at, before = number + 1, b"", time.monotonic(), content
                 continue
             who = f"host {facts.get('host')}, process {facts.get('process')}"
-            if not waits and facts and (has_beaten or facts.get("machine") == _machine() is not None):
+            if not waits and facts and (has_beaten or facts.get("machine") == machine() is not None):
                 raise LeaseHeldError(who)
             if on_wait is not None and facts:
                 on_wait(who)
@@ -182,8 +183,8 @@ class _Held:
         self.facts = {
             "host": socket.gethostname(),
             "process": os.getpid(),
-            "machine": _machine(),
-            "born": _born(os.getpid()),
+            "machine": machine(),
+            "born": born(os.getpid()),
             "token": secrets.token_hex(8),
         }
 
@@ -212,29 +213,10 @@ class _Held:
                 continue
 
 
-def _machine() -> str | None:
-    """A name that is equal for processes which can see each other by their numbers; None where that cannot be told."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return None
-
-
-def _born(process: int) -> str | None:
-    """When a process of this machine started, which tells it from a later one of the same number; None: it is gone."""
-    try:
-        facts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    # A zombie has ended too, its parent has not looked yet.
-    return None if facts[0] == "Z" else facts[19]
-
-
 def _is_dead(facts: dict[str, Any]) -> bool:
     """Whether the holder is known to be gone, as on this machine it can be: no need to wait for the lease to expire."""
-    machine = facts.get("machine")
-    return machine is not None and machine == _machine() and _born(int(facts["process"])) != facts.get("born")
+    where = facts.get("machine")
+    return where is not None and where == machine() and born(int(facts["process"])) != facts.get("born")
 
 
 def _is_same_holder(now: bytes | None, before: bytes | None) -> bool:

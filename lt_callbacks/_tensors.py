@@ -64,7 +64,8 @@ def check_range(name: str, numbers: Tensor, *, below: int, way_out: str, ignored
         return False
     least, greatest = (int(end) for end in numbers.aminmax())
     if least >= 0 and greatest < below:
-        return ignored is not None and bool((numbers == ignored).any())
+        # Every step comes here: what is out of range need not be looked for among what is not.
+        return ignored is not None and 0 <= ignored < below and bool((numbers == ignored).any())
     is_wrong = (numbers < 0) | (numbers >= below)
     if ignored is not None:
         is_wrong &= numbers != ignored

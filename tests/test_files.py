@@ -100,7 +100,7 @@ def test_known_hash():
 def test_an_error_of_the_disk_names_the_file_that_was_to_be_written(tmp_path, monkeypatch, at):
     """A stream's error names none, and that of the temporary file a name that nobody knows."""
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), None if at == "fsync" else "temporary")
 
     monkeypatch.setattr(*((Path, "open", full) if at == "open" else (_files.os, "fsync", full)))

@@ -241,6 +241,6 @@ def _sum(losses: Tensor, counting: Tensor) -> Tensor:
 def _mean(losses: Tensor, counting: Tensor | None) -> Tensor:
     """Scalar mean of (B,) losses weighted by (B,) weights; of nothing it is 0."""
     if counting is None:
-        return losses.sum() / max(len(losses), 1)
+        return losses.mean() if len(losses) else losses.sum()
     total = counting.sum(dtype=losses.dtype)
     return _sum(losses, counting) / torch.where(total > 0, total, 1.0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from lt_callbacks._checks import real
 from lt_callbacks._errors import ArgumentValueError
 from lt_callbacks._ranks import all_ranks, gather_rows
-from lt_callbacks._tensors import check_range
+from lt_callbacks._tensors import can_be_read, check_range
 from lt_callbacks.objectives.base import Objective
 
 
@@ -62,8 +62,9 @@ class EarlyLearningRegularization(Objective):
         check_range(
             "index", index, below=size, way_out=f"The objective was prepared for {size} samples: see `num_samples`."
         )
-        # On a device nothing was looked at: a negative number would count from the end, one beyond it stops the kernel.
-        index = torch.where(index < 0, size, index)
+        if not can_be_read(index):
+            # Nothing was looked at: a negative number would count from the end, one beyond it stops the kernel.
+            index = torch.where(index < 0, size, index)
         probs = F.softmax(logits, dim=1).clamp(1e-4, 1 - 1e-4)
         if torch.is_grad_enabled():
             self._remember(probs.detach(), index)

@@ -49,7 +49,7 @@ class BatchAgreement(Callback):
         """Where no length is known, asks whether this batch is the last on all ranks or on none."""
         if self._is_sized:
             return
-        self._has_ended = trainer.is_last_batch or batch_idx + 1 >= trainer.num_training_batches
+        self._has_ended = trainer.is_last_batch
         self._say(_LAST if self._has_ended else _MORE)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -111,7 +111,7 @@ BREAKAGES = {
     ),
     "what is being written is removed": (
         "_files.py",
-        "return _is_running(int(found",
+        "return is_running(int(found",
         "return not bool(int(found",
         "tests/test_files.py::test_what_a_killed_writer_left_is_removed_and_nothing_else",
     ),

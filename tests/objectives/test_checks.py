@@ -75,7 +75,8 @@ def test_an_ignored_label_makes_no_host_wait(prepared, name):
 
 def test_an_index_that_counts_from_the_end_stops_the_kernel_of_a_device(prepared, monkeypatch):
     """Where nothing may be read: there it would change what is remembered of another sample."""
-    monkeypatch.setattr("lt_callbacks._tensors.can_be_read", lambda values: False)
+    for place in ("lt_callbacks._tensors", "lt_callbacks.objectives.elr"):
+        monkeypatch.setattr(f"{place}.can_be_read", lambda values: False)
     objective = prepared("elr")
     with pytest.raises(IndexError, match="index 20 is out of bounds"):
         objective(torch.zeros(2, 4), torch.tensor([0, 1]), torch.tensor([3, -1]))

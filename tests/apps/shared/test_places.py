@@ -125,7 +125,7 @@ def test_what_a_killed_run_had_begun_to_write_is_removed(tmp_path, monkeypatch):
     run, shared = tmp_path / "run", tmp_path / "shared"
     gone = [run / "report.md", run / "figures" / "tau.png", shared / "all.json"]
     kept = [shared / "other.json"]
-    monkeypatch.setattr("lt_callbacks._files._is_running", lambda process: False)
+    monkeypatch.setattr("lt_callbacks._files.is_running", lambda process: False)
     for path in (*gone, *kept):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary_beside(path).touch()

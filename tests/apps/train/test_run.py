@@ -287,7 +287,7 @@ def test_a_run_that_is_killed_when_its_row_is_written_ends_as_the_one_that_was_n
     assert not (run_folder / "report.md").exists()
     temporary = temporary_beside(run_folder / "report.md")
     temporary.touch()
-    monkeypatch.setattr("lt_callbacks._files._is_running", lambda process: False)
+    monkeypatch.setattr("lt_callbacks._files.is_running", lambda process: False)
     capsys.readouterr()
     run(tiny_config(tmp_path, *settings))
     said = capsys.readouterr().err
